@@ -1,0 +1,43 @@
+"""The backend: everything that a process needs of Redis, opened from the settings."""
+
+import time
+from dataclasses import dataclass
+
+from tokentail.fleet import Fleet, Observer
+from tokentail.queue import JobQueue
+from tokentail.settings import Settings
+from tokentail.store import RedisClient, Store, connect
+from tokentail.sweep import Sweeper
+
+
+def now_ms() -> int:
+    """The wall clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The parts, wired. One a process."""
+
+    buffer_client: RedisClient
+    queue_client: RedisClient
+    store: Store
+    queue: JobQueue
+    fleet: Fleet
+    observer: Observer
+    sweeper: Sweeper
+
+
+def open_backend(settings: Settings, timeout_s: float) -> Backend:
+    """Wire the backend. Connects on first use; each try at Redis takes at most `timeout_s`, and there are two."""
+    return wire(connect(settings.buffer, timeout_s=timeout_s), connect(settings.queue, timeout_s=timeout_s), settings)
+
+
+def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settings) -> Backend:
+    """The backend on given clients."""
+    store = Store(buffer_client, settings.retention)
+    queue = JobQueue(queue_client)
+    fleet = Fleet(buffer_client)
+    observer = Observer(fleet, settings.lease_s, time.monotonic)
+    sweeper = Sweeper(store, queue, fleet, observer, settings.sweep_limits, now_ms)
+    return Backend(buffer_client, queue_client, store, queue, fleet, observer, sweeper)

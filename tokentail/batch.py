@@ -1,0 +1,59 @@
+"""A batch: what one read of a log gave. Everything a poll's body says comes from here; nothing here does I/O."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tokentail.cursor import Cursor
+from tokentail.element import decode, is_end, is_token
+from tokentail.job import Status
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive elements of one generation, and where the job stood in the same instant."""
+
+    job_id: str
+    owner: str
+    status: Status
+    generation: str
+    first: int  # index of elements[0]
+    elements: tuple[bytes, ...]
+    length: int  # of the whole log
+    is_reset: bool  # the cursor was not good: the reader must clear what it has
+    token_count: int  # tokens in the current generation
+    first_token_at_ms: int | None
+    appended_at_ms: int | None
+    end_element: bytes | None  # the log's last element, once closed, wherever this batch stops
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the reader goes on."""
+        return Cursor(self.generation, self.first + len(self.elements))
+
+    @cached_property
+    def tokens(self) -> list[bytes]:
+        """The tokens of the batch as JSON strings."""
+        return [element for element in self.elements if is_token(element)]
+
+    @property
+    def is_done(self) -> bool:
+        """The reader has everything, the end included; there is no more, ever."""
+        return self.end_element is not None and self.first + len(self.elements) >= self.length
+
+    @cached_property
+    def end(self) -> dict[str, Any] | None:
+        """The `end` event as JSON, if the reader has reached it."""
+        if not self.is_done or self.end_element is None:
+            return None
+        end: dict[str, Any] = decode(self.end_element)
+        return end
+
+    def is_news(self, *, with_events: bool) -> bool:
+        """Whether a waiting poll should be answered: for a token, a reset or the end; with events, for any element."""
+        return self.is_reset or self.is_done or bool(self.elements if with_events else self.tokens)
+
+
+def closing_element(elements: tuple[bytes, ...]) -> bytes | None:
+    """The `end` among `elements`, which can only be the last."""
+    return elements[-1] if elements and is_end(elements[-1]) else None

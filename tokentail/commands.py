@@ -1,0 +1,289 @@
+"""Redis, as this project uses it: every key, every script, what goes in and what comes out.
+
+The one file that knows them. Pure: it builds commands and decodes replies; `store.py` sends them. The scripts are in
+`lua/`, one a file; together they enforce the laws of the log (docs/protocol.md).
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, Generic, TypeVar
+
+from tokentail.batch import Batch
+from tokentail.cursor import Cursor
+from tokentail.element import End, Submitted, decode, encode
+from tokentail.errors import AttemptLost, JobGone, JobNotFound
+from tokentail.identifiers import new_generation
+from tokentail.job import Job, NewJob, Status
+
+Reply = TypeVar("Reply")
+
+OPEN_JOBS = "tt:open"  # sorted set of open jobs by creation; an index, repaired by the sweep
+WORKERS = "tt:workers"  # hash: worker → its lease and what it serves
+CATALOG = "tt:catalog"  # what was served last, for when no worker lives
+SWEEP_TURN = "tt:sweep"  # held by the one process that sweeps now
+
+_PRELUDE = files("tokentail").joinpath("lua/prelude.lua").read_text()
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script and the digest by which Redis knows it."""
+
+    name: str
+
+    @cached_property
+    def source(self) -> str:
+        return _PRELUDE + files("tokentail").joinpath(f"lua/{self.name}.lua").read_text()
+
+    @cached_property
+    def sha(self) -> str:
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class Command(Generic[Reply]):
+    """One script call on one job: what to send, and what the reply means."""
+
+    script: Script
+    keys: tuple[str, str, str]
+    args: tuple[str | bytes | int, ...]
+    decode: Callable[[Any], Reply] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long a closed job's content is kept, and how long after that its tombstone (milliseconds)."""
+
+    content_ms: int
+    tombstone_ms: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that was taken: what its attempt goes on from."""
+
+    generation: str  # the name to give the next generation
+    length: int  # of the log
+    token_count: int
+    byte_count: int
+    upstream: str  # the upstream's position, where it can be resumed; else ""
+    attempts: int
+    request: bytes
+
+
+@dataclass(frozen=True)
+class Append:
+    """What one attempt adds to a log in one step."""
+
+    job_id: str
+    attempt: str
+    expected: int  # index of elements[0]
+    elements: tuple[bytes, ...]  # at most MAX_APPEND
+    now_ms: int
+    token_count: int  # tokens in the generation, these included
+    byte_count: int  # bytes in the log, these included
+    upstream: str = ""
+    generation: str = ""  # set when elements[0] starts a generation
+    end_status: Status | None = None  # set when the last element is the `end`
+
+
+MAX_APPEND = 1000  # elements in one append; Lua's unpack ends at about 8,000
+
+
+@dataclass(frozen=True)
+class Appended:
+    """How an append went. With `is_lost`, the store has only `length` elements, fewer than the writer had written."""
+
+    length: int
+    is_lost: bool = False
+
+
+def _keys(job_id: str) -> tuple[str, str, str]:
+    slot = f"tt:{{{job_id}}}"  # braces: all of a job is in one cluster slot
+    return f"{slot}:job", f"{slot}:log", f"{slot}:request"
+
+
+def live_channel(job_id: str) -> str:
+    """The channel on which a job's news is published: {index}, then an element a line."""
+    return _keys(job_id)[1]
+
+
+def worker_channel(worker: str) -> str:
+    """The channel on which a worker hears that a job it holds was closed by somebody else."""
+    return f"tt:worker:{worker}"
+
+
+def closed_job_id(message: bytes) -> str:
+    """The job named in a message on a worker's channel."""
+    return message.decode().removeprefix("tt:{").removesuffix("}:job")
+
+
+def owner_index(owner: str) -> str:
+    """Sorted set of an owner's jobs by creation."""
+    return f"tt:owner:{owner}"
+
+
+def idempotency_key(owner: str, key: str) -> str:
+    """Where the job of an Idempotency-Key is remembered; the key itself is the client's, so only its digest is kept."""
+    digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+    return f"tt:idempotency:{digest}"
+
+
+_create, _claim, _append, _close, _requeue, _delete, _read, _view = (
+    Script(name) for name in ("create", "claim", "append", "close", "requeue", "delete", "read", "view")
+)
+
+
+def create(job: NewJob, request: bytes) -> Command[bool]:
+    """Whether the job was made; False when it was there already."""
+    submitted = encode(Submitted(job.model, job.metadata))
+    fields: dict[str, str | int] = {
+        "owner": job.owner,
+        "model": job.model,
+        "status": Status.QUEUED,
+        "created_at": job.created_at_ms,
+        "queued_at": job.created_at_ms,
+        "attempts": 0,
+        "enqueues": 1,
+        "attempt": "",
+        "worker": "",
+        # The first generation is named before it starts, so that readers who come early have a cursor into it.
+        "generation": new_generation(),
+        "base": 1,
+        "tokens": 0,
+        "bytes": len(submitted),
+    }
+    flat = [part for pair in fields.items() for part in pair]
+    return Command(_create, _keys(job.id), (submitted, request, *flat), bool)
+
+
+def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim | None]:
+    """The claim, or None when the job is not to be had: running elsewhere, closed, or gone."""
+
+    def decode_claim(reply: list[Any]) -> Claim | None:
+        if reply[0] != b"claimed":
+            return None
+        _, generation, length, tokens, size, upstream, attempts, request = reply
+        return Claim(generation.decode(), length, tokens, size, upstream.decode(), attempts, request)
+
+    return Command(_claim, _keys(job_id), (attempt, worker, now_ms, new_generation()), decode_claim)
+
+
+def append(a: Append, retention: Retention) -> Command[Appended]:
+    """Append once, however often it is sent. Raises AttemptLost (when decoded) if the attempt was fenced out."""
+    args = (
+        a.attempt,
+        a.expected,
+        a.now_ms,
+        a.token_count,
+        a.byte_count,
+        a.upstream,
+        a.generation,
+        a.end_status or "",
+        retention.content_ms,
+        retention.tombstone_ms,
+        *a.elements,
+    )
+    return Command(_append, _keys(a.job_id), args, _decode_appended)
+
+
+def _decode_appended(reply: list[Any]) -> Appended:
+    if reply[0] == b"fenced":
+        raise AttemptLost(AttemptLost.__doc__)
+    return Appended(reply[1], reply[0] == b"lost")
+
+
+def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: str = "*") -> Command[bool]:
+    """Whether this call closed the job; False when it was closed before, or `holder` no longer holds it."""
+    args = (holder, encode(end), end.status, now_ms, retention.content_ms, retention.tombstone_ms)
+
+    def decode_closed(reply: list[Any]) -> bool:
+        if reply[0] == b"absent":
+            raise JobNotFound(JobNotFound.__doc__)
+        return bool(reply[0] == b"closed")
+
+    return Command(_close, _keys(job_id), args, decode_closed)
+
+
+def requeue(job_id: str, holder: str, enqueues: int, now_ms: int) -> Command[int]:
+    """The number of the enqueue that must follow; 0 when the job has moved on."""
+    return Command(_requeue, _keys(job_id), (holder, enqueues, now_ms), int)
+
+
+def delete(job_id: str, end: End, now_ms: int, retention: Retention) -> Command[bool]:
+    """Cancel if open, then erase the content; False when there is no such job."""
+    return Command(_delete, _keys(job_id), (encode(end), now_ms, retention.tombstone_ms), bool)
+
+
+def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
+    """At most `limit` elements from `cursor` on. Raises JobNotFound or JobGone (when decoded)."""
+
+    def decode_batch(reply: list[Any]) -> Batch:
+        if not reply:
+            raise JobNotFound(JobNotFound.__doc__)
+        if len(reply) == 2:
+            raise JobGone(reply[1].decode())
+        status, owner, generation, first, length, is_reset, tokens, first_token_at, appended_at, end, elements = reply
+        return Batch(
+            job_id=job_id,
+            owner=owner.decode(),
+            status=Status(status.decode()),
+            generation=generation.decode(),
+            first=first,
+            elements=tuple(elements),
+            length=length,
+            is_reset=bool(is_reset),
+            token_count=int(tokens),
+            first_token_at_ms=int(first_token_at) if first_token_at else None,
+            appended_at_ms=int(appended_at) if appended_at else None,
+            end_element=end or None,
+        )
+
+    return Command(_read, _keys(job_id), (cursor.generation, cursor.index, limit), decode_batch)
+
+
+def view(job_id: str) -> Command[Job]:
+    """What is known of the job. Raises JobNotFound or JobGone (when decoded)."""
+
+    def decode_job(reply: list[Any]) -> Job:
+        flat, length, submitted, end = reply
+        record = _pairs(flat)
+        if not record:
+            raise JobNotFound(JobNotFound.__doc__)
+        if length == 0:
+            raise JobGone(record["owner"])
+
+        def moment(name: str) -> int | None:
+            return int(record[name]) if name in record else None
+
+        return Job(
+            id=job_id,
+            owner=record["owner"],
+            model=record["model"],
+            status=Status(record["status"]),
+            created_at_ms=int(record["created_at"]),
+            queued_at_ms=int(record["queued_at"]),
+            started_at_ms=moment("started_at"),
+            first_token_at_ms=moment("first_token_at"),
+            ended_at_ms=moment("ended_at"),
+            expires_at_ms=moment("expires_at"),
+            attempts=int(record["attempts"]),
+            enqueues=int(record["enqueues"]),
+            attempt=record["attempt"],
+            worker=record["worker"],
+            generation=record["generation"],
+            token_count=int(record["tokens"]),
+            byte_count=int(record["bytes"]),
+            is_deleted="is_deleted" in record,
+            submitted=decode(submitted),
+            end=decode(end) if end else None,
+        )
+
+    return Command(_view, _keys(job_id), (), decode_job)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
+    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}

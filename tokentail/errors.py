@@ -1,0 +1,71 @@
+"""Everything that can go wrong in the domain, without a word of HTTP or Redis.
+
+Errors of other libraries stop at one seam each: redis in `store.py` and `queue.py`, requests in the worker's
+transport and in `client.py`. `app/problems.py` is the one table from these to HTTP.
+"""
+
+from dataclasses import dataclass
+
+
+class TokentailError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with one field of an input."""
+
+    field: str  # dotted path, e.g. "messages[0].content"; "" for the body as a whole
+    message: str  # what is wrong and what to do; never the value itself
+
+
+class InvalidRequest(TokentailError):
+    """The request is well-formed JSON but not a request we can serve; `faults` names each field."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in faults))
+        self.faults = faults
+
+
+class MalformedBody(TokentailError):
+    """The body is not JSON."""
+
+
+class MalformedCursor(TokentailError):
+    """The cursor was not made by this server. Send back the cursor that you were given, or 0 for the beginning."""
+
+
+class JobNotFound(TokentailError):
+    """There is no such job, or it is not yours."""
+
+
+class JobGone(TokentailError):
+    """The job has ended and its content has expired or was deleted."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(self.__doc__)
+        self.owner = owner  # whoever asks for another's job must not even learn that it was there
+
+
+class IdempotencyConflict(TokentailError):
+    """This Idempotency-Key was used with a different body. Use a new key for a new request."""
+
+
+class StoreUnavailable(TokentailError):
+    """Redis does not answer. Nothing was lost; try again shortly."""
+
+
+class StoreFull(TokentailError):
+    """Redis has no memory left. Nothing was half-written; try again when jobs have expired."""
+
+
+class AttemptLost(TokentailError):
+    """This attempt no longer holds its job: another took it, or the job was closed. Stop, and close the upstream."""
+
+
+class SettingsError(TokentailError):
+    """The configuration has faults; `faults` lists all of them."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults

@@ -1,0 +1,106 @@
+"""The fleet: which workers live, and what they serve.
+
+A worker process has one lease, a counter that it raises. Nobody trusts a clock for it: an observer calls a worker dead
+when it saw the counter stand still for a whole lease, during which all of its own reads succeeded. An outage of
+Redis therefore kills nobody.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tokentail import commands
+from tokentail.store import RedisClient, redis_errors
+
+
+class ServedModel(msgspec.Struct, frozen=True):
+    """A model name that a worker takes. A name that ends in `*` stands for every name with that beginning."""
+
+    name: str
+    provider: str
+    dialect: str
+
+    def is_named(self, model: str) -> bool:
+        return model.startswith(self.name[:-1]) if self.name.endswith("*") else model == self.name
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a worker says of itself with every beat."""
+
+    counter: int
+    slots: int  # jobs it can hold at once
+    held: int  # jobs it holds
+    models: list[ServedModel]  # in order of preference: the first is the default
+
+
+class Fleet:
+    """The leases, in Redis."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    def beat(self, worker: str, lease: Lease) -> None:
+        """Raise this worker's lease, and leave its models for when nobody lives."""
+        with redis_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hset(commands.WORKERS, worker, msgspec.json.encode(lease))
+            pipe.set(commands.CATALOG, msgspec.json.encode(lease.models))
+            pipe.execute()
+
+    def leave(self, worker: str) -> None:
+        """Forget a worker: it has gone, or was found dead."""
+        with redis_errors():
+            self._client.hdel(commands.WORKERS, worker)
+
+    def leases(self) -> dict[str, Lease]:
+        """Every worker that has not left, alive or not."""
+        with redis_errors():
+            leases = self._client.hgetall(commands.WORKERS)
+        return {worker.decode(): msgspec.json.decode(lease, type=Lease) for worker, lease in leases.items()}
+
+    def last_catalog(self) -> list[ServedModel]:
+        """What the worker that beat last serves; empty if there never was one."""
+        with redis_errors():
+            models = self._client.get(commands.CATALOG)
+        return msgspec.json.decode(models, type=list[ServedModel]) if models else []
+
+    def take_sweep_turn(self, ttl_ms: int) -> bool:
+        """Whether this process is the one that sweeps for the next `ttl_ms`."""
+        with redis_errors():
+            return bool(self._client.set(commands.SWEEP_TURN, 1, nx=True, px=ttl_ms))
+
+
+class Observer:
+    """One process's own view of who lives. Call `observe` at least once a second."""
+
+    def __init__(self, fleet: Fleet, lease_s: float, clock: Callable[[], float]) -> None:
+        self._fleet = fleet
+        self._lease_s = lease_s
+        self._clock = clock
+        self._seen: dict[str, tuple[int, float]] = {}  # worker → its counter, and when that was first seen
+        self.live: dict[str, Lease] = {}
+        self.dead: frozenset[str] = frozenset()
+        self._absent: dict[str, float] = {}  # worker that holds a job but has no lease → when that was first noticed
+
+    def observe(self) -> None:
+        """Read the leases. After a read that failed, every wait begins anew."""
+        try:
+            leases = self._fleet.leases()
+        except Exception:
+            self._seen.clear()
+            self._absent.clear()
+            raise
+        now = self._clock()
+        self._absent = {worker: since for worker, since in self._absent.items() if worker not in leases}
+        self._seen = {
+            worker: seen if (seen := self._seen.get(worker)) and seen[0] == lease.counter else (lease.counter, now)
+            for worker, lease in leases.items()
+        }
+        self.dead = frozenset(w for w, (_, since) in self._seen.items() if now - since >= self._lease_s)
+        self.live = {worker: lease for worker, lease in leases.items() if worker not in self.dead}
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether the holder of a job is gone. One without a lease may just have come: it gets a lease's time, too."""
+        if worker in self._seen:
+            return worker in self.dead
+        return self._clock() - self._absent.setdefault(worker, self._clock()) >= self._lease_s

@@ -1,0 +1,26 @@
+-- ARGV: the cursor's generation ('' for the beginning), its index, limit.
+-- Returns {} when there is no such job, {status} when its log is gone, else {status, owner, generation, first index,
+-- length, is reset, tokens, first token at, appended at, end element or '', elements}.
+local r = redis.call('HMGET', record, 'status', 'owner', 'generation', 'base', 'tokens', 'first_token_at', 'appended_at')
+if not r[1] then
+  return {}
+end
+local length = redis.call('LLEN', log)
+if length == 0 then
+  return {r[1], r[2]}
+end
+-- Law 1: a good cursor is of the current generation and within the log; reads never begin before the generation does.
+local base = tonumber(r[4])
+local first, is_reset = tonumber(ARGV[2]), 0
+if ARGV[1] ~= r[3] or first < base or first > length then
+  first = base
+  if ARGV[1] ~= '' then
+    is_reset = 1
+  end
+end
+local elements = redis.call('LRANGE', log, first, first + ARGV[3] - 1)
+local closing = ''
+if not is_open(r[1]) then
+  closing = redis.call('LINDEX', log, -1)
+end
+return {r[1], r[2], r[3], first, length, is_reset, r[5], r[6] or '', r[7] or '', closing, elements}

@@ -1,0 +1,16 @@
+-- ARGV: the holder that was lost ('' when the job waits in the queue), how often it was enqueued so far, now.
+-- Returns the new count of enqueues, or 0 when the job has moved on meanwhile.
+local r = redis.call('HMGET', record, 'status', 'attempt', 'enqueues', 'queued_at')
+if not is_open(r[1]) or r[2] ~= ARGV[1] or r[3] ~= ARGV[2] then
+  return 0
+end
+local queued_at = r[4]
+if r[1] == 'running' then
+  queued_at = ARGV[3]
+end
+local enqueues = tonumber(r[3]) + 1
+redis.call('HSET', record, 'status', 'queued', 'attempt', '', 'worker', '', 'queued_at', queued_at, 'enqueues', enqueues)
+if r[1] == 'running' then
+  publish(redis.call('LLEN', log), {})
+end
+return enqueues

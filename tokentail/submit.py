@@ -1,0 +1,61 @@
+"""Submitting: from a validated request to a job that a worker will take.
+
+It crosses slots and perhaps servers, so each step can be repeated, and a duplicate repeats them all. Once the record is
+written the job is accepted: whatever is missing after that, the sweep puts right.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from tokentail.errors import IdempotencyConflict, StoreUnavailable
+from tokentail.identifiers import new_job_id
+from tokentail.job import NewJob
+from tokentail.queue import JobQueue
+from tokentail.request import GenerationRequest, digest, encode_request
+from tokentail.store import Store
+
+_KEY_TTL_MS = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of a request: `is_new` is False when an earlier one with the same key made the job."""
+
+    job_id: str
+    is_new: bool
+
+
+class Submitter:
+    """Turns requests into queued jobs."""
+
+    def __init__(self, store: Store, queue: JobQueue, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._queue = queue
+        self._now_ms = now_ms
+
+    def submit(self, owner: str, request: GenerationRequest, model: str, key: str | None) -> Submission:
+        """Accept `request` for `model`, a full name. Raises IdempotencyConflict, StoreUnavailable, StoreFull."""
+        now_ms = self._now_ms()
+        job_id = new_job_id()
+        if key is not None:
+            asked = digest(request)  # of what the client sent, whatever the default model is today
+            job_id, bound = self._store.remember(owner, key, job_id, asked, _KEY_TTL_MS)
+            if bound != asked:
+                raise IdempotencyConflict(IdempotencyConflict.__doc__)
+        metadata = {} if request.metadata is UNSET else request.metadata
+        job = NewJob(job_id, owner, model, now_ms, metadata)
+        self._store.index(owner, job_id, now_ms)
+        is_new = self._store.create(job, encode_request(replace(request, model=model)))
+        try:
+            self._enqueue(job_id, is_new)
+        except StoreUnavailable:
+            return Submission(job_id, is_new)  # accepted all the same: the sweep enqueues it
+        return Submission(job_id, is_new)
+
+    def _enqueue(self, job_id: str, is_new: bool) -> None:
+        # A job that was there already may have moved on; only its first enqueue can be missing because of us.
+        if is_new or self._store.view(job_id).started_at_ms is None:
+            self._queue.enqueue(job_id, 1)

@@ -1,0 +1,108 @@
+"""The sweep: what finds every open job that nobody looks after, so that each reaches its end.
+
+A queued job that is not in the queue is put there; a running one whose holder is dead is taken from it; one that waited
+or was tried too often is failed. Every worker and web process sweeps; they take turns.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tokentail.element import End
+from tokentail.errors import JobGone, JobNotFound
+from tokentail.fleet import Fleet, Observer
+from tokentail.job import Failure, FailureKind, Job, Status
+from tokentail.queue import JobQueue
+from tokentail.store import Store
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 500  # records read in one round trip
+
+
+@dataclass(frozen=True)
+class SweepLimits:
+    """What the sweep waits for before it acts."""
+
+    max_attempts: int
+    queue_timeout_s: float  # how long a job may wait for a worker
+    missing_after_s: float = 5.0  # how long an accepted job may be on its way to the queue
+    period_s: float = 2.0
+
+
+class Sweeper:
+    """One process's part in the sweep."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: JobQueue,
+        fleet: Fleet,
+        observer: Observer,
+        limits: SweepLimits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._fleet = fleet
+        self._observer = observer
+        self._limits = limits
+        self._now_ms = now_ms
+
+    def sweep_in_turn(self) -> None:
+        """Sweep, if it is this process's turn. Raises StoreUnavailable; the next turn goes on."""
+        if self._fleet.take_sweep_turn(int(self._limits.period_s * 1000)):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Look at every open job once."""
+        open_jobs = self._store.open_jobs()
+        waiting = self._queue.waiting() if open_jobs else {}
+        for at in range(0, len(open_jobs), _CHUNK):
+            chunk = open_jobs[at : at + _CHUNK]
+            for (job_id, indexed_ms), job in zip(chunk, self._store.view_many([i for i, _ in chunk]), strict=True):
+                self._sweep_job(job_id, indexed_ms, job, waiting)
+        for worker in self._observer.dead:
+            self._fleet.leave(worker)  # none of its jobs is left
+
+    def _sweep_job(self, job_id: str, indexed_ms: int, job: Job | Exception, waiting: dict[str, int]) -> None:
+        if isinstance(job, JobNotFound):
+            # Indexed before it was made. If it never was, a client saw an error and nobody waits for it.
+            if self._age_s(indexed_ms) > self._limits.queue_timeout_s:
+                self._store.unindex_open(job_id)
+        elif isinstance(job, JobGone):
+            self._store.unindex_open(job_id)
+        elif isinstance(job, Exception):
+            raise job
+        elif job.status.is_closed:
+            self._store.unindex_open(job_id)
+        elif job.status is Status.RUNNING:
+            if self._observer.is_dead(job.worker):
+                self.take_back(job)
+        elif self._age_s(job.queued_at_ms) > self._limits.queue_timeout_s:
+            self._fail(job, Failure(FailureKind.TIMEOUT, "No worker took the job in time.", is_retryable=True))
+        elif job_id not in waiting and self._age_s(job.queued_at_ms) > self._limits.missing_after_s:
+            self._enqueue(job)
+
+    def take_back(self, job: Job) -> None:
+        """Take a job from a holder that is gone: to the queue again, or to its end when that was tried too often."""
+        if job.attempts >= self._limits.max_attempts:
+            message = f"The worker was lost {job.attempts} times while it ran this job."
+            self._fail(job, Failure(FailureKind.INTERNAL, message, is_retryable=True))
+        else:
+            self._enqueue(job)
+
+    def _enqueue(self, job: Job) -> None:
+        enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms())
+        if enqueues:
+            self._queue.enqueue(job.id, enqueues)
+            log.warning("job.requeued", extra={"job_id": job.id, "was": job.status, "worker": job.worker})
+
+    def _fail(self, job: Job, failure: Failure) -> None:
+        end = End(Status.FAILED, error=failure)
+        if self._store.close(job.id, end, self._now_ms(), holder=job.attempt):
+            log.error("job.failed", extra={"job_id": job.id, "error": failure.message})
+            self._store.unindex_open(job.id)
+
+    def _age_s(self, since_ms: int) -> float:
+        return (self._now_ms() - since_ms) / 1000

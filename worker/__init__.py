@@ -1,0 +1,1 @@
+"""The worker process: LLM in, tokens appended. It never imports `app` or a web framework."""
