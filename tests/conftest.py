@@ -1,0 +1,66 @@
+"""What every test can ask for: a real Valkey, a flushed client on it, and the backend over each store.
+
+A Valkey that cannot start fails the tests that need it; skipping them would leave the laws of the log untested.
+"""
+
+from collections.abc import Callable, Iterator
+
+import fakeredis
+import pytest
+
+from tests.valkey_server import ValkeyServer
+from tokentail.backend import Backend, wire
+from tokentail.settings import load_settings
+from tokentail.store import RedisClient
+
+MakeBackend = Callable[..., Backend]
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A real Valkey for the whole session, without durability."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """The unix:// URL of the session's real Valkey."""
+    return valkey_server.url
+
+
+@pytest.fixture
+def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
+    """A client of the session's real Valkey, which is empty and without a memory limit."""
+    client = valkey_server.connect()
+    client.config_set("maxmemory", 0)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def store_client(request: pytest.FixtureRequest) -> Iterator[RedisClient]:
+    """A client of an empty store, once of each kind."""
+    if request.param == "valkey":
+        yield request.getfixturevalue("real_client")
+        return
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_backend(store_client: RedisClient) -> MakeBackend:
+    """`make_backend(TOKENTAIL_RETENTION_S="1", …)`: a backend with these settings, over each store."""
+
+    def make(**environment: str) -> Backend:
+        return wire(store_client, store_client, load_settings(environment))
+
+    return make
+
+
+@pytest.fixture
+def backend(make_backend: MakeBackend) -> Backend:
+    """A backend with the default settings, over each store."""
+    return make_backend()
