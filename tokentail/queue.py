@@ -54,7 +54,12 @@ class JobQueue:
         """Job id → jobs before it in the queue."""
         with redis_errors():
             rq_ids = self._queue.get_job_ids()
-        return {rq_id.rsplit("-", 1)[0]: place for place, rq_id in enumerate(rq_ids)}
+        return {job_id_of(rq_id): place for place, rq_id in enumerate(rq_ids)}
+
+
+def job_id_of(rq_id: str) -> str:
+    """The job that an RQ id stands for."""
+    return rq_id.rsplit("-", 1)[0]
 
 
 def _rq_id(job_id: str, enqueues: int) -> str:

@@ -1,0 +1,60 @@
+"""A generation: one answer of the model on its way from the provider's chunks into the log.
+
+Pure: it neither reads nor sends, and imports none of requests, redis and rq.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tokentail.element import End
+from tokentail.job import Failure, FailureKind, Status, Usage
+from tokentail.log_writer import LogWriter
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport
+
+
+class Generation:
+    """Writes an attempt's generation, and knows how it ended."""
+
+    def __init__(self, writer: LogWriter, max_log_bytes: int) -> None:
+        self._writer = writer
+        self._max_log_bytes = max_log_bytes
+        self._finish = Finish(None, None)
+        self._usage: Usage | None = None
+
+    def take(self, chunks: Sequence[Chunk]) -> bool:
+        """Write what came; whether it was content. Raises ProviderFailure when the log has grown too large."""
+        is_content = False
+        for chunk in chunks:
+            if isinstance(chunk, str):
+                if chunk:
+                    self._writer.write(chunk)
+                    is_content = True
+            elif isinstance(chunk, Finish):
+                self._finish = chunk
+            elif isinstance(chunk, UsageReport):
+                self._usage = _later(self._usage, chunk.usage)
+            elif not isinstance(chunk, Terminal):
+                self._writer.write(chunk)
+                is_content = True
+        if self._writer.byte_count > self._max_log_bytes:
+            message = f"The answer is larger than the {self._max_log_bytes} bytes that this deployment keeps."
+            raise ProviderFailure(Failure(FailureKind.TRUNCATED, message))
+        return is_content
+
+    def complete(self) -> None:
+        """The provider has said all."""
+        reason, word = self._finish.reason, self._finish.provider_reason
+        self._writer.write(End(Status.COMPLETED, reason, word, self._usage))
+
+    def fail(self, failure: Failure) -> None:
+        """It broke off; what was shown stays."""
+        reason, word = self._finish.reason, self._finish.provider_reason
+        self._writer.write(End(Status.FAILED, reason, word, self._usage, failure))
+
+
+def _later(earlier: Usage | None, later: Usage) -> Usage:
+    """Providers count as they go: what a later report says holds, what it leaves out stays."""
+    if earlier is None:
+        return later
+    return msgspec.structs.replace(earlier, **{k: v for k, v in msgspec.structs.asdict(later).items() if v is not None})

@@ -1,0 +1,132 @@
+"""Group commit: the one writer of a worker process.
+
+While one write to the store is in flight, the elements of all jobs gather; when it returns, they leave in one round
+trip. Quiet, a token waits for nothing; busy, the batches grow by themselves. There is no timer to tune. A store that
+is slow or away stops `wait_for_room`, and with it the reading from upstreams.
+"""
+
+import logging
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from tokentail.commands import Append
+from tokentail.errors import AttemptLost, StoreFull, StoreUnavailable
+from tokentail.log_writer import LogWriter
+from tokentail.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_UNSETTLED = 2000  # elements of one job that may wait for the store before its upstream must
+_MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
+
+
+class GroupCommit:
+    """Appends what writers have written. `on_lost` is told of a writer that was fenced out."""
+
+    def __init__(
+        self, store: Store, now_ms: Callable[[], int], on_lost: Callable[[LogWriter, AttemptLost], None]
+    ) -> None:
+        self._store = store
+        self._now_ms = now_ms
+        self._on_lost = on_lost
+        self._due: dict[LogWriter, None] = {}  # in order of their first unsent element
+        self._probes: dict[LogWriter, None] = {}
+        self._has_work = Event()
+        self._settled: dict[LogWriter, Event] = {}  # of those whom somebody waits for
+
+    def push(self, writer: LogWriter) -> None:
+        """The writer has something for the store."""
+        self._due[writer] = None
+        self._has_work.set()
+
+    def probe(self, writer: LogWriter) -> None:
+        """Look whether the store still has what the writer wrote, and whether the writer still holds its job."""
+        self._probes[writer] = None
+        self._has_work.set()
+
+    def wait_for_room(self, writer: LogWriter) -> None:
+        """Return when the writer may write on. Meanwhile its upstream is not read."""
+        self._wait(writer, MAX_UNSETTLED)
+
+    def flush(self, writer: LogWriter) -> None:
+        """Return when the store has all that was written."""
+        self.push(writer)
+        self._wait(writer, 0)
+
+    def run(self) -> None:
+        """Commit for as long as the process lives."""
+        pause_s = 0.0
+        while True:
+            self._has_work.wait()
+            if pause_s:
+                gevent.sleep(pause_s)
+            self._has_work.clear()
+            if self._commit():
+                pause_s = 0.0
+            else:
+                pause_s = min(max(pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+                self._has_work.set()
+
+    def _commit(self) -> bool:
+        """One round trip for all that is due; False when the store did not take it and it must be sent again."""
+        batch = self._take()
+        if not batch:
+            return True
+        try:
+            outcomes = self._store.append_many([append for _, append in batch])
+        except StoreUnavailable as error:
+            log.warning("commit.store_unavailable", extra={"jobs": len(batch), "error": str(error)})
+            self._due = dict.fromkeys([writer for writer, _ in batch]) | self._due
+            return False
+        is_taken = True
+        for (writer, append), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, StoreFull | StoreUnavailable):
+                self._due[writer] = None
+                is_taken = False
+                continue
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                writer.settle(append, outcome)
+            except AttemptLost as error:
+                self._on_lost(writer, error)
+                continue
+            if writer.unsettled:
+                self.push(writer)
+            if writer in self._settled:
+                self._settled[writer].set()
+        if not is_taken:
+            log.warning("commit.store_full")
+        return is_taken
+
+    def _take(self) -> list[tuple[LogWriter, Append]]:
+        now_ms = self._now_ms()
+        batch: list[tuple[LogWriter, Append]] = []
+        elements = 0
+        while self._due and elements < _MAX_PIPELINE:
+            writer = next(iter(self._due))
+            del self._due[writer]
+            self._probes.pop(writer, None)  # an append shows what a probe would
+            if append := writer.next_append(now_ms):
+                batch.append((writer, append))
+                elements += len(append.elements)
+        if self._due:
+            self._has_work.set()
+        else:
+            probes, self._probes = self._probes, {}
+            batch.extend((writer, append) for writer in probes if (append := writer.probe(now_ms)))
+        return batch
+
+    def _wait(self, writer: LogWriter, at_most: int) -> None:
+        if writer.unsettled <= at_most:
+            return
+        settled = self._settled[writer] = Event()
+        try:
+            while writer.unsettled > at_most:
+                settled.clear()
+                settled.wait()
+        finally:
+            del self._settled[writer]

@@ -1,0 +1,184 @@
+"""The runner: takes jobs and sees each to its end, many at once in one process.
+
+Every job it claims ends here (completed or failed), is lost to another attempt, or is handed over. It knows neither
+RQ, whose worker calls `run`, nor Redis.
+"""
+
+import logging
+import time
+from collections import deque
+
+import gevent
+
+from tokentail.backend import Backend, now_ms
+from tokentail.commands import Claim
+from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreUnavailable
+from tokentail.job import Failure, FailureKind
+from tokentail.log_writer import LogWriter
+from tokentail.request import decode_request
+from tokentail.settings import Settings
+from worker.attempt import Attempt, HandedOver
+from worker.chunk import ProviderFailure
+from worker.deadlines import Deadlines
+from worker.generation import Generation
+from worker.group_commit import GroupCommit
+from worker.providers.registry import Registry
+from worker.providers.source import Transport, open_chunks
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.5  # between tries at a store that does not answer
+
+
+class Runner:
+    """The jobs that this process holds."""
+
+    def __init__(
+        self, worker: str, settings: Settings, backend: Backend, registry: Registry, transport: Transport
+    ) -> None:
+        self.worker = worker
+        self._settings = settings
+        self._backend = backend
+        self._registry = registry
+        self._transport = transport
+        self._held: dict[str, Attempt] = {}
+        self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
+        self._commit = GroupCommit(backend.store, now_ms, self._writer_lost)
+
+    @property
+    def held(self) -> int:
+        """How many jobs this process holds."""
+        return len(self._held)
+
+    def commit_forever(self) -> None:
+        """The group commit; run it in a greenlet of its own."""
+        self._commit.run()
+
+    def run(self, job_id: str) -> str:
+        """See the job to its end, in the calling greenlet; what became of it, in a word for operators."""
+        attempt = Attempt(job_id)
+        claim = self._claim(attempt)
+        if claim is None:
+            return "refused"  # closed before its turn, or somebody else has it
+        writer = attempt.claimed(claim)
+        self._held[job_id] = attempt
+        log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
+        try:
+            with attempt:
+                outcome = self._see_to_end(attempt, writer, claim.request)
+        except AttemptLost:
+            outcome = "lost"
+        except HandedOver:
+            outcome = "handed over"
+        except Exception:
+            self._give_back(attempt)  # a job must not stay with a holder that has forgotten it
+            raise
+        finally:
+            del self._held[job_id]
+        log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
+        if writer.is_ended and not writer.unsettled:
+            self._kept.append((time.monotonic() + self._settings.lease_s, writer))
+            self._unindex(job_id)
+        return outcome
+
+    def _claim(self, attempt: Attempt) -> Claim | None:
+        while True:
+            try:
+                return self._backend.store.claim(attempt.job_id, attempt.token, self.worker, now_ms())
+            except StoreUnavailable:
+                # It may have been claimed, and only the reply lost. The same attempt may ask again, and nobody else.
+                gevent.sleep(_RETRY_S)
+
+    def _see_to_end(self, attempt: Attempt, writer: LogWriter, stored_request: bytes) -> str:
+        generation = Generation(writer, self._settings.max_log_bytes)
+        deadlines = Deadlines(self._settings, attempt.interrupt)
+        try:
+            self._generate(writer, generation, deadlines, stored_request)
+            generation.complete()
+            outcome = "completed"
+        except ProviderFailure as error:
+            generation.fail(error.failure)
+            outcome = f"failed: {error.failure.kind}"
+        except (AttemptLost, HandedOver):
+            raise
+        except Exception as error:
+            # The traceback may quote the prompt; its kind and place are enough to find the bug.
+            log.error(
+                "job.crashed", extra={"job_id": attempt.job_id, "error": type(error).__name__, "at": _place(error)}
+            )
+            generation.fail(Failure(FailureKind.INTERNAL, f"The worker failed ({type(error).__name__})."))
+            outcome = "failed: internal"
+        finally:
+            deadlines.close()
+        self._commit.flush(writer)
+        return outcome
+
+    def _generate(self, writer: LogWriter, generation: Generation, deadlines: Deadlines, stored_request: bytes) -> None:
+        request = decode_request(stored_request)
+        model = str(request.model)  # the web process has put in the full name
+        provider = self._registry.provider_for(model)
+        if provider is None:
+            raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
+        writer.start(writer.generation, provider.name, model)
+        self._commit.push(writer)
+        with open_chunks(provider, request, model, self._transport, gevent.sleep) as answer:
+            for chunks in answer:
+                if generation.take(chunks):
+                    self._commit.push(writer)
+                    deadlines.store_is_slow()
+                    self._commit.wait_for_room(writer)
+                    deadlines.token_came()
+
+    # -- from outside -------------------------------------------------------------------------------------------------
+
+    def closed_elsewhere(self, job_id: str) -> None:
+        """Somebody else closed the job: stop, and close its upstream."""
+        if attempt := self._held.get(job_id):
+            attempt.interrupt(AttemptLost(AttemptLost.__doc__))
+
+    def look_after_logs(self) -> None:
+        """Have the store checked against all that this process wrote lately (law 8). Call it about once a second."""
+        now = time.monotonic()
+        while self._kept and self._kept[0][0] < now:
+            self._kept.popleft()
+        for writer in [*(a.writer for a in self._held.values() if a.writer), *(w for _, w in self._kept)]:
+            self._commit.probe(writer)
+
+    def hand_over(self) -> None:
+        """Stop every job that is still held, and give it back to the queue at once."""
+        held = list(self._held.values())
+        for attempt in held:
+            attempt.interrupt(HandedOver())
+        for attempt in held:
+            self._give_back(attempt)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        try:
+            job = self._backend.store.view(attempt.job_id)
+            enqueues = self._backend.store.requeue(job.id, attempt.token, job.enqueues, now_ms())
+            if enqueues:
+                self._backend.queue.enqueue(job.id, enqueues)
+                log.info("job.given_back", extra={"job_id": job.id})
+        except (JobNotFound, JobGone):
+            log.info("job.gone", extra={"job_id": attempt.job_id})
+        except StoreUnavailable as error:
+            # The lease ends with the process, and the sweep gives the job to another.
+            log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
+
+    def _writer_lost(self, writer: LogWriter, error: AttemptLost) -> None:
+        attempt = self._held.get(writer.job_id)
+        if attempt is not None and attempt.writer is writer:
+            attempt.interrupt(error)
+
+    def _unindex(self, job_id: str) -> None:
+        try:
+            self._backend.store.unindex_open(job_id)
+        except StoreUnavailable:
+            log.warning("job.unindex_failed", extra={"job_id": job_id})  # the sweep does it
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
