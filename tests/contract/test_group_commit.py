@@ -1,0 +1,162 @@
+"""The group commit: everything written arrives once and in order, in as few round trips as there can be."""
+
+from collections.abc import Iterator, Sequence
+
+import gevent
+import pytest
+
+from tokentail.backend import Backend, now_ms
+from tokentail.commands import Append, Appended
+from tokentail.cursor import BEGINNING
+from tokentail.element import End, decode
+from tokentail.errors import StoreUnavailable
+from tokentail.identifiers import new_attempt, new_job_id
+from tokentail.job import NewJob, Status
+from tokentail.log_writer import LogWriter
+from tokentail.store import Store
+from worker.group_commit import MAX_UNSETTLED, GroupCommit
+
+
+class _FlakyStore(Store):
+    """The backend's store, with failures put in before and after the real append."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.client, store.retention)
+        self.round_trips = 0
+        self.fail_before: list[Exception] = []
+        self.fail_after: list[Exception] = []
+
+    def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
+        self.round_trips += 1
+        if self.fail_before:
+            raise self.fail_before.pop(0)
+        outcomes = super().append_many(appends)
+        if self.fail_after:
+            raise self.fail_after.pop(0)
+        return outcomes
+
+
+class _Bench:
+    """A group commit over one store, with its greenlet running."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.store = _FlakyStore(backend.store)
+        self.lost: list[LogWriter] = []
+        self.commit = GroupCommit(self.store, now_ms, lambda writer, _: self.lost.append(writer))
+        self.greenlet = gevent.spawn(self.commit.run)
+
+    def writer(self) -> LogWriter:
+        job_id, attempt = new_job_id(), new_attempt()
+        self.store.create(NewJob(job_id, "", "demo", now_ms()), b"{}")
+        claim = self.store.claim(job_id, attempt, "w", now_ms())
+        assert claim is not None
+        writer = LogWriter(job_id, attempt, claim)
+        writer.start(claim.generation, "demo", "demo")
+        return writer
+
+    def text(self, writer: LogWriter) -> str:
+        batch = self.store.read(writer.job_id, BEGINNING, 10_000)
+        return "".join(decode(token) for token in batch.tokens)
+
+
+@pytest.fixture
+def bench(backend: Backend) -> Iterator[_Bench]:
+    bench = _Bench(backend)
+    yield bench
+    bench.greenlet.kill()
+
+
+def test_the_tokens_of_many_jobs_leave_together(bench: _Bench) -> None:
+    """A hundred jobs with ten tokens each cost a handful of round trips, not a thousand."""
+    writers = [bench.writer() for _ in range(100)]
+    for i in range(10):
+        for writer in writers:
+            writer.write(f"{i} ")
+            bench.commit.push(writer)
+    with gevent.Timeout(10):
+        for writer in writers:
+            bench.commit.flush(writer)
+    assert {bench.text(writer) for writer in writers} == {"0 1 2 3 4 5 6 7 8 9 "}
+    assert bench.store.round_trips <= 3
+
+
+def test_a_lost_reply_lands_once(bench: _Bench) -> None:
+    """The store took it and the answer was lost: sent again, it is there once."""
+    writer = bench.writer()
+    bench.store.fail_after = [StoreUnavailable(), StoreUnavailable()]
+    writer.write("once")
+    with gevent.Timeout(10):
+        bench.commit.flush(writer)
+    assert bench.text(writer) == "once"
+
+
+def test_a_store_that_is_away_loses_nothing(bench: _Bench) -> None:
+    """What is written during an outage arrives after it, in order."""
+    writer = bench.writer()
+    bench.store.fail_before = [StoreUnavailable(), StoreUnavailable()]
+    for i in range(5):
+        writer.write(f"{i} ")
+        bench.commit.push(writer)
+        gevent.sleep(0.03)
+    with gevent.Timeout(10):
+        bench.commit.flush(writer)
+    assert bench.text(writer) == "0 1 2 3 4 "
+
+
+def test_an_outage_stops_the_reading_of_upstreams(bench: _Bench) -> None:
+    """Whoever writes more than the store takes waits for room, and goes on when there is some."""
+    writer = bench.writer()
+    bench.store.fail_before = [StoreUnavailable()] * 3
+    for _ in range(MAX_UNSETTLED + 1):
+        writer.write("x")
+    bench.commit.push(writer)
+    waiting = gevent.spawn(bench.commit.wait_for_room, writer)
+    gevent.sleep(0.02)
+    assert not waiting.ready()
+    waiting.join(timeout=10)
+    assert waiting.ready()
+    with gevent.Timeout(10):
+        bench.commit.flush(writer)
+    assert len(bench.text(writer)) == MAX_UNSETTLED + 1
+
+
+def test_a_fenced_writer_is_told_and_the_others_go_on(bench: _Bench) -> None:
+    """One job that was cancelled does not hold up its neighbours in the same round trip."""
+    lost, kept = bench.writer(), bench.writer()
+    bench.store.close(lost.job_id, End(Status.CANCELLED), now_ms())
+    lost.write("late")
+    kept.write("in time")
+    bench.commit.push(lost)
+    bench.commit.push(kept)
+    with gevent.Timeout(10):
+        bench.commit.flush(kept)
+    assert bench.lost == [lost]
+    assert bench.text(kept) == "in time"
+
+
+def test_a_probe_finds_and_heals_a_lost_tail(bench: _Bench) -> None:
+    """Law 8: after the end, too, what the store lost is put back where it was."""
+    writer = bench.writer()
+    for i in range(5):
+        writer.write(f"{i} ")
+    writer.write(End(Status.COMPLETED))
+    with gevent.Timeout(10):
+        bench.commit.flush(writer)
+    before = bench.store.read(writer.job_id, BEGINNING, 100).elements
+    bench.store.client.ltrim(f"tt:{{{writer.job_id}}}:log", 0, 3)
+    bench.commit.probe(writer)
+    with gevent.Timeout(10):
+        while bench.store.read(writer.job_id, BEGINNING, 100).elements != before:
+            gevent.sleep(0.01)
+
+
+def test_a_probe_tells_a_writer_that_it_lost_its_job(bench: _Bench) -> None:
+    """A cancellation whose news was missed is found by the next look."""
+    writer = bench.writer()
+    with gevent.Timeout(10):
+        bench.commit.flush(writer)
+    bench.store.close(writer.job_id, End(Status.CANCELLED), now_ms())
+    bench.commit.probe(writer)
+    with gevent.Timeout(10):
+        while bench.lost != [writer]:
+            gevent.sleep(0.01)
