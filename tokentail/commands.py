@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
 from tokentail.batch import Batch
-from tokentail.cursor import Cursor
+from tokentail.cursor import OPENING, Cursor
 from tokentail.element import End, Submitted, decode, encode
 from tokentail.errors import AttemptLost, JobGone, JobNotFound
 from tokentail.identifiers import new_generation
@@ -150,8 +150,7 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
         "enqueues": 1,
         "attempt": "",
         "worker": "",
-        # The first generation is named before it starts, so that readers who come early have a cursor into it.
-        "generation": new_generation(),
+        "generation": OPENING,
         "base": 1,
         "tokens": 0,
         "bytes": len(submitted),
@@ -166,10 +165,11 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim 
     def decode_claim(reply: list[Any]) -> Claim | None:
         if reply[0] != b"claimed":
             return None
-        _, generation, length, tokens, size, upstream, attempts, request = reply
-        return Claim(generation.decode(), length, tokens, size, upstream.decode(), attempts, request)
+        _, length, tokens, size, upstream, attempts, request = reply
+        # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
+        return Claim(new_generation(), length, tokens, size, upstream.decode(), attempts, request)
 
-    return Command(_claim, _keys(job_id), (attempt, worker, now_ms, new_generation()), decode_claim)
+    return Command(_claim, _keys(job_id), (attempt, worker, now_ms), decode_claim)
 
 
 def append(a: Append, retention: Retention) -> Command[Appended]:
@@ -197,7 +197,9 @@ def _decode_appended(reply: list[Any]) -> Appended:
 
 
 def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: str = "*") -> Command[bool]:
-    """Whether this call closed the job; False when it was closed before, or `holder` no longer holds it."""
+    """Whether this call failed or cancelled the job; False when it was closed before, or not held by `holder`."""
+    if end.status is Status.COMPLETED:
+        raise ValueError("Only its holder completes a job, by an append.")
     args = (holder, encode(end), end.status, now_ms, retention.content_ms, retention.tombstone_ms)
 
     def decode_closed(reply: list[Any]) -> bool:

@@ -23,6 +23,7 @@ class Cursor:
 
 
 BEGINNING = Cursor("", 0)
+OPENING = "0"  # the generation of every log until an attempt starts one; `new_generation` never gives this name
 
 
 def parse_cursor(text: str) -> Cursor:

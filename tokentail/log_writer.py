@@ -4,6 +4,9 @@ Pure: it says what to append next and is told how that went. It keeps everything
 that lost its tail can be given it back at the same positions (law 8).
 """
 
+from array import array
+from bisect import bisect_right
+
 from tokentail.commands import MAX_APPEND, Append, Appended, Claim
 from tokentail.element import End, Event, Start, encode
 from tokentail.errors import AttemptLost
@@ -19,9 +22,13 @@ class LogWriter:
         self.generation = claim.generation
         self.token_count = claim.token_count
         self.byte_count = claim.byte_count
-        self.upstream = claim.upstream
         self._first = claim.length  # index in the log of what this attempt wrote first
         self._elements: list[bytes] = []
+        # What an append says of the log is true of its last element, also when more was written since.
+        self._token_counts = array("q")  # after each element
+        self._byte_counts = array("q")
+        self._upstreams = [claim.upstream]
+        self._upstreams_at = [0]  # how many elements had been written at each
         self._settled = 0  # how many of them the store is known to have
         self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
         self._end_status: Status | None = None
@@ -29,6 +36,16 @@ class LogWriter:
     def __repr__(self) -> str:
         done = f"{self._first}+{self._settled}/{len(self._elements)}"
         return f"<LogWriter {self.job_id} {done} {self._end_status or 'open'}>"
+
+    @property
+    def upstream(self) -> str:
+        """The upstream's position, where it can be resumed. Set it after writing what came before that position."""
+        return self._upstreams[-1]
+
+    @upstream.setter
+    def upstream(self, position: str) -> None:
+        self._upstreams.append(position)
+        self._upstreams_at.append(len(self._elements))
 
     @property
     def unsettled(self) -> int:
@@ -58,6 +75,8 @@ class LogWriter:
             self._end_status = element.status
         self.byte_count += len(encoded)
         self._elements.append(encoded)
+        self._token_counts.append(self.token_count)
+        self._byte_counts.append(self.byte_count)
 
     def next_append(self, now_ms: int) -> Append | None:
         """What the store should be sent now; the same again until it is settled; None when there is nothing."""
@@ -80,15 +99,18 @@ class LogWriter:
         # A generation starts at the head of an append, so that one script sets both.
         stop = min((at for at in self._starts if at > position), default=len(self._elements))
         stop = min(stop, position + MAX_APPEND)
+        mark = bisect_right(self._upstreams_at, stop) - 1
+        if stop < len(self._elements) and self._upstreams_at[mark] > position:
+            stop = self._upstreams_at[mark]  # so that the upstream's position is that of the last element
         return Append(
             job_id=self.job_id,
             attempt=self.attempt,
             expected=self._first + position,
             elements=tuple(self._elements[position:stop]),
             now_ms=now_ms,
-            token_count=self.token_count,
-            byte_count=self.byte_count,
-            upstream=self.upstream,
+            token_count=self._token_counts[stop - 1],
+            byte_count=self._byte_counts[stop - 1],
+            upstream=self._upstreams[mark],
             generation=self._starts.get(position, ""),
             end_status=self._end_status if stop == len(self._elements) else None,
         )

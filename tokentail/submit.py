@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from tokentail.errors import IdempotencyConflict, StoreUnavailable
+from tokentail.errors import IdempotencyConflict, StoreFull, StoreUnavailable
 from tokentail.identifiers import new_job_id
 from tokentail.job import NewJob
 from tokentail.queue import JobQueue
@@ -51,7 +51,7 @@ class Submitter:
         is_new = self._store.create(job, encode_request(replace(request, model=model)))
         try:
             self._enqueue(job_id, is_new)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreFull):
             return Submission(job_id, is_new)  # accepted all the same: the sweep enqueues it
         return Submission(job_id, is_new)
 

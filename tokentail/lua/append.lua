@@ -23,6 +23,9 @@ end
 local present = length - expected
 local elements = {unpack(ARGV, first_element + present)}
 if #elements > 0 then
+  if not is_open(r[1]) and closing_element() ~= '' then
+    return {'fenced', r[1]} -- law 3: nothing follows the end, not even from its own writer
+  end
   redis.call('RPUSH', log, unpack(elements))
   redis.call('HSET', record, 'tokens', tokens, 'bytes', bytes, 'appended_at', now, 'upstream', upstream)
   if generation ~= '' and present == 0 then

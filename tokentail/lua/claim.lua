@@ -1,8 +1,8 @@
--- ARGV: attempt, worker, now, a new generation.
--- Returns {'claimed', generation, length, tokens, bytes, upstream, attempts, request}, or {'refused', status or ''}.
-local attempt, worker, now, generation = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local r = redis.call('HMGET', record, 'status', 'attempt', 'generation', 'base', 'tokens', 'bytes', 'upstream', 'attempts')
-local attempts = tonumber(r[8] or 0)
+-- ARGV: attempt, worker, now.
+-- Returns {'claimed', length, tokens, bytes, upstream, attempts, request}, or {'refused', status or ''}.
+local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
+local r = redis.call('HMGET', record, 'status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts')
+local attempts = tonumber(r[6] or 0)
 local is_repeat = r[1] == 'running' and r[2] == attempt
 if not is_repeat then
   if r[1] ~= 'queued' then
@@ -13,11 +13,7 @@ if not is_repeat then
   redis.call('HSETNX', record, 'started_at', now)
 end
 local length = redis.call('LLEN', log)
--- While the current generation is empty, its name is kept: readers who wait on it go on without a reset.
-if length == tonumber(r[4]) then
-  generation = r[3]
-end
 if not is_repeat then
   publish(length, {})
 end
-return {'claimed', generation, length, tonumber(r[5]), tonumber(r[6]), r[7] or '', attempts, redis.call('GET', request) or ''}
+return {'claimed', length, tonumber(r[3]), tonumber(r[4]), r[5] or '', attempts, redis.call('GET', request) or ''}

@@ -11,6 +11,15 @@ local function is_open(status)
   return status == 'queued' or status == 'running'
 end
 
+-- The log's last element if it is the `end`, else ''. A store that lost its tail may have closed a job and lack it.
+local function closing_element()
+  local last = redis.call('LINDEX', log, -1)
+  if last and string.sub(last, 1, 13) == '{"type":"end"' then
+    return last
+  end
+  return ''
+end
+
 -- Design law 3: `end` and the status change together. Law 6: only `end` sets an expiry, on log and request alike.
 -- The record outlives them as a tombstone.
 local function finish(status, now, retention_ms, tombstone_ms)

@@ -14,13 +14,14 @@ local base = tonumber(r[4])
 local first, is_reset = tonumber(ARGV[2]), 0
 if ARGV[1] ~= r[3] or first < base or first > length then
   first = base
-  if ARGV[1] ~= '' then
+  -- Who stands at the opening of a log has read nothing of it: there is nothing to clear when the first one starts.
+  if ARGV[1] ~= '' and not (ARGV[1] == '0' and ARGV[2] == '1') then
     is_reset = 1
   end
 end
 local elements = redis.call('LRANGE', log, first, first + ARGV[3] - 1)
 local closing = ''
 if not is_open(r[1]) then
-  closing = redis.call('LINDEX', log, -1)
+  closing = closing_element()
 end
 return {r[1], r[2], r[3], first, length, is_reset, r[5], r[6] or '', r[7] or '', closing, elements}

@@ -2,6 +2,6 @@
 local fields = redis.call('HGETALL', record)
 local closing = ''
 if not is_open(redis.call('HGET', record, 'status')) then
-  closing = redis.call('LINDEX', log, -1) or ''
+  closing = closing_element()
 end
 return {fields, redis.call('LLEN', log), redis.call('LINDEX', log, 0) or '', closing}
