@@ -1,13 +1,17 @@
 """Wake-ups: how a thread waits for news of a job without asking again and again.
 
-One subscription connection a process, read by one thread. Nothing can be lost: subscribe, then read, then wait; and a
-connection that broke wakes everybody, who read again.
+One subscription connection a process, and one thread that alone touches it: others leave their wishes in a table and
+nudge it through Redis itself. Nothing is lost: register, read, then wait. Every confirmation of a subscription wakes,
+too, so that whatever was said before it is read by those who waited then.
 """
 
 import logging
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import redis
 
@@ -18,26 +22,33 @@ from tokentail.store import RedisClient, redis_errors
 log = logging.getLogger(__name__)
 
 _RECONNECT_S = 0.2
-_POLL_S = 1.0  # how soon the reading thread sees that it should stop
+_TICK_S = 0.5  # how soon the thread sees a wish whose nudge was lost, and that it should stop
+_IDLE_S = 5.0  # how long a channel is kept after its last waiter: the next poll of the same reader finds it live
+_PING_AFTER_S = 5.0  # silence that is broken by a ping
+_DEAD_AFTER_S = 10.0  # silence that means a dead connection, whatever TCP believes
 
 
+@dataclass
 class _Channel:
     """One job's waiters. `is_live` is set once Redis has confirmed the subscription."""
 
-    def __init__(self) -> None:
-        self.is_live = threading.Event()
-        self.waiters: set[threading.Event] = set()
+    is_live: threading.Event = field(default_factory=threading.Event)
+    waiters: set[threading.Event] = field(default_factory=set)
+    idle_since: float = 0.0
 
 
 class Wakeups:
-    """Wakes waiting threads when their job has news. Start it once a process; close it to wake all for good."""
+    """Wakes waiting threads when their job has news. One a process; close it to wake all for good."""
 
     def __init__(self, client: RedisClient) -> None:
-        self._pubsub = client.pubsub()
-        self._lock = threading.Lock()  # guards the channels and what is sent; the reading thread only receives
+        self._client = client
+        self._nudges = f"tt:wakeups:{secrets.token_hex(8)}"
+        self._lock = threading.Lock()  # guards the table; never held over I/O
         self._channels: dict[str, _Channel] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._heard_at = 0.0
+        self._is_outage_told = False
 
     @property
     def is_closing(self) -> bool:
@@ -53,13 +64,14 @@ class Wakeups:
         woken = threading.Event()
         name = live_channel(job_id)
         with self._lock:
-            channel = self._channels.get(name)
-            if channel is None:
-                channel = self._channels[name] = _Channel()
-                self._subscribe(name)
+            is_new = name not in self._channels
+            channel = self._channels.setdefault(name, _Channel())
             channel.waiters.add(woken)
             self._start()
         try:
+            if is_new:
+                with redis_errors():
+                    self._client.publish(self._nudges, "")
             if not channel.is_live.wait(confirm_within_s) and not self.is_closing:
                 raise StoreUnavailable(StoreUnavailable.__doc__)
             if self.is_closing:
@@ -68,68 +80,108 @@ class Wakeups:
         finally:
             with self._lock:
                 channel.waiters.discard(woken)
-                if not channel.waiters and self._channels.get(name) is channel:
-                    del self._channels[name]
-                    self._unsubscribe(name)
+                channel.idle_since = time.monotonic()
 
     def close(self) -> None:
-        """Wake every waiter: the process is going."""
+        """Wake every waiter: the process is going. Does no I/O, so that a signal handler can call it."""
         self._closing.set()
         self._wake_all()
 
-    # -- the connection ----------------------------------------------------------------------------------------------
-
-    def _subscribe(self, name: str) -> None:
-        try:
-            with redis_errors():
-                self._pubsub.subscribe(name)
-        except StoreUnavailable:
-            del self._channels[name]
-            raise
-
-    def _unsubscribe(self, name: str) -> None:
-        try:
-            with redis_errors():
-                self._pubsub.unsubscribe(name)
-        except StoreUnavailable as error:
-            # The broken connection took the subscription with it.
-            log.debug("wakeup.unsubscribe_failed", extra={"error": str(error)})
+    def join(self, timeout_s: float) -> None:
+        """Wait until the thread has gone, after `close`."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._receive, name="wakeups", daemon=True)
+            self._thread = threading.Thread(target=self._follow_wishes, name="wakeups", daemon=True)
             self._thread.start()
 
-    def _receive(self) -> None:
-        while not self._closing.is_set():
+    # -- everything below runs on the one thread that owns the connection ---------------------------------------------
+
+    def _follow_wishes(self) -> None:
+        while not self.is_closing:
+            pubsub = self._client.pubsub()
             try:
-                message = self._pubsub.get_message(timeout=_POLL_S)
-            except (redis.exceptions.RedisError, OSError, ValueError) as error:
-                # redis-py subscribes anew when it connects again; until then whatever was said is lost on us.
-                log.warning("wakeup.connection_lost", extra={"error": type(error).__name__})
+                self._receive(pubsub)
+            except Exception as error:
+                # Whatever broke, this connection is not trusted any more; its successor subscribes to everything anew.
+                if not self._is_outage_told:
+                    log.warning("wakeup.connection_lost", extra={"error": type(error).__name__})
+                self._is_outage_told = True
                 self._wake_all()
                 self._closing.wait(_RECONNECT_S)
-                continue
-            if message is not None:
-                self._take_in(message["type"], message["channel"].decode())
+            finally:
+                _discard(pubsub)
 
-    def _take_in(self, kind: str, name: str) -> None:
+    def _receive(self, pubsub: RedisClient) -> None:
+        """Subscribe as wished and pass on what comes, until the process closes or the connection breaks."""
+        # Nudges first: a wish is either in the table when it is read below, or its nudge is heard.
+        pubsub.subscribe(self._nudges)
+        subscribed: set[str] = set()
+        self._heard_at = adjusted_at = time.monotonic()
+        while not self.is_closing:
+            message = pubsub.get_message(timeout=_TICK_S)
+            now = time.monotonic()
+            if message is None:
+                self._check_health(pubsub, now - self._heard_at)
+            else:
+                self._heard_at, self._is_outage_told = now, False
+                self._take_in(message)
+            is_nudge = message is not None and message["channel"] == self._nudges.encode()
+            if is_nudge or now - adjusted_at >= _TICK_S:
+                self._adjust(pubsub, subscribed, now)
+                adjusted_at = now
+
+    def _adjust(self, pubsub: RedisClient, subscribed: set[str], now: float) -> None:
+        """Make the subscriptions what the table says."""
         with self._lock:
-            channel = self._channels.get(name)
+            idle = [n for n, c in self._channels.items() if not c.waiters and now - c.idle_since >= _IDLE_S]
+            for name in idle:
+                del self._channels[name]
+            wanted = set(self._channels)
+        if unwanted := subscribed - wanted:
+            pubsub.unsubscribe(*unwanted)
+        if missing := wanted - subscribed:
+            pubsub.subscribe(*missing)
+        subscribed.clear()
+        subscribed.update(wanted)
+
+    def _take_in(self, message: dict[str, bytes | str | None]) -> None:
+        name = message["channel"]
+        if not isinstance(name, bytes):
+            return  # a pong
+        with self._lock:
+            channel = self._channels.get(name.decode())
             if channel is None:
                 return
-            if kind == "subscribe":
+            if message["type"] == "subscribe":
                 channel.is_live.set()
-            # A confirmation wakes, too: after a reconnection it says that something may have been missed.
             waiters = list(channel.waiters)
         for woken in waiters:
             woken.set()
 
+    def _check_health(self, pubsub: RedisClient, silence_s: float) -> None:
+        if silence_s > _DEAD_AFTER_S:
+            raise redis.exceptions.TimeoutError("no answer to a ping")
+        if silence_s > _PING_AFTER_S:
+            pubsub.ping()
+
     def _wake_all(self) -> None:
         with self._lock:
-            waiters = [woken for channel in self._channels.values() for woken in channel.waiters]
-            if self._closing.is_set():
-                for channel in self._channels.values():
-                    channel.is_live.set()
+            channels = list(self._channels.values())
+            waiters = [woken for channel in channels for woken in channel.waiters]
+        for channel in channels:
+            if self.is_closing:
+                channel.is_live.set()  # nobody needs to wait for a confirmation now
+            else:
+                channel.is_live.clear()
         for woken in waiters:
             woken.set()
+
+
+def _discard(pubsub: RedisClient) -> None:
+    try:
+        pubsub.close()
+    except (redis.exceptions.RedisError, OSError) as error:
+        log.debug("wakeup.close_failed", extra={"error": type(error).__name__})

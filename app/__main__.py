@@ -1,0 +1,60 @@
+"""`python -m app`: one web process, configured by the environment alone."""
+
+import logging
+import os
+import sys
+
+from app.calls import wire_calls
+from app.caretaker import Caretaker
+from app.server import listen, serve
+from tokentail.backend import open_backend
+from tokentail.errors import SettingsError
+from tokentail.log_lines import configure_logging
+from tokentail.settings import Settings, load_settings
+
+log = logging.getLogger("app")
+
+_TRY_S = 0.9  # each of two tries at Redis: whoever waits for it hears within two seconds
+_STOP_S = 2.0
+
+
+def main() -> int:
+    """Serve until a signal. Exit codes: 0 stopped, 1 the address is not to be had, 2 the settings are at fault."""
+    try:
+        settings = load_settings(os.environ)
+    except SettingsError as error:
+        return _refuse(error.faults)
+    if not settings.buffer:
+        return _refuse(["REDIS_URL: is not set; set it, or start everything at once with: tokentail up"])
+    configure_logging(settings.log_level)
+    if settings.allow_open and not (settings.is_loopback or settings.api_keys):
+        log.warning("web.open", extra={"host": settings.host, "danger": "anybody who reaches it can use it"})
+    return _run(settings)
+
+
+def _run(settings: Settings) -> int:
+    try:
+        listener = listen(settings)
+    except OSError as error:
+        log.error("web.cannot_listen", extra={"host": settings.host, "port": settings.port, "error": error.strerror})
+        return 1
+    backend = open_backend(settings, timeout_s=_TRY_S)
+    calls = wire_calls(settings, backend)
+    caretaker = Caretaker(backend)
+    caretaker.start()
+    try:
+        serve(calls, listener)
+    finally:
+        calls.wakeups.close()
+        caretaker.stop(_STOP_S)
+    log.info("web.stopped")
+    return 0
+
+
+def _refuse(faults: list[str]) -> int:
+    sys.stderr.writelines(f"{fault}\n" for fault in faults)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The bodies: what polls and views say, in JSON. Pure.
+
+A poll's body is joined from stored elements, which are JSON already; they are never decoded on the way out.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tokentail.batch import Batch
+from tokentail.job import Job
+
+_encode = msgspec.json.encode
+
+
+def tokens_body(batch: Batch, poll_after_ms: int) -> bytes:
+    """What `/tokens` says of a batch: its tokens, the cursor behind it, and at the end how it ended."""
+    return _batch_body(batch, b"tokens", batch.tokens, poll_after_ms)
+
+
+def events_body(batch: Batch, poll_after_ms: int) -> bytes:
+    """What `/events` says of a batch: every element as the log has it, a string a token and an object an event."""
+    return _batch_body(batch, b"events", batch.elements, poll_after_ms)
+
+
+def _batch_body(batch: Batch, name: bytes, elements: Sequence[bytes], poll_after_ms: int) -> bytes:
+    before = _encode({"job_id": batch.job_id, "status": batch.status})
+    after = {
+        "cursor": str(batch.cursor),
+        "reset": batch.is_reset,
+        "done": batch.is_done,
+        "poll_after_ms": poll_after_ms,
+        **(_outcome(batch.end) if batch.is_done else {}),
+    }
+    return b"".join((before[:-1], b',"', name, b'":[', b",".join(elements), b"],", _encode(after)[1:]))
+
+
+def job_view(job: Job, place: int | None) -> dict[str, Any]:
+    """What there is to know of a job. `place` is the number of jobs before it, if it is in the queue."""
+    first_token_ms = None if job.first_token_at_ms is None else job.first_token_at_ms - job.created_at_ms
+    return {
+        "id": job.id,
+        "status": job.status,
+        "model": job.model,
+        "queue_position": None if place is None else place + 1,  # 1 is next
+        "attempts": job.attempts,
+        "token_count": job.token_count,
+        "time_to_first_token_ms": first_token_ms,  # since it was submitted
+        **_outcome(job.end),
+        "metadata": job.submitted.get("metadata", {}),
+        "created_at": _moment(job.created_at_ms),
+        "started_at": _moment(job.started_at_ms),
+        "first_token_at": _moment(job.first_token_at_ms),
+        "ended_at": _moment(job.ended_at_ms),
+        "expires_at": _moment(job.expires_at_ms),
+        "links": links(job.id),
+    }
+
+
+def links(job_id: str) -> dict[str, str]:
+    """Where the job's calls are, relative to the server."""
+    here = job_path(job_id)
+    return {"self": here, **{name: f"{here}/{name}" for name in ("tokens", "events", "text", "cancel")}}
+
+
+def job_path(job_id: str) -> str:
+    """The path of a job."""
+    return f"/v1/jobs/{job_id}"
+
+
+def text_of(batch: Batch) -> str:
+    """The batch's tokens, joined."""
+    tokens: list[str] = msgspec.json.decode(b"[" + b",".join(batch.tokens) + b"]")
+    return "".join(tokens)
+
+
+def _outcome(end: dict[str, Any] | None) -> dict[str, Any]:
+    end = end or {}
+    return {name: end.get(name) for name in ("finish_reason", "usage", "error")}
+
+
+def _moment(unix_ms: int | None) -> str | None:
+    """RFC 3339, UTC, to the millisecond."""
+    if unix_ms is None:
+        return None
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

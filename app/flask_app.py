@@ -1,0 +1,166 @@
+"""The Flask adapter: it reads requests, asks the calls, and sends their answers. No rule of the domain lives here.
+
+The order of refusals is the same for every call: Host, cross-site, key, route and method, content type, body.
+"""
+
+import logging
+import traceback
+
+from flask import Flask, Response, current_app, g, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from app.answer import JSON, Answer, problem, problem_of
+from app.api_page import api_page_file
+from app.calls import Calls
+from app.openapi import openapi_document
+from tokentail.errors import TokentailError
+
+log = logging.getLogger(__name__)
+
+
+def create_app(calls: Calls) -> Flask:
+    """The WSGI application. Any WSGI server can run it; long polls take one of its threads each."""
+    app = Flask("app", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = calls.settings.max_body_bytes
+    app.url_map.merge_slashes = False  # a redirect would name a host
+    _refuse_first(app, calls)
+    _route_jobs(app, calls)
+    _route_system(app, calls)
+    _tell_errors(app, calls)
+    return app
+
+
+def _refuse_first(app: Flask, calls: Calls) -> None:
+    @app.before_request
+    def admit() -> Response | None:
+        headers = lower_headers(request.headers)
+        if refused := calls.access.refusal(request.method, request.path, headers):
+            return to_response(refused)
+        g.owner = calls.access.owner(headers)
+        if request.method == "OPTIONS" and request.routing_exception is None:
+            allow = current_app.make_default_options_response().headers["Allow"]
+            return to_response(Answer(204, {"Allow": allow}))
+        return None
+
+    @app.after_request
+    def dress(response: Response) -> Response:
+        bare = Answer(response.status_code, dict(response.headers))
+        for name, value in calls.access.dressed(bare, request.method, lower_headers(request.headers)).headers.items():
+            response.headers[name] = value
+        return response
+
+
+def _route_jobs(app: Flask, calls: Calls) -> None:
+    reads, writes = calls.reads, calls.writes
+
+    @app.post("/v1/jobs")
+    def submit() -> Response:
+        if request.mimetype != JSON:
+            return to_response(problem(415, f"Send the request as {JSON}.", {"Accept-Post": JSON}))
+        return to_response(writes.submit(g.owner, lower_headers(request.headers), request.get_data()))
+
+    @app.get("/v1/jobs")
+    def page() -> Response:
+        return to_response(reads.page(g.owner, _query()))
+
+    @app.get("/v1/jobs/<job_id>")
+    def view(job_id: str) -> Response:
+        return to_response(reads.view(g.owner, job_id))
+
+    @app.get("/v1/jobs/<job_id>/tokens")
+    def tokens(job_id: str) -> Response:
+        return to_response(reads.tokens(g.owner, job_id, _query()))
+
+    @app.get("/v1/jobs/<job_id>/events")
+    def events(job_id: str) -> Response:
+        return to_response(reads.events(g.owner, job_id, _query()))
+
+    @app.get("/v1/jobs/<job_id>/text")
+    def text(job_id: str) -> Response:
+        return to_response(reads.text(g.owner, job_id, request.headers.get("If-None-Match")))
+
+    @app.post("/v1/jobs/<job_id>/cancel")
+    def cancel(job_id: str) -> Response:
+        return to_response(writes.cancel(g.owner, job_id))
+
+    @app.delete("/v1/jobs/<job_id>")
+    def delete(job_id: str) -> Response:
+        return to_response(writes.delete(g.owner, job_id))
+
+
+def _route_system(app: Flask, calls: Calls) -> None:
+    system = calls.system
+
+    @app.get("/healthz")
+    def health() -> Response:
+        return to_response(system.health())
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        return to_response(system.ready())
+
+    @app.get("/v1/models")
+    def models() -> Response:
+        return to_response(system.models())
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return to_response(Answer(200, {"Content-Type": JSON, "Cache-Control": "no-cache"}, openapi_document()))
+
+    @app.get("/docs")
+    @app.get("/docs/<name>")
+    def api_page(name: str = "") -> Response:
+        return to_response(api_page_file(name) or problem(404, "There is nothing here; the API is shown at /docs."))
+
+
+def _tell_errors(app: Flask, calls: Calls) -> None:
+    @app.errorhandler(TokentailError)
+    def handle_domain_error(error: TokentailError) -> Response:
+        return to_response(problem_of(error) or fault(error))
+
+    @app.errorhandler(HTTPException)
+    def handle_http_error(error: HTTPException) -> Response:
+        if isinstance(error, RequestEntityTooLarge):
+            return to_response(too_large(calls.settings.max_body_bytes))
+        headers = {}
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return to_response(problem(error.code or 500, error.description or error.name, headers))
+
+    @app.errorhandler(Exception)
+    def handle_fault(error: Exception) -> Response:
+        return to_response(fault(error))
+
+
+def to_response(answer: Answer) -> Response:
+    """Flask's form of an answer."""
+    response = Response(answer.body, answer.status)
+    del response.headers["Content-Type"]
+    response.headers.update(answer.headers)
+    return response
+
+
+def too_large(max_body_bytes: int) -> Answer:
+    """The answer to a body over the limit."""
+    return problem(413, f"The body is larger than this server takes: {max_body_bytes} bytes.")
+
+
+def fault(error: BaseException) -> Answer:
+    """The answer to an error of ours. The log gets kind and place, not its text: that may quote a client's words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    log.error("request.failed", extra={"error": type(error).__name__, "where": where})
+    return problem(500, "This is a fault of the server; it is in its log.")
+
+
+def lower_headers(headers: Headers) -> dict[str, str]:
+    """Headers by lower-case name, as the calls take them."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _query() -> dict[str, str]:
+    query = request.args.to_dict()
+    if request.method == "HEAD":
+        query.pop("wait", None)  # there is no body to wait for
+    return query

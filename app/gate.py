@@ -1,0 +1,132 @@
+"""The gate: the ASGI side of the house, in front of the threads that run Flask.
+
+No thread is spent on a request before all of it is here: heads are judged and bodies are read by the event loop, and a
+body over the limit is refused without reading on. The one access log line of each request is written here.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from app.access import Access
+from app.answer import Answer, problem
+from app.flask_app import fault, too_large
+
+log = logging.getLogger("app.access")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_BODY_WITHIN_S = 60.0  # a client that sends slower than this is not worth a socket
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Gate:
+    """An ASGI application around another, which gets whole requests only."""
+
+    def __init__(self, inner: Asgi, access: Access, max_body_bytes: int) -> None:
+        self._inner = inner
+        self._access = access
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        began = time.monotonic()
+        status = 0  # of an answer that was begun
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._pass(scope, receive, send_noting)
+        except ClientLeft:
+            status = 499  # nobody reads an answer now; the log has the usual number for it
+        except Exception as error:
+            if status:
+                raise
+            await self._send(fault(error), scope, send_noting)
+        finally:
+            ms = round((time.monotonic() - began) * 1000)
+            log.info("request", extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": ms})
+
+    async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
+        refused = self._refusal(scope)
+        if refused is not None:
+            await self._send(refused, scope, send)
+            return
+        try:
+            async with asyncio.timeout(_BODY_WITHIN_S):
+                body = await self._read_body(receive)
+        except TimeoutError:
+            await self._send(problem(408, "The body did not come in time.", {"Connection": "close"}), scope, send)
+            return
+        if body is None:
+            await self._send(too_large(self._max_body_bytes), scope, send)
+        else:
+            await self._inner({**scope, "headers": _headers_for(scope, body)}, _replay(body), send)
+
+    def _refusal(self, scope: Message) -> Answer | None:
+        """What can be told from the head alone."""
+        headers = lower_headers(scope)
+        if not scope["query_string"].isascii():
+            return problem(400, "The query string has characters that must be percent-encoded.")
+        if refused := self._access.refusal(scope["method"], scope["path"], headers):
+            return refused
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_body_bytes:
+            return too_large(self._max_body_bytes)
+        return None
+
+    async def _read_body(self, receive: Receive) -> bytes | None:
+        """The whole body, or None as soon as it is over the limit. Raises ClientLeft."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft(ClientLeft.__doc__)
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
+                return None
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    async def _send(self, answer: Answer, scope: Message, send: Send) -> None:
+        dressed = self._access.dressed(answer, scope["method"], lower_headers(scope))
+        headers = {**dressed.headers, "Content-Length": str(len(answer.body))}
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+def lower_headers(scope: Message) -> dict[str, str]:
+    """A request's headers by lower-case name; what is sent twice is joined by a comma."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _headers_for(scope: Message, body: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers with the body's true length: WSGI has no chunked bodies."""
+    framing = {b"content-length", b"transfer-encoding"}
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in framing]
+    return [*kept, (b"content-length", str(len(body)).encode())]
+
+
+def _replay(body: bytes) -> Receive:
+    """A `receive` that gives the body once, then waits for nothing."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        return next(messages, {"type": "http.disconnect"})
+
+    return receive

@@ -1,0 +1,75 @@
+"""The server: uvicorn around the gate, listening and stopping as this product promises.
+
+On SIGTERM and SIGINT every waiting poll is answered at once, so that the process is gone in a second or two.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+
+from app.calls import Calls
+from app.flask_app import create_app
+from app.gate import Gate
+from app.http_protocol import HttpProtocol
+from tokentail.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
+_GRACE_S = 2
+_BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says where it listens, and at a signal first wakes those who wait."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            log.info("web.listening", extra={"address": _address(listener)})
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._on_exit()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises OSError when the address is not to be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+
+
+def serve(calls: Calls, listener: socket.socket) -> None:
+    """Serve until a signal; then answer who waits, and return."""
+    flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
+    threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
+    config = uvicorn.Config(
+        Gate(threads, calls.access, calls.settings.max_body_bytes),
+        http=HttpProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    Server(config, calls.wakeups.close).run([listener])
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

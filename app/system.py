@@ -1,0 +1,40 @@
+"""The system's own calls: whether it lives, whether it is ready, which models it serves."""
+
+from app.answer import Answer, json_answer
+from app.snapshots import Catalog, models_of
+from tokentail.backend import Backend
+from tokentail.store import redis_errors
+
+
+class System:
+    """What operators, load balancers and model pickers ask."""
+
+    def __init__(self, backend: Backend, catalog: Catalog, default_model: str) -> None:
+        self._backend = backend
+        self._catalog = catalog
+        self._default_model = default_model
+
+    def health(self) -> Answer:
+        """This process answers; it asks nobody else."""
+        return json_answer({"status": "ok"})
+
+    def ready(self) -> Answer:
+        """Redis can be reached. No worker is no fault: jobs can be read and queued. Raises StoreUnavailable."""
+        with redis_errors():
+            self._backend.queue_client.ping()
+        leases = self._catalog.live()
+        report = {
+            "status": "ready",
+            "workers": len(leases),
+            "slots": sum(lease.slots for lease in leases.values()),
+            "held": sum(lease.held for lease in leases.values()),
+            "models": [model.name for model in models_of(leases)],
+        }
+        return json_answer(report)
+
+    def models(self) -> Answer:
+        """The models that can be asked for, as OpenAI's clients know them. A name that ends in * is a prefix."""
+        models = self._catalog.models()
+        listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in models]
+        default = self._default_model or (models[0].name if models else None)
+        return json_answer({"object": "list", "data": listed, "default": default})
