@@ -3,7 +3,7 @@
 Providers are pure: they say what to send and what an answer means. `source.py` does the I/O, through the transport.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -14,9 +14,9 @@ from worker.chunk import Chunk, ProviderFailure
 
 @dataclass(frozen=True)
 class HttpCall:
-    """What to POST. Headers hold the key and the body holds the prompt, so neither shows in a `repr`."""
+    """What to POST. Headers hold the key, the body holds the prompt, an address may hold credentials: none shows."""
 
-    url: str = field(repr=False)  # may hold credentials, too
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -24,43 +24,44 @@ class HttpCall:
 class StreamParser(Protocol):
     """One answer's parser, from bytes to chunks; sans I/O, one per stream."""
 
-    def feed(self, received: bytes) -> list[Chunk]:
-        """The chunks that these bytes complete, perhaps none. Raises ProviderFailure for what the provider reports
-        and for what cannot be read; nothing may be fed after that."""
+    def feed(self, received: bytes) -> Iterator[Chunk]:
+        """The chunks that these bytes complete, perhaps none.
+
+        Raises ProviderFailure for what the provider reports and for what cannot be read, after the chunks that
+        came before it; nothing may be fed after that.
+        """
         ...
 
-    def finish(self) -> list[Chunk]:
-        """What was held back, now that the body has ended; whether it ended well is for `source.py` to say."""
+    def finish(self) -> Iterator[Chunk]:
+        """What was held back, now that the body has ended; whether it ended well is for `source.py` to say.
+
+        Raises ProviderFailure for a body that was no stream.
+        """
         ...
 
 
 class Provider(Protocol):
-    """Somebody who answers requests for models with a certain beginning of their names."""
+    """Somebody who answers requests for the models that `served` names."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def served(self) -> ServedModel: ...
-
-    def upstream_model(self, model: str) -> str:
-        """The provider's own name for a model of ours."""
-        ...
+    name: str
+    served: ServedModel
 
 
 @runtime_checkable
 class HttpProvider(Provider, Protocol):
-    """A provider behind HTTP."""
+    """A provider behind HTTP. `model` is the full name, as the request has it."""
 
-    def calls(self, request: GenerationRequest, model: str) -> Iterator[HttpCall]:
-        """What to POST, and then what to POST instead, once each, while `is_refused_call` says so."""
+    def call(self, request: GenerationRequest, model: str) -> HttpCall:
+        """What to POST."""
         ...
 
-    def is_refused_call(self, status: int, body: bytes) -> bool:
-        """Whether this answer means that the next of `calls` may be understood better."""
+    def amended(self, call: HttpCall, status: int, body: bytes) -> HttpCall | None:
+        """What to POST instead at once, where the answer says that the server knows less, or None."""
         ...
 
-    def parser(self) -> StreamParser: ...
+    def parser(self) -> StreamParser:
+        """A new parser, for one answer."""
+        ...
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """What an answer means that is not a stream. Header names are in lower case; `body` may be cut short."""
@@ -71,6 +72,6 @@ class HttpProvider(Provider, Protocol):
 class PacedProvider(Provider, Protocol):
     """A provider that needs nobody: it knows what to say and when."""
 
-    def steps(self, request: GenerationRequest, model: str) -> Iterable[tuple[float, list[Chunk]]]:
+    def steps(self, request: GenerationRequest, model: str) -> Iterator[tuple[float, list[Chunk]]]:
         """(seconds since the beginning, chunks due then), in order."""
         ...

@@ -1,16 +1,24 @@
-"""The source: a provider's answer as lists of chunks, one list per network read. The only place where providers meet I/O.
+"""The source: a provider's answer as lists of chunks, one list per network read. Here providers meet I/O.
 
 The one rule: on the way out, whatever the reason, the upstream connection is closed at once.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol
 
+from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
-from worker.chunk import Chunk
-from worker.providers.provider import HttpCall, Provider
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, provider_failure
+from worker.providers.echo import without_echo
+from worker.providers.provider import HttpCall, HttpProvider, PacedProvider, Provider, StreamParser
+
+_MAX_ERROR_BYTES = 64 << 10
+_ERROR_WAIT_S = 5.0  # for the body of an error
+_FINISHED_WAIT_S = 5.0  # for usage and the end marker, once the model has finished
+_KEEP_WAIT_S = 0.01  # for the body's end after the end marker, so that the connection can be used again
+_READS_IN_A_ROW = 16  # before others get their turn: a read that need not wait does not give way
 
 
 class Answer(Protocol):
@@ -24,7 +32,7 @@ class Answer(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection now, without reading what is still to come. Harmless when repeated."""
+        """Close the connection now, without reading what is still to come; harmless after the body's end."""
         ...
 
 
@@ -32,7 +40,7 @@ class Transport(Protocol):
     """Who carries calls to servers: `worker/transport.py`, or a test's fake."""
 
     def post(self, call: HttpCall) -> Answer:
-        """Send the call; return as soon as the status and headers are there. Raises ProviderFailure."""
+        """Send the call; return as soon as status and headers are there. Raises ProviderFailure."""
         ...
 
 
@@ -48,7 +56,146 @@ def open_chunks(
     """Lists of chunks, never empty, as they come; the iterator ends only when the answer is complete.
 
     `model` is the full name as the request has it. Nothing is sent before the first `next`. Iterating raises
-    ProviderFailure; deadlines are the caller's, who may raise anything into the iteration at any time.
+    ProviderFailure; deadlines are the caller's, who may raise anything into the iteration at any time. `sleep` and
+    `clock` are in seconds; `sleep(0)` lets others run.
     """
-    raise NotImplementedError
-    yield iter(())
+    if isinstance(provider, PacedProvider):
+        chunks = _paced(provider.steps(request, model), sleep, clock)
+    elif isinstance(provider, HttpProvider):
+        chunks = _streamed(provider, request, model, transport, sleep, clock)
+    else:
+        raise TypeError(f"{provider!r} is no provider that can be asked.")
+    with closing(chunks):
+        yield chunks
+
+
+def _paced(
+    steps: Iterator[tuple[float, list[Chunk]]], sleep: Callable[[float], object], clock: Callable[[], float]
+) -> Generator[list[Chunk]]:
+    began = clock()
+    for due_s, chunks in steps:
+        sleep(max(0.0, began + due_s - clock()))  # even of 0, so that others run
+        yield chunks
+
+
+def _streamed(
+    provider: HttpProvider,
+    request: GenerationRequest,
+    model: str,
+    transport: Transport,
+    sleep: Callable[[float], object],
+    clock: Callable[[], float],
+) -> Generator[list[Chunk]]:
+    call = provider.call(request, model)
+    try:
+        with closing(_accepted(provider, call, transport, clock)) as answer:
+            yield from _chunks(answer, provider.parser(), sleep, clock)
+    except ProviderFailure as failure:
+        raise without_echo(failure, request, call) from None
+
+
+def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, clock: Callable[[], float]) -> Answer:
+    """The answer with status 200, perhaps to an amended call. Each amendment removes its own cause, so this ends."""
+    while True:
+        answer = transport.post(call)
+        if answer.status == 200:
+            return answer
+        with closing(answer):
+            body = _error_body(answer, clock)
+        amended = provider.amended(call, answer.status, body)
+        if amended is None:
+            raise provider.failure(answer.status, answer.headers, body)
+        call = amended
+
+
+def _error_body(answer: Answer, clock: Callable[[], float]) -> bytes:
+    """As much of an error as comes soon and is worth reading."""
+    body = b""
+    deadline = clock() + _ERROR_WAIT_S
+    try:
+        while len(body) < _MAX_ERROR_BYTES and (left_s := deadline - clock()) > 0:
+            received = answer.read(left_s)
+            if not received:
+                break
+            body += received
+    except ProviderFailure:
+        return body  # the status says most of it
+    return body
+
+
+def _chunks(
+    answer: Answer, parser: StreamParser, sleep: Callable[[float], object], clock: Callable[[], float]
+) -> Generator[list[Chunk]]:
+    ending = _Ending(clock)
+    reads = 0
+    while not ending.is_marked:
+        try:
+            received = answer.read(ending.wait_s())
+        except ProviderFailure:
+            # A provider that says that the model has finished has sent the whole text. A connection that is lost
+            # after that, or falls silent, costs at most the usage.
+            if ending.is_finished:
+                return
+            raise
+        chunks, failure = _parsed(parser.feed(received) if received else parser.finish())
+        if chunks:
+            ending.note(chunks)
+            yield chunks
+        if failure is not None:
+            raise failure
+        if not received:
+            break
+        reads += 1
+        if reads % _READS_IN_A_ROW == 0:
+            sleep(0)
+    if ending.is_marked:
+        _keep(answer)
+    elif not ending.is_finished:
+        # A body that is delimited by the connection's end looks the same whether it is whole or cut: only the
+        # provider's own word tells.
+        message = "The provider's stream ended before the answer was complete."
+        raise provider_failure(FailureKind.TRUNCATED, message, is_retryable=True, status=answer.status)
+
+
+class _Ending:
+    """What is known of the end of an answer."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._deadline: float | None = None
+        self.is_marked = False  # the end marker was seen
+
+    @property
+    def is_finished(self) -> bool:
+        """The model's last word was seen."""
+        return self.is_marked or self._deadline is not None
+
+    def note(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            if isinstance(chunk, Finish) and self._deadline is None:
+                self._deadline = self._clock() + _FINISHED_WAIT_S
+            elif isinstance(chunk, Terminal):
+                self.is_marked = True
+
+    def wait_s(self) -> float | None:
+        """How long to wait for more; None leaves it to the caller's deadlines."""
+        return None if self._deadline is None else max(0.001, self._deadline - self._clock())
+
+
+def _parsed(chunks: Iterator[Chunk]) -> tuple[list[Chunk], ProviderFailure | None]:
+    """What came before a failure counts: it must not depend on how the bytes were split."""
+    found: list[Chunk] = []
+    try:
+        for chunk in chunks:
+            found.append(chunk)
+    except ProviderFailure as failure:
+        return found, failure
+    return found, None
+
+
+def _keep(answer: Answer) -> None:
+    """Read the end of a whole answer's body, if it is there, so that the connection goes back to the pool."""
+    try:
+        answer.read(_KEEP_WAIT_S)
+    except ProviderFailure:
+        return  # it is closed instead

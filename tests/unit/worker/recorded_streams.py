@@ -1,0 +1,94 @@
+"""Recorded streams, and a transport that plays them: no network, any split, any ending."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tokentail.element import Reasoning, Refusal, ToolCall
+from tokentail.job import FailureKind
+from tokentail.request import GenerationRequest
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, provider_failure
+from worker.providers.openai_chat import OpenAiChat
+from worker.providers.provider import HttpCall
+from worker.providers.source import open_chunks
+
+STREAMS = Path(__file__).parents[2] / "streams"
+REQUEST = GenerationRequest(prompt="Tell me of the sea, at length.")
+OPENAI = OpenAiChat("openai/*", "https://api.example/v1/", "sk-secret-key-of-ours")
+LOST = provider_failure(FailureKind.TRUNCATED, "The connection was lost.", is_retryable=True)
+
+
+@dataclass
+class PlayedAnswer:
+    """Gives its pieces one by one, then the end of the body or `ending`."""
+
+    pieces: Iterable[bytes]
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    ending: BaseException | None = None
+    closes: int = 0
+    waits: list[float | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._left = iter(self.pieces)
+
+    def read(self, timeout_s: float | None = None) -> bytes:
+        self.waits.append(timeout_s)
+        piece = next(self._left, b"")
+        if not piece and self.ending is not None:
+            raise self.ending
+        return piece
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+class PlayedTransport:
+    """Answers calls in order, and keeps them."""
+
+    def __init__(self, *answers: PlayedAnswer) -> None:
+        self.calls: list[HttpCall] = []
+        self._answers = iter(answers)
+
+    def post(self, call: HttpCall) -> PlayedAnswer:
+        self.calls.append(call)
+        return next(self._answers)
+
+
+def recorded(name: str) -> tuple[bytes, list[Any]]:
+    """The bytes of a stream, and what it must give."""
+    path = STREAMS / "openai_chat" / name
+    return path.with_suffix(".sse").read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8"))
+
+
+def played(pieces: Iterable[bytes], ending: BaseException | None = None) -> list[Any]:
+    """What a stream in these pieces gives, written as in the recordings: JSON, a failure last."""
+    return list(_written(PlayedTransport(PlayedAnswer(filter(None, pieces), ending=ending))))
+
+
+def _written(transport: PlayedTransport) -> Iterator[Any]:
+    try:
+        with open_chunks(OPENAI, REQUEST, "openai/gpt-x", transport, sleep=lambda _: None) as lists:
+            for chunks in lists:
+                assert chunks, "a list is never empty"
+                yield from map(_json, chunks)
+    except ProviderFailure as error:
+        yield {"type": "failure", "kind": error.failure.kind.value, "is_retryable": error.failure.is_retryable}
+
+
+def _json(chunk: Chunk) -> Any:
+    match chunk:
+        case str():
+            return chunk
+        case Finish(reason, word):
+            return {"type": "finish", "reason": reason, "provider_reason": word}
+        case UsageReport(usage):
+            return {"type": "usage", **msgspec.to_builtins(usage)}
+        case Terminal():
+            return {"type": "terminal"}
+        case Reasoning() | ToolCall() | Refusal():
+            return msgspec.to_builtins(chunk)

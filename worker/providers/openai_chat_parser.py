@@ -1,0 +1,251 @@
+"""The stream of OpenAI Chat Completions, as OpenAI and every compatible server send it, from bytes to chunks. Sans I/O.
+
+It is lenient in what it takes: every field may be missing or null, unknown ones are ignored, and what some servers
+spell differently is understood. What cannot be read at all is a failure, never a silent hole.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tokentail.element import Reasoning, Refusal, ToolCall
+from tokentail.job import FailureKind, FinishReason, Usage
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, provider_failure
+from worker.providers.openai_error import body_failure, is_error, stream_failure
+from worker.providers.surrogate_joiner import SurrogateJoiner, paired
+from worker.providers.tool_call_places import ToolCallPlaces
+from worker.sse import EventTooLarge, SseDecoder, SseEvent
+
+_FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,  # Mistral: the context is full
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+_MAX_PAGE_BYTES = 64 << 10
+_BLANKS = b" \t\r\n\xef\xbb\xbf"  # a byte order mark, too, even in pieces
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None  # some send them as JSON rather than as its text
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    content: str | list[Any] | None = None  # a list of typed parts: Mistral's reasoning models
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None  # what tool calls were before 2024
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    """One event's JSON: a `chat.completion.chunk`, or an error."""
+
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    object: Any = None
+    detail: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Message)
+
+
+class OpenAiChatParser:
+    """One stream's parser."""
+
+    def __init__(self) -> None:
+        self._sse = SseDecoder()
+        self._page: bytearray | None = None  # the body, once it has turned out to be no stream
+        self._has_begun = False
+        self._is_finished = False
+        self._is_ended = False
+        self._joiners: defaultdict[str | int, SurrogateJoiner] = defaultdict(SurrogateJoiner)
+        self._content = self._joiners["content"]
+        self._places = ToolCallPlaces()
+
+    def feed(self, received: bytes) -> Iterator[Chunk]:
+        """The chunks that these bytes complete. Raises ProviderFailure, after the chunks that came before it."""
+        if not self._has_begun:
+            self._begin(received)
+        if self._page is not None:
+            self._page += received
+            if len(self._page) > _MAX_PAGE_BYTES or (received.rstrip()[-1:] in b"}]" and _is_json(self._page)):
+                raise body_failure(200, {}, bytes(self._page))
+            return
+        try:
+            events = self._sse.feed(received)
+        except EventTooLarge as error:
+            raise provider_failure(FailureKind.MALFORMED, str(error)) from None
+        for event in events:
+            if not self._is_ended:
+                yield from self._chunks(event)
+
+    def finish(self) -> Iterator[Chunk]:
+        """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
+        if self._page is not None:
+            raise body_failure(200, {}, bytes(self._page))
+        yield from self._rest()
+
+    def _begin(self, received: bytes) -> None:
+        """No line of a stream begins with a brace or a tag: a first byte like that tells a page from a stream."""
+        if first := received.lstrip(_BLANKS)[:1]:
+            self._has_begun = True
+            self._page = bytearray() if first in b"{[<" else None
+
+    def _chunks(self, event: SseEvent) -> Iterator[Chunk]:
+        text = event.data
+        if text == "[DONE]":
+            self._is_ended = True
+            yield from self._rest()
+            yield Terminal()
+            return
+        if not text.lstrip(" \t\n").startswith("{"):
+            if not text.strip() or event.type != "message":
+                return  # a ping, or a type that is not ours
+            if text.strip() == "[DONE]":
+                yield from self._chunks(SseEvent("[DONE]"))
+                return
+        message = _decode(text)
+        if message.error or message.object == "error" or event.type == "error":
+            value = _json(text)
+            raise stream_failure(value if is_error(value) else {"error": value})
+        for choice in message.choices or ():
+            if not choice.index:  # one answer is asked for; the first is it
+                yield from self._choice_chunks(choice)
+        if isinstance(message.usage, dict):
+            yield UsageReport(_usage(message.usage))
+
+    def _choice_chunks(self, choice: _Choice) -> Iterator[Chunk]:
+        delta = choice.delta
+        if delta is not None:
+            # Servers that send both spellings send the same text twice.
+            if reasoning := delta.reasoning_content or delta.reasoning:
+                yield from self._reasoning(reasoning)
+            content = delta.content
+            if isinstance(content, list):
+                yield from self._parts(content)
+            elif content and (text := self._content.join(content)):
+                yield text
+            if delta.refusal and (text := self._joiners["refusal"].join(delta.refusal)):
+                yield Refusal(text)
+            for piece in delta.tool_calls or ():
+                yield from self._tool_call(piece)
+            if delta.function_call is not None:
+                yield from self._tool_call(_ToolCall(function=delta.function_call))
+        reason = choice.finish_reason
+        if reason == "error":
+            raise provider_failure(
+                FailureKind.UNAVAILABLE, "The provider failed in the middle of its answer.", is_retryable=True
+            )
+        if reason and not self._is_finished:
+            self._is_finished = True
+            yield from self._rest()
+            yield Finish(_FINISH_REASONS.get(reason.lower(), FinishReason.STOP), paired(reason[:100]))
+
+    def _reasoning(self, piece: str) -> Iterator[Chunk]:
+        if text := self._joiners["reasoning"].join(piece):
+            yield Reasoning(text)
+
+    def _parts(self, parts: list[Any]) -> Iterator[Chunk]:
+        for part in parts:
+            if not isinstance(part, dict):
+                continue
+            if isinstance(text := part.get("text"), str):
+                if text := self._content.join(text):
+                    yield text
+            elif isinstance(thinking := part.get("thinking"), list):
+                for thought in thinking:
+                    if isinstance(thought, dict) and isinstance(text := thought.get("text"), str):
+                        yield from self._reasoning(text)
+
+    def _tool_call(self, piece: _ToolCall) -> Iterator[Chunk]:
+        function = piece.function or _Function()
+        arguments = function.arguments or ""
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments)
+        if not (piece.id or function.name or arguments):
+            return
+        place = self._places.place(piece.index, piece.id or "")
+        arguments = self._joiners[place].join(arguments)
+        if piece.id or function.name or arguments:
+            yield ToolCall(place, paired(piece.id or ""), paired(function.name or ""), arguments)
+
+    def _rest(self) -> Iterator[Chunk]:
+        """The halves of characters whose other halves will not come any more."""
+        for kind, joiner in self._joiners.items():
+            if not (text := joiner.rest()):
+                continue
+            if kind == "content":
+                yield text
+            elif kind == "reasoning":
+                yield Reasoning(text)
+            elif kind == "refusal":
+                yield Refusal(text)
+            elif isinstance(kind, int):
+                yield ToolCall(kind, "", "", text)
+
+
+def _decode(text: str) -> _Message:
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # Lone surrogates, which only the standard library's parser takes; or really no JSON.
+        try:
+            return msgspec.convert(_json(text), _Message)
+        except (msgspec.ValidationError, UnicodeError):
+            raise _malformed() from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _malformed() from None
+
+
+def _malformed() -> ProviderFailure:
+    message = "The provider sent an event that is not a chat completion chunk."
+    return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
+
+
+def _is_json(page: bytearray) -> bool:
+    try:
+        msgspec.json.decode(page)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+def _usage(counts: dict[str, Any]) -> Usage:
+    return Usage(
+        input_tokens=_count(counts, "prompt_tokens"),
+        output_tokens=_count(counts, "completion_tokens"),
+        reasoning_tokens=_count(counts.get("completion_tokens_details"), "reasoning_tokens"),
+        cached_tokens=_count(counts.get("prompt_tokens_details"), "cached_tokens"),
+    )
+
+
+def _count(counts: Any, name: str) -> int | None:
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return int(count) if isinstance(count, int | float) and 0 <= count < 1 << 53 else None
