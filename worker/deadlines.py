@@ -11,7 +11,7 @@ from worker.chunk import ProviderFailure
 
 
 class Deadlines:
-    """Interrupts its attempt when a deadline passes. One timer, moved lazily: a token costs one assignment."""
+    """Interrupts its attempt when a deadline passes. One timer, armed anew when it fires or would fire too late."""
 
     def __init__(self, settings: Settings, interrupt: Callable[[BaseException], None]) -> None:
         self._idle_s = settings.idle_timeout_s
@@ -20,6 +20,7 @@ class Deadlines:
         self._last = now + settings.job_timeout_s
         self._due = now + settings.connect_timeout_s + settings.first_token_timeout_s
         self._waits_for = "the first token"
+        self._armed_for = self._due
         self._timer = gevent.get_hub().loop.timer(0)
         self._arm()
 
@@ -27,6 +28,8 @@ class Deadlines:
         """Content came: the wait for the next begins."""
         self._due = time.monotonic() + self._idle_s
         self._waits_for = "the next token"
+        if self._due < self._armed_for:
+            self._arm()
 
     def store_is_slow(self) -> None:
         """We stopped reading, so the silence is ours until `token_came`."""
@@ -38,9 +41,9 @@ class Deadlines:
         self._timer.close()
 
     def _arm(self) -> None:
-        delay_s = max(min(self._due, self._last) - time.monotonic(), 0.001)
+        self._armed_for = min(self._due, self._last)
         self._timer.stop()
-        self._timer = gevent.get_hub().loop.timer(delay_s)
+        self._timer = gevent.get_hub().loop.timer(max(self._armed_for - time.monotonic(), 0.001))
         self._timer.start(self._fire)
 
     def _fire(self) -> None:

@@ -47,6 +47,14 @@ def test_silence_after_a_token_fails() -> None:
     assert "next token" in _message(fired[0])
 
 
+def test_a_wait_that_becomes_shorter_is_kept() -> None:
+    """The deadline between tokens holds although that of the first token was much later."""
+    with _deadlines(TOKENTAIL_FIRST_TOKEN_TIMEOUT_S="60") as (deadlines, fired):
+        deadlines.token_came()
+        gevent.sleep(0.3)
+    assert len(fired) == 1
+
+
 def test_tokens_keep_it_alive() -> None:
     """A stream that goes on is not too slow, however long it takes."""
     with _deadlines() as (deadlines, fired):
