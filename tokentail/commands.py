@@ -135,6 +135,12 @@ def idempotency_key(owner: str, key: str) -> str:
 _create, _claim, _append, _close, _requeue, _delete, _read, _view = (
     Script(name) for name in ("create", "claim", "append", "close", "requeue", "delete", "read", "view")
 )
+_vital = Script("vital")
+
+
+def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
+    """A Redis command that makes one write to `key` even when memory is full."""
+    return ("EVAL", _vital.source, 1, key, command, *args)
 
 
 def create(job: NewJob, request: bytes) -> Command[bool]:

@@ -43,8 +43,8 @@ class Fleet:
         """Raise this worker's lease, and leave its models for when nobody lives."""
         with redis_errors():
             pipe = self._client.pipeline(transaction=False)
-            pipe.hset(commands.WORKERS, worker, msgspec.json.encode(lease))
-            pipe.set(commands.CATALOG, msgspec.json.encode(lease.models))
+            pipe.execute_command(*commands.vital(commands.WORKERS, "HSET", worker, msgspec.json.encode(lease)))
+            pipe.execute_command(*commands.vital(commands.CATALOG, "SET", msgspec.json.encode(lease.models)))
             pipe.execute()
 
     def leave(self, worker: str) -> None:
@@ -67,7 +67,9 @@ class Fleet:
     def take_sweep_turn(self, ttl_ms: int) -> bool:
         """Whether this process is the one that sweeps for the next `ttl_ms`."""
         with redis_errors():
-            return bool(self._client.set(commands.SWEEP_TURN, 1, nx=True, px=ttl_ms))
+            return bool(
+                self._client.execute_command(*commands.vital(commands.SWEEP_TURN, "SET", 1, "NX", "PX", ttl_ms))
+            )
 
 
 class Observer:

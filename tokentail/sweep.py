@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokentail.element import End
-from tokentail.errors import JobGone, JobNotFound
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
 from tokentail.fleet import Fleet, Observer
 from tokentail.job import Failure, FailureKind, Job, Status
 from tokentail.queue import JobQueue
@@ -72,8 +72,11 @@ class Sweeper:
                 self._store.unindex_open(job_id)
         elif isinstance(job, JobGone):
             self._store.unindex_open(job_id)
-        elif isinstance(job, Exception):
+        elif isinstance(job, StoreUnavailable):
             raise job
+        elif isinstance(job, Exception):
+            # A record that this version cannot read must not keep the others from their end.
+            log.error("job.unreadable", extra={"job_id": job_id, "error": type(job).__name__})
         elif job.status.is_closed:
             self._store.unindex_open(job_id)
         elif job.status is Status.RUNNING:

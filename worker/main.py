@@ -13,7 +13,7 @@ import redis
 from tokentail.backend import Backend, now_ms, open_backend
 from tokentail.commands import closed_job_id, worker_channel
 from tokentail.element import End
-from tokentail.errors import JobNotFound, SettingsError, StoreUnavailable
+from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable
 from tokentail.fleet import Lease, ServedModel
 from tokentail.job import Status
 from tokentail.log_lines import configure_logging
@@ -138,7 +138,7 @@ def _repeat(name: str, step: Callable[[], None]) -> None:
         try:
             step()
             is_out = False
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreFull) as error:
             if not is_out:
                 log.warning(f"{name}.store_unavailable", extra={"error": str(error)})
             is_out = True

@@ -8,6 +8,7 @@ local queued_at = r[4]
 if r[1] == 'running' then
   queued_at = ARGV[3]
 end
+redis.call('PERSIST', record) -- changes nothing, and comes first for the reason given in close.lua
 local enqueues = tonumber(r[3]) + 1
 redis.call('HSET', record, 'status', 'queued', 'attempt', '', 'worker', '', 'queued_at', queued_at, 'enqueues', enqueues)
 if r[1] == 'running' then
