@@ -142,7 +142,7 @@ def _read_list(text: str) -> tuple[str, ...]:
 
 _READERS: dict[type, Callable[[str], Any]] = {
     str: str,
-    Path: Path,
+    type(_DATA_DIR): Path,  # the class of this platform's paths
     bool: _read_bool,
     int: _read_int,
     float: _read_float,
