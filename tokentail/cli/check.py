@@ -1,0 +1,61 @@
+"""`check`: the settings in force, and everything that is wrong with them."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+import click
+
+from tokentail.cli.connection import as_json
+from tokentail.cli.exit_code import ExitCode
+from tokentail.errors import SettingsError
+from tokentail.settings import Settings, load_settings
+
+_CLIENT_VARIABLES = {"TOKENTAIL_URL", "TOKENTAIL_API_KEY"}
+_SHORT_KEY = 16  # letters; a shorter one can be guessed
+
+
+@click.command()
+@as_json
+def check(as_json: bool) -> int:
+    """Print the settings in force, secrets hidden, and every fault at once."""
+    settings, faults = None, []
+    try:
+        settings = load_settings(os.environ)
+    except SettingsError as error:
+        faults = error.faults
+    rows = list(settings.describe()) if settings else []
+    warnings = [*_unknown_variables(os.environ), *(_short_keys(settings) if settings else ())]
+    if as_json:
+        report = {"settings": {name: value for name, value, _ in rows}, "faults": faults, "warnings": warnings}
+        click.echo(json.dumps(report))
+    else:
+        _print_rows(rows)
+        for fault in faults:
+            click.echo(f"tokentail: {fault}", err=True)
+        for warning in warnings:
+            click.echo(f"tokentail: warning: {warning}", err=True)
+    return ExitCode.USAGE if faults else ExitCode.OK
+
+
+def _print_rows(rows: list[tuple[str, str, str]]) -> None:
+    name_width = max((len(name) for name, _, _ in rows), default=0)
+    value_width = min(max((len(value) for _, value, _ in rows), default=0), 40)
+    for name, value, meaning in rows:
+        click.echo(f"{name:{name_width}}  {value or '-':{value_width}}  {meaning}")
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    known = {f.metadata["name"] for f in fields(Settings)} | _CLIENT_VARIABLES
+    for name in sorted(environment):
+        if name.startswith("TOKENTAIL_") and name not in known:
+            meant = difflib.get_close_matches(name, known, n=1)
+            yield f"{name} is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")
+
+
+def _short_keys(settings: Settings) -> Iterator[str]:
+    for place, key in enumerate(settings.api_keys, start=1):
+        if len(key) < _SHORT_KEY:
+            yield f"TOKENTAIL_API_KEYS: key {place} has fewer than {_SHORT_KEY} characters"

@@ -1,0 +1,43 @@
+"""Exit codes: what a script may conclude. One table from errors to codes."""
+
+from enum import IntEnum
+
+import click
+
+from tokentail.answers import ApiError, ServerUnreachable
+from tokentail.errors import SettingsError, TokentailError
+from tokentail.service import NotStarted
+
+
+class ExitCode(IntEnum):
+    """What the command line's help says of each."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_FOUND = 4
+    INTERRUPTED = 130
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """The code for an error that is to be expected; None for one that is a defect of ours."""
+    match error:
+        case click.ClickException():
+            return error.exit_code
+        case NotStarted():
+            return error.exit_code
+        case ApiError():
+            return _of_status(error.status)
+        case TokentailError():
+            return next((code for kind, code in _CODES.items() if isinstance(error, kind)), ExitCode.FAILED)
+    return None
+
+
+_CODES = {SettingsError: ExitCode.USAGE, ServerUnreachable: ExitCode.UNREACHABLE}
+
+
+def _of_status(status: int) -> ExitCode:
+    if status in {404, 410}:
+        return ExitCode.NOT_FOUND
+    return ExitCode.UNREACHABLE if status == 429 or status >= 500 else ExitCode.USAGE

