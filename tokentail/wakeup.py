@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 
 _RECONNECT_S = 0.2
 _TICK_S = 0.5  # how soon the thread sees a wish whose nudge was lost, and that it should stop
-_IDLE_S = 5.0  # how long a channel is kept after its last waiter: the next poll of the same reader finds it live
-_PING_AFTER_S = 5.0  # silence that is broken by a ping
-_DEAD_AFTER_S = 10.0  # silence that means a dead connection, whatever TCP believes
 
 
 @dataclass
@@ -38,10 +35,16 @@ class _Channel:
 
 
 class Wakeups:
-    """Wakes waiting threads when their job has news. One a process; close it to wake all for good."""
+    """Wakes waiting threads when their job has news. One a process; close it to wake all for good.
 
-    def __init__(self, client: RedisClient) -> None:
+    A channel is kept for `idle_s` after its last waiter: the same reader's next poll finds it live. A connection that
+    is silent for `dead_after_s`, pings included, is dead whatever TCP believes.
+    """
+
+    def __init__(self, client: RedisClient, *, idle_s: float = 5.0, dead_after_s: float = 10.0) -> None:
         self._client = client
+        self._idle_s = idle_s
+        self._dead_after_s = dead_after_s
         self._nudges = f"tt:wakeups:{secrets.token_hex(8)}"
         self._lock = threading.Lock()  # guards the table; never held over I/O
         self._channels: dict[str, _Channel] = {}
@@ -136,7 +139,7 @@ class Wakeups:
     def _adjust(self, pubsub: RedisClient, subscribed: set[str], now: float) -> None:
         """Make the subscriptions what the table says."""
         with self._lock:
-            idle = [n for n, c in self._channels.items() if not c.waiters and now - c.idle_since >= _IDLE_S]
+            idle = [n for n, c in self._channels.items() if not c.waiters and now - c.idle_since >= self._idle_s]
             for name in idle:
                 del self._channels[name]
             wanted = set(self._channels)
@@ -162,9 +165,9 @@ class Wakeups:
             woken.set()
 
     def _check_health(self, pubsub: RedisClient, silence_s: float) -> None:
-        if silence_s > _DEAD_AFTER_S:
+        if silence_s > self._dead_after_s:
             raise redis.exceptions.TimeoutError("no answer to a ping")
-        if silence_s > _PING_AFTER_S:
+        if silence_s > self._dead_after_s / 2:
             pubsub.ping()
 
     def _wake_all(self) -> None:
