@@ -38,15 +38,17 @@ class Demo:
         asked = request.max_tokens or length
         sent = min(length, asked)
         tokens = islice(_text(f"{model}\n{prompt}"), sent)
+        due_s = 0.0
         if tps:
             for i, token in enumerate(tokens):
-                yield i / tps, [token]
+                due_s = i / tps
+                yield due_s, [token]
         else:
             while group := list(islice(tokens, _MOST_AT_ONCE)):
-                yield 0.0, [*group]
+                yield due_s, [*group]
         reason = FinishReason.LENGTH if asked < length else FinishReason.STOP
         usage = Usage(input_tokens=len(prompt.split()), output_tokens=sent)
-        yield 0.0, [Finish(reason, reason.value), UsageReport(usage), Terminal()]
+        yield due_s, [Finish(reason, reason.value), UsageReport(usage), Terminal()]
 
 
 def _text(seed: str) -> Iterator[str]:

@@ -101,26 +101,27 @@ def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, cloc
         if answer.status == 200:
             return answer
         with closing(answer):
-            body = _error_body(answer, clock)
-        amended = provider.amended(call, answer.status, body)
+            body, is_whole = _error_body(answer, clock)
+        amended = provider.amended(call, answer.status, body) if is_whole else None
         if amended is None:
             raise provider.failure(answer.status, answer.headers, body)
         call = amended
 
 
-def _error_body(answer: Answer, clock: Callable[[], float]) -> bytes:
-    """As much of an error as comes soon and is worth reading."""
+def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool]:
+    """As much of an error as comes soon and is worth reading, and whether that is all of it."""
     body = b""
     deadline = clock() + _ERROR_WAIT_S
     try:
         while len(body) < _MAX_ERROR_BYTES and (left_s := deadline - clock()) > 0:
             received = answer.read(left_s)
             if not received:
-                break
+                return body, True
             body += received
     except ProviderFailure:
-        return body  # the status says most of it
-    return body
+        # The status says most of it. It may be the caller's deadline that passed: so nothing more is sent.
+        return body, False
+    return body, False
 
 
 def _chunks(

@@ -1,0 +1,352 @@
+"""The worker's transport against a server of raw bytes: when bytes come, what losses mean, and that closing is seen."""
+
+import gzip
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.raw_server import (
+    CHUNKED,
+    CLOSE_DELIMITED,
+    HEAD,
+    Connection,
+    RawServer,
+    Script,
+    chunk,
+    raw_server,
+)
+from tests.waiting import eventually
+from tokentail.request import GenerationRequest
+from worker.chunk import ProviderFailure
+from worker.providers.openai_chat import OpenAiChat
+from worker.providers.provider import HttpCall
+from worker.providers.source import open_chunks
+from worker.transport import HttpAnswer, HttpTransport
+
+FIRST = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
+SEEN_S = 0.5  # how soon the server must see that its client is gone
+
+
+@pytest.fixture
+def transport() -> Iterator[HttpTransport]:
+    """A transport that loses its patience soon."""
+    opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=0.4)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def patient_transport() -> Iterator[HttpTransport]:
+    """A transport that would wait much longer than its test."""
+    opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
+    yield opened
+    opened.close()
+
+
+def call_to(server: RawServer) -> HttpCall:
+    return HttpCall(server.url, {"Authorization": "Bearer sk-secret"}, b'{"a": 1}')
+
+
+def whole(answer: HttpAnswer) -> bytes:
+    return b"".join(iter(answer.read, b""))
+
+
+def failure_of_post(transport: HttpTransport, call: HttpCall) -> ProviderFailure:
+    with pytest.raises(ProviderFailure) as raised:
+        transport.post(call)
+    return raised.value
+
+
+def failure_of_body(answer: HttpAnswer) -> ProviderFailure:
+    with pytest.raises(ProviderFailure) as raised:
+        whole(answer)
+    return raised.value
+
+
+def stays_silent(connection: Connection) -> None:
+    connection.take_request()
+    connection.wait_for_close()
+
+
+def falls_silent(connection: Connection) -> None:
+    connection.take_request()
+    connection.send(CHUNKED + chunk(FIRST))
+    connection.wait_for_close()
+
+
+def falls_silent_and_would_close(connection: Connection) -> None:
+    connection.take_request()
+    connection.send(CLOSE_DELIMITED + FIRST)
+    connection.wait_for_close()
+
+
+def answers_again_and_again(connection: Connection) -> None:
+    while True:
+        body = connection.take_request()
+        connection.send(HEAD + b"Set-Cookie: a=b\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+def answers_once(connection: Connection) -> None:
+    connection.take_request()
+    connection.send(CHUNKED + chunk(b"whole") + chunk(b""))
+    connection.take_request()
+    connection.reset()
+
+
+def resets(connection: Connection) -> None:
+    connection.take_request()
+    connection.reset()
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_bytes_are_given_as_they_come(transport: HttpTransport, is_chunked: bool) -> None:
+    """Each piece is read before the next one is sent, whether the body is chunked or ends with its connection."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        connection.send(CHUNKED if is_chunked else CLOSE_DELIMITED)
+        for piece in (b"one", b"two", b""):
+            connection.go_on.wait(5)
+            connection.go_on.clear()
+            connection.send(chunk(piece) if is_chunked else piece)
+
+    with raw_server(script) as server:
+        answer = transport.post(call_to(server))
+        for piece in (b"one", b"two", b""):
+            server.connections[0].go_on.set()
+            assert answer.read() == piece
+        answer.close()
+
+
+def test_a_compressed_body_is_read_all_the_same(transport: HttpTransport) -> None:
+    """We ask for none, but a proxy may not care."""
+    text = b"data: " + b"hello " * 40_000
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        packed = gzip.compress(text)
+        connection.send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(packed), packed))
+
+    with raw_server(script) as server:
+        assert whole(transport.post(call_to(server))) == text
+
+
+@pytest.mark.parametrize("head", [CHUNKED + chunk(b"some")[:-3], HEAD + b"Content-Length: 99\r\n\r\nsome"])
+@pytest.mark.parametrize("is_reset", [True, False])
+def test_a_cut_body_is_truncated(transport: HttpTransport, head: bytes, is_reset: bool) -> None:
+    """What came before the cut is given, and then the failure, which may be tried again."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        connection.send(head)
+        connection.go_on.wait(5)
+        if is_reset:
+            connection.reset()
+
+    with raw_server(script) as server:
+        answer = transport.post(call_to(server))
+        assert b"some".startswith(answer.read())
+        server.connections[0].go_on.set()
+        failure = failure_of_body(answer).failure
+    assert (failure.kind, failure.is_retryable) == ("truncated", True)
+
+
+def test_a_server_that_is_not_there_is_unavailable(transport: HttpTransport) -> None:
+    """And worth another try."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    call = HttpCall(f"http://user:secret@127.0.0.1:{port}/v1", {"Authorization": "Bearer sk-secret"}, b"prompt")
+    failure = failure_of_post(transport, call)
+    assert (failure.failure.kind, failure.failure.is_retryable) == ("unavailable", True)
+    assert "secret" not in f"{failure} {failure.failure}"
+
+
+def test_a_server_that_does_not_answer_is_a_timeout(transport: HttpTransport) -> None:
+    """And it sees that nobody waits any more."""
+    with raw_server(stays_silent) as server:
+        failure = failure_of_post(transport, call_to(server)).failure
+        assert (failure.kind, failure.is_retryable) == ("timeout", True)
+        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+
+
+def test_a_server_that_falls_silent_is_a_timeout(transport: HttpTransport) -> None:
+    """And it sees that nobody waits any more."""
+    with raw_server(falls_silent) as server:
+        failure = failure_of_body(transport.post(call_to(server))).failure
+        assert (failure.kind, failure.is_retryable) == ("timeout", True)
+        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+
+
+def test_a_read_may_have_a_limit_of_its_own(patient_transport: HttpTransport) -> None:
+    """Shorter than the transport's, on both kinds of body."""
+    for script in (falls_silent, falls_silent_and_would_close):
+        with raw_server(script) as server:
+            answer = patient_transport.post(call_to(server))
+            assert answer.read() == FIRST
+            began = time.monotonic()
+            with pytest.raises(ProviderFailure):
+                answer.read(timeout_s=0.1)
+            assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("no-scheme/secret", "sk-secret"),
+        ("http:///secret", "sk-secret"),
+        ("http://127.0.0.1:1/", "sk-secret\n"),
+        ("http://127.0.0.1:1/", "sk-secret-😀"),
+    ],
+)
+def test_a_call_that_cannot_be_sent_is_rejected_without_a_word_of_it(
+    transport: HttpTransport, url: str, key: str
+) -> None:
+    """Neither address nor key is in the message, and trying again does not help."""
+    failure = failure_of_post(transport, HttpCall(url, {"Authorization": f"Bearer {key}"}, b""))
+    assert (failure.failure.kind, failure.failure.is_retryable) == ("rejected", False)
+    assert "sk-" not in f"{failure}"
+    assert "secret" not in f"{failure}"
+
+
+def test_a_body_read_whole_leaves_its_connection_for_the_next_call(transport: HttpTransport) -> None:
+    """No new handshake for every job."""
+    with raw_server(answers_again_and_again) as server:
+        for _ in range(3):
+            answer = transport.post(call_to(server))
+            assert whole(answer) == b'{"a": 1}'
+            answer.close()
+        assert len(server.connections) == 1
+
+
+def test_closing_a_read_answer_does_not_hurt_who_has_its_connection_now(transport: HttpTransport) -> None:
+    """The pool may have given it to another job before this one gets round to closing."""
+    with raw_server(answers_again_and_again) as server:
+        first = transport.post(call_to(server))
+        assert first.read() == b'{"a": 1}'  # its last bytes, with which the connection went back
+        second = transport.post(call_to(server))
+        first.close()
+        assert whole(second) == b'{"a": 1}'
+        assert len(server.connections) == 1
+
+
+def test_an_idle_connection_that_died_is_replaced_unseen(transport: HttpTransport) -> None:
+    """A reset before the first byte of an answer is tried again at once, on a new connection."""
+    with raw_server(answers_once, answers_again_and_again) as server:
+        assert whole(transport.post(call_to(server))) == b"whole"
+        assert whole(transport.post(call_to(server))) == b'{"a": 1}'
+        assert [len(connection.requests) for connection in server.connections] == [2, 1]
+
+
+def test_a_server_that_resets_every_call_is_unavailable(transport: HttpTransport) -> None:
+    """It is asked twice, not for ever."""
+    with raw_server(resets) as server:
+        failure = failure_of_post(transport, call_to(server)).failure
+        assert (failure.kind, failure.is_retryable) == ("unavailable", True)
+        assert len(server.requests) == 2
+
+
+def test_redirects_are_not_followed(transport: HttpTransport) -> None:
+    """The key goes to the address that was configured, and to no other."""
+    with raw_server(stays_silent) as elsewhere:
+
+        def script(connection: Connection) -> None:
+            connection.take_request()
+            connection.send(b"HTTP/1.1 307 T\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % elsewhere.url.encode())
+
+        with raw_server(script) as server:
+            assert transport.post(call_to(server)).status == 307
+        assert not elsewhere.connections
+
+
+def test_cookies_and_netrc_stay_out(transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One job's answer leaves no trace in the next one's call, and our key is the only credential."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password elsewhere\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with raw_server(answers_again_and_again) as server:
+        for _ in range(2):
+            whole(transport.post(call_to(server)))
+        assert b"Cookie" not in server.requests[1]
+        assert b"Authorization: Bearer sk-secret\r\n" in server.requests[1]
+
+
+@pytest.mark.parametrize("script", [falls_silent, falls_silent_and_would_close])
+def test_a_server_sees_at_once_that_its_answer_was_closed(patient_transport: HttpTransport, script: Script) -> None:
+    """Even while it is silent, and the connection is used by nobody else."""
+    with raw_server(script) as server:
+        answer = patient_transport.post(call_to(server))
+        assert answer.read() == FIRST
+        answer.close()
+        answer.close()
+        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+
+
+def test_leaving_a_stream_closes_its_connection(patient_transport: HttpTransport) -> None:
+    """A reader that stops, for whatever reason, stops the provider."""
+
+    with raw_server(falls_silent) as server:
+        provider = OpenAiChat("openai/*", server.url.removesuffix("/chat/completions"), "sk-secret")
+        with open_chunks(provider, GenerationRequest(prompt="x"), "openai/m", patient_transport) as lists:
+            assert next(lists) == ["Hi"]
+            assert server.connections[0].is_closed is False
+        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+from tokentail.request import GenerationRequest
+from worker.providers.openai_chat import OpenAiChat
+from worker.providers.source import open_chunks
+from worker.transport import HttpTransport
+
+class Cancelled(BaseException):
+    pass
+
+transport = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
+provider = OpenAiChat("openai/*", sys.argv[1], "sk-secret")
+
+def generate():
+    try:
+        with open_chunks(provider, GenerationRequest(prompt="x"), "openai/m", transport) as lists:
+            for chunks in lists:
+                print("chunks", chunks, flush=True)
+    except Cancelled:
+        print("cancelled", flush=True)
+
+greenlet = gevent.spawn(generate)
+gevent.get_hub().threadpool.apply(sys.stdin.readline)  # while others run
+greenlet.kill(Cancelled, block=True, timeout=1)
+print("killed", greenlet.dead, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("script", [stays_silent, falls_silent, falls_silent_and_would_close])
+def test_an_exception_in_a_waiting_greenlet_closes_its_connection(script: Script) -> None:
+    """As the worker runs it: whether the provider has not answered yet or has fallen silent, it sees the end at once,
+    while the worker itself lives on."""
+    with raw_server(script) as server:
+        command = [sys.executable, "-c", GREENLETS, server.url.removesuffix("/chat/completions")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            eventually(lambda: server.requests, within_s=20)
+            if script is not stays_silent:
+                assert worker.stdout.readline() == "chunks ['Hi']\n"
+            assert server.connections[0].is_closed is False
+            worker.stdin.write("now\n")
+            worker.stdin.flush()
+            assert worker.stdout.readline() == "cancelled\n"
+            eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+            assert worker.stdout.readline() == "killed True\n"
+            assert worker.poll() is None
+            worker.stdin.close()
+        assert worker.returncode == 0
