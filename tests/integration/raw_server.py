@@ -10,6 +10,8 @@ _PATIENCE_S = 10.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 CLOSE_DELIMITED = HEAD + b"Connection: close\r\n\r\n"
+FIRST = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
+SEEN_S = 0.5  # how soon the server must see that its client is gone
 
 
 def chunk(content: bytes) -> bytes:
@@ -122,3 +124,23 @@ def raw_server(*scripts: Script) -> Iterator[RawServer]:
         yield server
     finally:
         server.close()
+
+
+def stays_silent(connection: Connection) -> None:
+    """Never answers."""
+    connection.take_request()
+    connection.wait_for_close()
+
+
+def falls_silent(connection: Connection) -> None:
+    """Sends one event, and no more."""
+    connection.take_request()
+    connection.send(CHUNKED + chunk(FIRST))
+    connection.wait_for_close()
+
+
+def falls_silent_and_would_close(connection: Connection) -> None:
+    """The same with a body that only closing would end."""
+    connection.take_request()
+    connection.send(CLOSE_DELIMITED + FIRST)
+    connection.wait_for_close()

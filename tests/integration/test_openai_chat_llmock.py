@@ -103,7 +103,9 @@ def test_a_whole_answer_comes_piece_by_piece(mock: Mock, transport: HttpTranspor
     assert terminal == Terminal()
 
 
-@pytest.mark.parametrize
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
+)
 def test_a_broken_stream_is_a_failure_after_what_came(
     mock: Mock, transport: HttpTransport, fault: str, kind: str
 ) -> None:

@@ -2,8 +2,6 @@
 
 import gzip
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +11,21 @@ import pytest
 from tests.integration.raw_server import (
     CHUNKED,
     CLOSE_DELIMITED,
+    FIRST,
     HEAD,
+    SEEN_S,
     Connection,
     RawServer,
-    Script,
     chunk,
+    falls_silent,
+    falls_silent_and_would_close,
     raw_server,
+    stays_silent,
 )
 from tests.waiting import eventually
-from tokentail.request import GenerationRequest
 from worker.chunk import ProviderFailure
-from worker.providers.openai_chat import OpenAiChat
 from worker.providers.provider import HttpCall
-from worker.providers.source import open_chunks
 from worker.transport import HttpAnswer, HttpTransport
-
-FIRST = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
-SEEN_S = 0.5  # how soon the server must see that its client is gone
 
 
 @pytest.fixture
@@ -66,23 +62,6 @@ def failure_of_body(answer: HttpAnswer) -> ProviderFailure:
     with pytest.raises(ProviderFailure) as raised:
         whole(answer)
     return raised.value
-
-
-def stays_silent(connection: Connection) -> None:
-    connection.take_request()
-    connection.wait_for_close()
-
-
-def falls_silent(connection: Connection) -> None:
-    connection.take_request()
-    connection.send(CHUNKED + chunk(FIRST))
-    connection.wait_for_close()
-
-
-def falls_silent_and_would_close(connection: Connection) -> None:
-    connection.take_request()
-    connection.send(CLOSE_DELIMITED + FIRST)
-    connection.wait_for_close()
 
 
 def answers_again_and_again(connection: Connection) -> None:
@@ -273,80 +252,3 @@ def test_cookies_and_netrc_stay_out(transport: HttpTransport, tmp_path: Path, mo
             whole(transport.post(call_to(server)))
         assert b"Cookie" not in server.requests[1]
         assert b"Authorization: Bearer sk-secret\r\n" in server.requests[1]
-
-
-@pytest.mark.parametrize("script", [falls_silent, falls_silent_and_would_close])
-def test_a_server_sees_at_once_that_its_answer_was_closed(patient_transport: HttpTransport, script: Script) -> None:
-    """Even while it is silent, and the connection is used by nobody else."""
-    with raw_server(script) as server:
-        answer = patient_transport.post(call_to(server))
-        assert answer.read() == FIRST
-        answer.close()
-        answer.close()
-        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
-
-
-def test_leaving_a_stream_closes_its_connection(patient_transport: HttpTransport) -> None:
-    """A reader that stops, for whatever reason, stops the provider."""
-
-    with raw_server(falls_silent) as server:
-        provider = OpenAiChat("openai/*", server.url.removesuffix("/chat/completions"), "sk-secret")
-        with open_chunks(provider, GenerationRequest(prompt="x"), "openai/m", patient_transport) as lists:
-            assert next(lists) == ["Hi"]
-            assert server.connections[0].is_closed is False
-        eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
-
-
-GREENLETS = """
-from gevent import monkey
-monkey.patch_all()
-import sys
-import gevent
-from tokentail.request import GenerationRequest
-from worker.providers.openai_chat import OpenAiChat
-from worker.providers.source import open_chunks
-from worker.transport import HttpTransport
-
-class Cancelled(BaseException):
-    pass
-
-transport = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
-provider = OpenAiChat("openai/*", sys.argv[1], "sk-secret")
-
-def generate():
-    try:
-        with open_chunks(provider, GenerationRequest(prompt="x"), "openai/m", transport) as lists:
-            for chunks in lists:
-                print("chunks", chunks, flush=True)
-    except Cancelled:
-        print("cancelled", flush=True)
-
-greenlet = gevent.spawn(generate)
-gevent.get_hub().threadpool.apply(sys.stdin.readline)  # while others run
-greenlet.kill(Cancelled, block=True, timeout=1)
-print("killed", greenlet.dead, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.parametrize("script", [stays_silent, falls_silent, falls_silent_and_would_close])
-def test_an_exception_in_a_waiting_greenlet_closes_its_connection(script: Script) -> None:
-    """As the worker runs it: whether the provider has not answered yet or has fallen silent, it sees the end at once,
-    while the worker itself lives on."""
-    with raw_server(script) as server:
-        command = [sys.executable, "-c", GREENLETS, server.url.removesuffix("/chat/completions")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            eventually(lambda: server.requests, within_s=20)
-            if script is not stays_silent:
-                assert worker.stdout.readline() == "chunks ['Hi']\n"
-            assert server.connections[0].is_closed is False
-            worker.stdin.write("now\n")
-            worker.stdin.flush()
-            assert worker.stdout.readline() == "cancelled\n"
-            eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
-            assert worker.stdout.readline() == "killed True\n"
-            assert worker.poll() is None
-            worker.stdin.close()
-        assert worker.returncode == 0

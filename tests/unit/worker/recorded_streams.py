@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.job import FailureKind
@@ -92,3 +93,14 @@ def _json(chunk: Chunk) -> Any:
             return {"type": "terminal"}
         case Reasoning() | ToolCall() | Refusal():
             return msgspec.to_builtins(chunk)
+
+
+def failure_of(*answers: PlayedAnswer, request: GenerationRequest = REQUEST) -> ProviderFailure:
+    """The failure to which these answers lead."""
+    with (
+        pytest.raises(ProviderFailure) as raised,
+        open_chunks(OPENAI, request, "openai/gpt-x", PlayedTransport(*answers)) as lists,
+    ):
+        list(lists)
+    assert all(answer.closes for answer in answers), "every answer is closed"
+    return raised.value
