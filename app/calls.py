@@ -25,6 +25,7 @@ class Calls:
     writes: Writes
     system: System
     wakeups: Wakeups
+    seats: Seats
 
 
 def wire_calls(settings: Settings, backend: Backend) -> Calls:
@@ -49,4 +50,4 @@ def wire_calls(settings: Settings, backend: Backend) -> Calls:
         settings.max_wait_s,
         now_ms,
     )
-    return Calls(settings, Access(settings), reads, writes, System(backend, catalog, settings.model), wakeups)
+    return Calls(settings, Access(settings), reads, writes, System(backend, catalog, settings.model), wakeups, seats)

@@ -78,11 +78,16 @@ class Seats:
     """How many requests may wait at once, so that waiting never takes the last thread from those who only ask."""
 
     def __init__(self, threads: int) -> None:
-        self._free = threading.BoundedSemaphore(max(threads - 8, threads // 2))
+        self.free = max(threads - 8, threads // 2)
+        self._lock = threading.Lock()
 
     def take(self) -> bool:
         """Whether there was a free seat; who took one gives it back with `leave`."""
-        return self._free.acquire(blocking=False)
+        with self._lock:
+            is_free = self.free > 0
+            self.free -= is_free
+        return is_free
 
     def leave(self) -> None:
-        self._free.release()
+        with self._lock:
+            self.free += 1

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import redis
@@ -73,8 +73,7 @@ class Wakeups:
             self._start()
         try:
             if is_new:
-                with redis_errors():
-                    self._client.publish(self._nudges, "")
+                self._nudge()
             if not channel.is_live.wait(confirm_within_s) and not self.is_closing:
                 raise StoreUnavailable(StoreUnavailable.__doc__)
             if self.is_closing:
@@ -93,7 +92,13 @@ class Wakeups:
     def join(self, timeout_s: float) -> None:
         """Wait until the thread has gone, after `close`."""
         if self._thread is not None:
+            with suppress(StoreUnavailable):
+                self._nudge()
             self._thread.join(timeout_s)
+
+    def _nudge(self) -> None:
+        with redis_errors():
+            self._client.publish(self._nudges, "")
 
     def _start(self) -> None:
         if self._thread is None:

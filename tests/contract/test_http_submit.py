@@ -1,0 +1,199 @@
+"""Submitting over HTTP: what is accepted, what is refused and why, and that a repeat is not a second job."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.http_house import HttpHouse, assert_problem, json_of, open_house
+from tests.waiting import eventually
+from tokentail.backend import Backend
+from tokentail.fleet import ServedModel
+from tokentail.identifiers import is_job_id
+
+
+@pytest.fixture
+def house(backend: Backend) -> Iterator[HttpHouse]:
+    house = open_house(backend)
+    yield house
+    house.calls.wakeups.close()
+    house.calls.wakeups.join(5)
+
+
+def queued_job(house: HttpHouse) -> str:
+    """The one job in the queue."""
+    waiting = house.backend.queue.waiting()
+    assert len(waiting) == 1
+    return next(iter(waiting))
+
+
+def test_a_prompt_is_accepted_and_queued(house: HttpHouse) -> None:
+    """202, the job, where it is, and its links; and the job is in the queue."""
+    answer = house.submit({"prompt": "why", "metadata": {"ticket": "7"}})
+    assert answer.status_code == 202
+    job = json_of(answer)
+    assert is_job_id(job["id"])
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert job["links"] == {
+        "self": f"/v1/jobs/{job['id']}",
+        **{name: f"/v1/jobs/{job['id']}/{name}" for name in ("tokens", "events", "text", "cancel")},
+    }
+    assert (job["status"], job["model"], job["metadata"]) == ("queued", "demo", {"ticket": "7"})
+    assert (job["attempts"], job["token_count"], job["queue_position"]) == (0, 0, 1)
+    assert job["expires_at"] is None
+    assert queued_job(house) == job["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("{}", "prompt"),
+        ('{"prompt": ""}', "prompt"),
+        ('{"prompt": null}', "prompt"),
+        ('{"prompt": 7}', "prompt"),
+        ('{"prompt": "\\ud800"}', "prompt"),
+        ('{"prompt": "\\u0000"}', "prompt"),
+        ('{"prompt": "a", "messages": []}', "messages"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "king"}]}', "messages[1].role"),
+        ('{"messages": [{"role": "user", "content": ["a"]}]}', "messages[0].content"),
+        ('{"prompt": "a", "temperature": "hot"}', "temperature"),
+        ('{"prompt": "a", "temperature": 3}', "temperature"),
+        ('{"prompt": "a", "max_tokens": 1.5}', "max_tokens"),
+        ('{"prompt": "a", "max_tokens": true}', "max_tokens"),
+        ('{"prompt": "a", "stream": true}', "stream"),
+        ('{"prompt": "a", "model": "nobody/serves-this"}', "model"),
+        ('{"prompt": "a", "model": "demo?tokens=x"}', "model"),
+        ('{"prompt": "a", "metadata": {"a": 1}}', "metadata[...]"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_named(house: HttpHouse, body: str, field: str) -> None:
+    """A body that is JSON but no request is a 422 that names the field, and makes no job."""
+    answer = house.post("/v1/jobs", data=body.encode(), content_type="application/json")
+    document = assert_problem(answer, 422)
+    assert field in [error["field"] for error in document["errors"]]
+    assert house.backend.queue.waiting() == {}
+    assert json_of(house.get("/v1/jobs"))["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"prompt=why", b'{"prompt": NaN}', b'{"temperature": 1e999}', b'{"prompt": "\xff"}', b"[" * 100_000],
+)
+def test_a_body_that_is_not_json_is_malformed(house: HttpHouse, body: bytes) -> None:
+    """What cannot be read as JSON is a 400."""
+    assert_problem(house.post("/v1/jobs", data=body, content_type="application/json"), 400)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
+def test_another_content_type_is_refused(house: HttpHouse, content_type: str) -> None:
+    """Only JSON is taken; a form that a foreign page sends never is."""
+    answer = house.post("/v1/jobs", data=b'{"prompt": "why"}', content_type=content_type)
+    assert_problem(answer, 415)
+    assert answer.headers["Accept-Post"] == "application/json"
+
+
+def test_a_charset_is_no_other_content_type(house: HttpHouse) -> None:
+    """application/json with parameters is application/json."""
+    answer = house.post("/v1/jobs", data=b'{"prompt": "why"}', content_type="Application/JSON; charset=utf-8")
+    assert answer.status_code == 202
+
+
+def test_a_body_over_the_limit_is_refused(backend: Backend) -> None:
+    """A body that is too large is a 413 that says how large it may be."""
+    house = open_house(backend, TOKENTAIL_MAX_BODY_BYTES="1024")
+    body = json.dumps({"prompt": "x" * 1024})
+    document = assert_problem(house.post("/v1/jobs", data=body, content_type="application/json"), 413)
+    assert "1024" in document["detail"]
+    fits = json.dumps({"prompt": "x" * (1024 - len('{"prompt": ""}'))})
+    assert len(fits) == 1024
+    assert house.post("/v1/jobs", data=fits, content_type="application/json").status_code == 202
+
+
+def test_an_unknown_model_is_told_what_there_is(house: HttpHouse) -> None:
+    """The 422 for a model names those that can be asked for."""
+    house.worker.beat(ServedModel("demo", "demo", "demo"), ServedModel("openai/*", "openai", "openai_chat"))
+    document = assert_problem(house.submit({"prompt": "a", "model": "gpt"}), 422)
+    assert "demo, openai/*" in document["errors"][0]["message"]
+    assert json_of(house.submit({"prompt": "a", "model": "openai/gpt-5"}))["model"] == "openai/gpt-5"
+
+
+def test_before_any_worker_came_the_answer_says_so(backend: Backend) -> None:
+    """Without a catalog a submission says what to start; with the last worker gone its models are still taken."""
+    house = open_house(backend, has_worker=False)
+    document = assert_problem(house.submit(), 422)
+    assert "tokentail worker" in document["detail"]
+    other = open_house(backend)
+    backend.fleet.leave("scripted")
+    assert other.submit().status_code == 202
+
+
+def test_the_same_key_and_body_is_the_same_job(house: HttpHouse) -> None:
+    """An Idempotency-Key makes a repeat harmless, however the JSON is written; another body is a conflict."""
+    first = house.submit({"prompt": "why", "max_tokens": 5}, Idempotency_Key="k 1")
+    again = house.post(
+        "/v1/jobs",
+        data=b'{ "max_tokens":5,\n"prompt":"why" }',
+        content_type="application/json",
+        headers={"Idempotency-Key": "k 1"},
+    )
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert json_of(again)["id"] == json_of(first)["id"] == queued_job(house)
+    assert_problem(house.submit({"prompt": "why not"}, Idempotency_Key="k 1"), 409)
+    assert house.submit({"prompt": "why"}, Idempotency_Key="k 2").status_code == 202
+
+
+def test_the_same_key_at_the_same_moment_makes_one_job(house: HttpHouse) -> None:
+    """Duplicates that race each other are one job."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: house.submit(Idempotency_Key="race"), range(8)))
+    assert {json_of(answer)["id"] for answer in answers} == {queued_job(house)}
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "tab\there"])
+def test_a_key_that_no_header_should_carry_is_named(house: HttpHouse, key: str) -> None:
+    """An Idempotency-Key has 1 to 255 printable ASCII characters."""
+    document = assert_problem(house.submit(Idempotency_Key=key), 422)
+    assert document["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_a_preferred_wait_gives_the_whole_result(house: HttpHouse) -> None:
+    """`Prefer: wait=N` answers 200 with the text and the end, if it comes in time."""
+    with ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(house.submit, Prefer="respond-async, wait=20")
+        eventually(house.backend.queue.waiting)
+        house.worker.answer(queued_job(house), "Hel", "lo")
+        answer = answering.result(10)
+    result = json_of(answer)
+    assert answer.status_code == 200
+    assert answer.headers["Preference-Applied"] == "wait=20"
+    assert answer.headers["Content-Location"] == f"/v1/jobs/{result['id']}"
+    assert (result["text"], result["status"], result["finish_reason"]) == ("Hello", "completed", "stop")
+    assert result["usage"]["output_tokens"] == 2
+    assert result["expires_at"] > result["ended_at"]
+
+
+def test_a_preferred_wait_that_is_not_enough_is_a_202(house: HttpHouse) -> None:
+    """A job that goes on past the preferred wait is answered like any other."""
+    answer = house.submit(Prefer="wait=1")
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert "text" not in json_of(answer)
+
+
+@pytest.mark.parametrize("prefer", ["wait", "wait=x", "wait=-1", "return=minimal", "wait=0", ""])
+def test_a_preference_that_cannot_be_read_is_no_error(house: HttpHouse, prefer: str) -> None:
+    """RFC 7240: a server ignores preferences that it does not understand."""
+    answer = house.submit(Prefer=prefer)
+    assert answer.status_code == 202
+    assert "Preference-Applied" not in answer.headers
+
+
+def test_a_repeat_may_prefer_to_wait(house: HttpHouse) -> None:
+    """The same key with `Prefer` gives the result of the job that the first call made."""
+    first: dict[str, Any] = json_of(house.submit(Idempotency_Key="k"))
+    house.worker.answer(first["id"], "a")
+    again = house.submit(Idempotency_Key="k", Prefer="wait=5")
+    assert again.status_code == 200
+    assert (json_of(again)["id"], json_of(again)["text"]) == (first["id"], "a")
