@@ -25,7 +25,7 @@ from tokentail.signals import Signals
 _STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _START_TIMEOUT_S = 60.0
 _LOADING_TIMEOUT_S = 600.0  # Valkey reads its whole file first
-_REDIS_TIMEOUT_S = 10.0
+_REDIS_TIMEOUT_S = 5.0
 _BETWEEN_PROBES_S = 0.05
 _WEB_GRACE_S = 10.0
 _SLACK_S = 5.0  # what a drained worker needs to hand over and go
