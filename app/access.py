@@ -58,7 +58,8 @@ class Access:
                 403, "A page of another site may not write here; its origin may be added with TOKENTAIL_CORS_ORIGINS."
             )
         # A preflight carries no key, and asks for no job.
-        if path.startswith(_KEYED) and method != "OPTIONS" and self.owner(headers) is None:
+        # Routers drop leading slashes, so a path is judged without them.
+        if f"/{path.lstrip('/')}".startswith(_KEYED) and method != "OPTIONS" and self.owner(headers) is None:
             challenge = {"WWW-Authenticate": 'Bearer realm="tokentail"'}
             return problem(401, "Send an API key of this server as: Authorization: Bearer <key>", challenge)
         return None

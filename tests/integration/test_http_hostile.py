@@ -1,0 +1,158 @@
+"""The web process against clients that mean it ill, over a socket."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.web_process import Reply, WebProcess
+from tests.scripted_worker import ScriptedWorker
+from tokentail.backend import wire
+from tokentail.settings import load_settings
+from tokentail.store import RedisClient
+
+LIMIT = 2048
+
+
+@pytest.fixture(scope="module")
+def shared_web(valkey_url: str) -> Iterator[WebProcess]:
+    with WebProcess(valkey_url, TOKENTAIL_MAX_BODY_BYTES=str(LIMIT), TOKENTAIL_WEB_THREADS="4") as web:
+        yield web
+
+
+@pytest.fixture
+def web(shared_web: WebProcess, real_client: RedisClient) -> WebProcess:
+    """The process, over an empty store in which a worker serves demo."""
+    ScriptedWorker(wire(real_client, real_client, load_settings({}))).beat()
+    return shared_web
+
+
+def assert_problem(reply: Reply, status: int) -> None:
+    assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json"), reply
+    assert reply.json["status"] == status
+
+
+def test_a_body_announced_too_large_is_refused_before_it_is_sent(web: WebProcess) -> None:
+    """Content-Length over the limit is answered without waiting for a byte of the body."""
+    for expect in ({}, {"Expect": "100-continue"}):
+        with contextlib.closing(web.connect()) as client:
+            head = {"Content-Type": "application/json", "Content-Length": str(LIMIT + 1), **expect}
+            client.send_head("POST", "/v1/jobs", head)
+            assert_problem(client.reply(), 413)
+
+
+def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(web: WebProcess) -> None:
+    """A body that does not say its length is read up to the limit and no further."""
+    with contextlib.closing(web.connect()) as client:
+        client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+        client.send(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")  # and no end
+        assert_problem(client.reply(), 413)
+
+
+def test_a_chunked_body_within_the_limit_is_a_body(web: WebProcess) -> None:
+    """Chunked requests work; nothing of them is lost on the way to WSGI, which knows no chunks."""
+    with contextlib.closing(web.connect()) as client:
+        client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+        for part in (b'{"prompt": ', b'"why"}'):
+            client.send(b"%x\r\n%s\r\n" % (len(part), part))
+        client.send(b"0\r\n\r\n")
+        assert client.reply().status == 202
+
+
+def test_slow_bodies_take_no_thread(web: WebProcess) -> None:
+    """Clients that never finish their bodies, more than there are threads, keep nobody else waiting."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            client = stack.enter_context(contextlib.closing(web.connect()))
+            client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Content-Length": "100"})
+            client.send(b"{")
+        assert web.ask("GET", "/healthz").status == 200
+        assert web.submit().status == 202
+
+
+def test_waiting_polls_leave_threads_for_the_rest(web: WebProcess) -> None:
+    """More long polls than threads: the rest of the calls is answered all the same."""
+    job_id = web.submit().json["id"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            client = stack.enter_context(contextlib.closing(web.connect()))
+            client.send_head("GET", f"/v1/jobs/{job_id}/tokens?wait=20", {})
+        began = time.monotonic()
+        assert web.ask("GET", f"/v1/jobs/{job_id}").status == 200
+        assert time.monotonic() - began < 5
+        web.ask("DELETE", f"/v1/jobs/{job_id}")
+
+
+def test_a_foreign_host_is_refused(web: WebProcess) -> None:
+    """A name that a page rebound to this machine opens nothing, sent once or twice."""
+    assert_problem(web.ask("GET", "/v1/jobs", Host="evil.example"), 403)
+    with contextlib.closing(web.connect()) as client:
+        client.send(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+        assert_problem(client.reply(), 403)
+
+
+def test_a_cross_site_write_is_refused_before_its_body(web: WebProcess) -> None:
+    """A form or fetch of another site is refused by its head."""
+    with contextlib.closing(web.connect()) as client:
+        head = {"Origin": "https://evil.example", "Content-Type": "text/plain", "Content-Length": "20"}
+        client.send_head("POST", "/v1/jobs", head)
+        assert_problem(client.reply(), 403)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /v1/jobs?older_than=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /v1//jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"GET /v1/jobs/%ff%0a HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"BREW /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"TRACE /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        (b"GET /v1/jobs HTTP/1.0\r\n\r\n", 403),
+    ],
+)
+def test_nonsense_is_answered_by_a_problem(web: WebProcess, request_bytes: bytes, status: int) -> None:
+    """Whatever arrives, the answer is a problem document."""
+    with contextlib.closing(web.connect()) as client:
+        client.send(request_bytes)
+        assert_problem(client.reply(), status)
+
+
+def test_an_endless_head_is_cut_off(web: WebProcess) -> None:
+    """Heads have a limit; without one a client could fill the memory before anybody looks."""
+    with contextlib.closing(web.connect()) as client:
+        client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+        reply = None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for n in range(10_000):
+                client.send(b"X-Padding-%d: " % n + b"x" * 1000 + b"\r\n")
+        with contextlib.suppress(ConnectionResetError):  # the answer may be lost behind what was still being sent
+            reply = client.reply()
+        assert reply is None or reply.status == 431
+    assert web.ask("GET", "/healthz").status == 200
+
+
+def test_one_connection_serves_many_requests(web: WebProcess) -> None:
+    """Refusals and answers alternate on one kept connection, bodies refused included."""
+    with contextlib.closing(web.connect()) as client:
+        for _ in range(3):
+            client.send_head("POST", "/v1/jobs", {"Content-Length": str(LIMIT + 1)})
+            assert client.reply().status == 413
+            client.send(b"x" * (LIMIT + 1))
+            client.send_head("GET", "/healthz", {})
+            assert client.reply().status == 200
+            client.send_head("HEAD", "/healthz", {})
+            assert client.reply("HEAD").body == b""
+
+
+def test_the_log_names_paths_without_query_strings(web: WebProcess) -> None:
+    """Access lines have method, path, status and time; no query, key, prompt or line break of a client's."""
+    web.ask("GET", "/v1/jobs?older_than=secret-query", Authorization="Bearer secret-key")
+    web.ask("POST", "/v1/jobs", b'{"prompt": "secret-prompt"}', Content_Type="application/json")
+    web.ask("GET", "/broken%0aline")
+    assert "info request method=POST path=/v1/jobs status=202 ms=" in web.log
+    assert "secret" not in web.log
+    assert "\nline" not in web.log

@@ -1,0 +1,141 @@
+"""`python -m app` as a real process, and HTTP spoken to it byte by byte."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from http.client import HTTPResponse
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from tests.waiting import eventually
+
+_LISTENING = re.compile(r"web\.listening address=http://127\.0\.0\.1:(\d+)")
+
+
+class WebProcess:
+    """A web process on a free port of loopback. Its log is in `log`."""
+
+    def __init__(self, redis_url: str, **environment: str) -> None:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self._environment = {**inherited, "REDIS_URL": redis_url, "TOKENTAIL_PORT": "0", **environment}
+        self._log = Path(tempfile.mkstemp(prefix="tt-web-", suffix=".log")[1])
+        self._child: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "app"], env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        eventually(lambda: _LISTENING.search(self.log) or self.exit_code is not None, within_s=20, what="it listens")
+        found = _LISTENING.search(self.log)
+        assert found, self.log
+        self.port = int(found[1])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._child is not None
+        self._child.kill()
+        self._child.wait(10)
+        self._log.unlink()
+
+    @property
+    def log(self) -> str:
+        """Everything it has said so far."""
+        return self._log.read_text()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        assert self._child is not None
+        return self._child.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    def wait(self, within_s: float) -> int:
+        """Its exit code, once it has gone."""
+        assert self._child is not None
+        return self._child.wait(within_s)
+
+    def connect(self, timeout_s: float = 20.0) -> "RawClient":
+        """A new connection."""
+        return RawClient(self.port, timeout_s)
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> "Reply":
+        """One request on a connection of its own; header names are written with underscores."""
+        with contextlib.closing(self.connect()) as client:
+            client.send_head(method, path, {"Content-Length": str(len(body)), **_named(headers)})
+            client.send(body)
+            return client.reply(method)
+
+    def submit(self, **headers: str) -> "Reply":
+        """POST a prompt."""
+        return self.ask("POST", "/v1/jobs", b'{"prompt": "why"}', Content_Type="application/json", **headers)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]  # lower-case names
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.json.decode(self.body)
+        return decoded
+
+
+class RawClient:
+    """One connection, over which anything can be sent."""
+
+    def __init__(self, port: int, timeout_s: float) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+
+    def send(self, content: bytes) -> None:
+        self._socket.sendall(content)
+
+    def send_head(self, method: str, path: str, headers: dict[str, str]) -> None:
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **headers}.items() if value is not None]
+        self.send("\r\n".join((*lines, "", "")).encode())
+
+    def reply(self, method: str = "GET") -> Reply:
+        """The next answer."""
+        response = HTTPResponse(self._socket, method=method)
+        response.begin()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class InBackground:
+    """A request that is under way; `reply` waits for its answer."""
+
+    def __init__(self, web: WebProcess, method: str, path: str) -> None:
+        self._replies: list[Reply] = []
+        self._thread = threading.Thread(target=lambda: self._replies.append(web.ask(method, path)), daemon=True)
+        self._thread.start()
+
+    def reply(self, within_s: float) -> Reply:
+        self._thread.join(within_s)
+        assert self._replies, f"no answer within {within_s} s"
+        return self._replies[0]
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
