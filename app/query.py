@@ -19,7 +19,7 @@ _DEFAULT_JOBS, _MOST_JOBS = 50, 200
 _MOST_LINGER_MS = 5000
 
 # The part of RFC 7240 that we know: `wait=20`, among other preferences and with or without quotes.
-_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.ASCII | re.IGNORECASE)
+_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,18})\"?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""Batches for the tests of what is said about them."""
+
+from dataclasses import replace
+from typing import Any
+
+from tokentail.batch import Batch
+from tokentail.job import Status
+
+_RUNNING = Batch(
+    job_id="0" * 26,
+    owner="",
+    status=Status.RUNNING,
+    generation="gen",
+    first=1,
+    elements=(),
+    length=1,
+    is_reset=False,
+    token_count=0,
+    first_token_at_ms=None,
+    appended_at_ms=None,
+    end_element=None,
+)
+
+
+def a_batch(**differences: Any) -> Batch:
+    """A running job's empty batch, but for these."""
+    return replace(_RUNNING, **differences)

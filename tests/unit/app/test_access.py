@@ -1,0 +1,120 @@
+"""Who may call, from where."""
+
+import pytest
+
+from app.access import Access, owner_name
+from tokentail.settings import load_settings
+
+KEYS = {"TOKENTAIL_API_KEYS": "key-one,key-two"}
+
+
+def access(**environment: str) -> Access:
+    return Access(load_settings(environment))
+
+
+def status(rules: Access, method: str = "GET", path: str = "/v1/jobs", **headers: str) -> int | None:
+    """The refusal's status; None if the request may go on. Header names are written with underscores."""
+    named = {name.replace("_", "-"): value for name, value in {"host": "localhost", **headers}.items()}
+    refused = rules.refusal(method, path, named)
+    return refused.status if refused else None
+
+
+def test_without_keys_everything_is_one_owners() -> None:
+    """No keys: the owner is nobody in particular, whatever is sent."""
+    assert access().owner({"authorization": "Bearer x"}) == access().owner({}) == ""
+
+
+def test_a_key_is_an_owner() -> None:
+    """Each key has its own jobs, under a name that does not give the key away."""
+    rules = access(**KEYS)
+    owners = [rules.owner({"authorization": f"Bearer {key}"}) for key in ("key-one", "key-two")]
+    assert owners == [owner_name("key-one"), owner_name("key-two")]
+    assert owners[0] != owners[1]
+    assert "key" not in "".join(map(str, owners))
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "key-one", "Bearer", "Bearer key", "Bearer key-one2", "Basic key-one", "Bearer schlüssel", "Bearer 🗝"]
+)
+def test_what_is_no_key_is_nobody(sent: str) -> None:
+    """Anything but a whole key is refused, characters that no header carries included."""
+    assert access(**KEYS).owner({"authorization": sent}) is None
+    assert status(access(**KEYS), authorization=sent) == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "//v1/jobs", "///v1/models"])
+def test_no_spelling_of_a_path_goes_round_the_key(path: str) -> None:
+    """Routers drop leading slashes; so does the check."""
+    assert status(access(**KEYS), path=path) == 401
+
+
+def test_a_preflight_needs_no_key() -> None:
+    """Browsers send preflights without credentials."""
+    assert status(access(**KEYS), "OPTIONS") is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "is_good"),
+    [
+        ({}, "localhost:8000", True),
+        ({}, "example.com", False),
+        ({}, "example.com:127.0.0.1", False),
+        ({}, "localhost.", False),
+        ({}, "[::1]", True),
+        ({}, "[::2]", False),
+        ({"TOKENTAIL_ALLOWED_HOSTS": "Example.com"}, "example.COM:80", True),
+        ({"TOKENTAIL_ALLOWED_HOSTS": "example.com"}, "localhost", True),
+        ({"TOKENTAIL_ALLOWED_HOSTS": "*"}, "anything.example", True),
+        ({"TOKENTAIL_ALLOWED_HOSTS": "*"}, "a,b", False),
+        ({"TOKENTAIL_HOST": "0.0.0.0", **KEYS}, "anything.example", True),
+        ({"TOKENTAIL_HOST": "0.0.0.0", "TOKENTAIL_ALLOWED_HOSTS": "a.example", **KEYS}, "b.example", False),
+    ],
+)
+def test_which_host_names_are_answered_to(environment: dict[str, str], host: str, is_good: bool) -> None:
+    """Loopback names always; those that are listed; any, if it listens to the world and nothing is listed."""
+    assert (status(access(**environment), "GET", "/healthz", host=host) is None) == is_good
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_good"),
+    [
+        ({}, True),
+        ({"sec_fetch_site": "none"}, True),
+        ({"sec_fetch_site": "same-origin", "origin": "http://localhost:8000"}, True),
+        ({"origin": "https://localhost:8000"}, True),  # a proxy may end TLS
+        ({"origin": "http://localhost:8001"}, False),
+        ({"origin": "http://localhost"}, False),
+        ({"origin": "http://localhost:8000.evil.example"}, False),
+        ({"origin": "http://evil.example"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": ""}, False),
+        ({"origin": "http://[::1"}, False),
+        ({"origin": "http://localhost:99999999"}, False),
+        ({"sec_fetch_site": "cross-site"}, False),
+        ({"sec_fetch_site": "same-site", "origin": "http://localhost:8000"}, False),
+        ({"sec_fetch_site": "unheard-of"}, False),
+        ({"sec_fetch_site": "cross-site", "origin": "https://app.example"}, True),
+    ],
+)
+def test_which_pages_may_write(headers: dict[str, str], is_good: bool) -> None:
+    """Our own, those of the allowed origins, and programs that are no page at all."""
+    rules = access(TOKENTAIL_CORS_ORIGINS="https://app.example")
+    for method in ("POST", "DELETE", "PUT", "UNHEARD"):
+        assert (status(rules, method, host="localhost:8000", **headers) is None) == is_good
+    assert status(rules, "GET", host="localhost:8000", **headers) is None
+
+
+def test_the_refusals_come_in_order() -> None:
+    """Host, then site, then key."""
+    rules = access(**KEYS)
+    foreign = {"host": "evil.example", "origin": "https://evil.example"}
+    refused = [
+        rules.refusal("POST", "/v1/jobs", headers)
+        for headers in (foreign, {**foreign, "host": "localhost"}, {"host": "localhost"})
+    ]
+    assert [answer and (answer.status, answer.body[:90].count(b"Forbidden")) for answer in refused] == [
+        (403, 1),
+        (403, 1),
+        (401, 0),
+    ]
+    assert b"Host" in (refused[0].body if refused[0] else b"")

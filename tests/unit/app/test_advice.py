@@ -1,0 +1,66 @@
+"""The advice when to poll again."""
+
+import pytest
+
+from app.advice import poll_after_ms
+from tests.unit.app.batches import a_batch
+from tokentail.element import End, encode
+from tokentail.job import Status
+
+END = encode(End(Status.COMPLETED))
+NOW_MS = 100_000
+
+
+def running(tokens: int, took_ms: int, silent_ms: int = 0) -> int:
+    """The advice for a job that said so many tokens in that time, and has been silent since."""
+    batch = a_batch(
+        token_count=tokens,
+        first_token_at_ms=NOW_MS - silent_ms - took_ms,
+        appended_at_ms=NOW_MS - silent_ms,
+    )
+    return poll_after_ms(batch, None, NOW_MS)
+
+
+def test_at_the_end_there_is_nothing_to_wait_for() -> None:
+    """Done is 0, so that a client that sleeps before it looks loses no time."""
+    batch = a_batch(status=Status.COMPLETED, first=1, elements=(END,), length=2, end_element=END)
+    assert poll_after_ms(batch, None, NOW_MS) == 0
+
+
+def test_whoever_is_behind_comes_again_at_once() -> None:
+    """A batch that its limit cut is followed by the next without a pause."""
+    assert poll_after_ms(a_batch(first=1, elements=(b'"a"',), length=9), None, NOW_MS) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "expected_ms"), [(None, 250), (0, 250), (1, 350), (10, 1250), (47, 4950), (48, 5000), (100_000, 5000)]
+)
+def test_the_queue_is_asked_less_often_from_farther_behind(place: int | None, expected_ms: int) -> None:
+    """The pause grows with the place in the queue, up to five seconds."""
+    assert poll_after_ms(a_batch(status=Status.QUEUED), place, NOW_MS) == expected_ms
+
+
+@pytest.mark.parametrize(
+    ("tokens", "took_ms", "expected_ms"),
+    [
+        (0, 0, 250),  # nothing yet
+        (1, 0, 250),  # one token has no pace
+        (11, 1000, 500),  # 10 a second: five in half a second
+        (101, 1000, 100),  # 100 a second: the least
+        (11, 100_000, 2000),  # one in ten seconds: the most
+        (1000, 0, 100),  # all at once
+    ],
+)
+def test_a_poll_gets_a_handful_of_tokens(tokens: int, took_ms: int, expected_ms: int) -> None:
+    """The pause follows the pace, between 100 ms and 2 s."""
+    assert running(tokens, took_ms) == expected_ms
+
+
+def test_a_model_that_pauses_is_asked_less_and_less() -> None:
+    """Silence stretches the pause, up to its bound."""
+    assert [running(101, 1000, silent_ms) for silent_ms in (100, 1000, 60_000)] == [100, 500, 2000]
+
+
+def test_clocks_that_disagree_do_no_harm() -> None:
+    """A writer's clock ahead of ours is no negative pause."""
+    assert running(11, 1000, silent_ms=-5000) == 500

@@ -1,0 +1,71 @@
+"""What many requests ask, and what is read once for all of them."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.snapshots import Seats, Snapshot
+from tokentail.errors import StoreUnavailable
+
+
+class Source:
+    """Counts how often it is read; fails while told to."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.is_away = False
+        self.now_s = 0.0
+
+    def read(self) -> int:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.reads += 1
+        return self.reads
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def test_a_snapshot_is_read_when_it_is_too_old(source: Source) -> None:
+    """Within its time everybody gets the same; after it, it is read again, once."""
+    snapshot = Snapshot(source.read, 1.0, lambda: source.now_s)
+    assert [snapshot.get(), snapshot.get()] == [1, 1]
+    source.now_s = 0.99
+    assert snapshot.get() == 1
+    source.now_s = 1.0
+    assert [snapshot.get(), snapshot.get()] == [2, 2]
+
+
+def test_a_failure_is_not_kept(source: Source) -> None:
+    """An outage is over for the next one who asks as soon as it is over."""
+    snapshot = Snapshot(source.read, 1.0, lambda: source.now_s)
+    source.is_away = True
+    with pytest.raises(StoreUnavailable):
+        snapshot.get()
+    source.is_away = False
+    assert snapshot.get() == 1
+
+
+def test_many_who_ask_at_once_make_one_read(source: Source) -> None:
+    """A crowd costs Redis one command."""
+    snapshot = Snapshot(source.read, 1.0, lambda: source.now_s)
+    together = threading.Barrier(16)
+
+    def ask() -> int:
+        together.wait(10)
+        return snapshot.get()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert {asked.result(10) for asked in [pool.submit(ask) for _ in range(16)]} == {1}
+
+
+@pytest.mark.parametrize(("threads", "seats"), [(4, 2), (8, 4), (16, 8), (64, 56)])
+def test_some_threads_never_wait(threads: int, seats: int) -> None:
+    """Eight threads, or half of them, are kept for calls that do not wait."""
+    row = Seats(threads)
+    assert [row.take() for _ in range(seats + 2)] == [True] * seats + [False] * 2
+    row.leave()
+    assert [row.take(), row.take()] == [True, False]
