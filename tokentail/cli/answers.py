@@ -44,7 +44,7 @@ def ask(
             click.echo(json.dumps(job.body) if as_json else job.id)
             return ExitCode.OK
         try:
-            return _print(client.follow(job.id, patience_s=PATIENCE_S), as_json=as_json)
+            return print_answer(client.follow(job.id, patience_s=PATIENCE_S), as_json=as_json)
         except KeyboardInterrupt:
             _cancel(client, job.id)
             return ExitCode.INTERRUPTED
@@ -61,10 +61,10 @@ def tail(job_id: str, as_json: bool, url: str, api_key: str | None) -> int:
     """Print a job's answer from its beginning, and go on as it is made. Ctrl-C leaves the job alone."""
     with connect(url, api_key) as client:
         client.status(job_id)  # a server that is not there is told at once
-        return _print(client.follow(job_id, patience_s=PATIENCE_S), as_json=as_json)
+        return print_answer(client.follow(job_id, patience_s=PATIENCE_S), as_json=as_json)
 
 
-def _print(updates: Iterable[Update], *, as_json: bool) -> int:
+def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
     """Print each update; the exit code that the last one asks for."""
     is_terminal = sys.stdout.isatty()
     printed = ""

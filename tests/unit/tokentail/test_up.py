@@ -1,0 +1,43 @@
+"""What `up` decides before it starts anything."""
+
+import socket
+
+import pytest
+
+from tokentail.service import NotStarted
+from tokentail.settings import load_settings
+from tokentail.up import free_port, wants_local_model
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_wanted"),
+    [
+        ({}, True),
+        ({"TOKENTAIL_MODEL": "local/smollm2-135m", "OPENAI_API_KEY": "sk"}, True),
+        ({"TOKENTAIL_MODEL": "demo"}, False),
+        ({"OPENAI_API_KEY": "sk"}, False),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, False),
+        ({"TOKENTAIL_LOCAL_URL": "http://127.0.0.1:9/v1"}, False),
+        ({"TOKENTAIL_LOCAL_URL": "http://127.0.0.1:9/v1", "TOKENTAIL_MODEL": "local/smollm2-135m"}, False),
+    ],
+)
+def test_the_local_model_is_for_whom_asks_or_has_nothing_else(environment: dict[str, str], is_wanted: bool) -> None:
+    """It takes memory and a core, so it is not started beside another provider unless it is asked for."""
+    assert wants_local_model(load_settings(environment)) is is_wanted
+
+
+def test_any_free_port_is_found() -> None:
+    """Port 0 is the system's choice, made once, so that the address can be told."""
+    assert free_port("127.0.0.1", 0) > 0
+
+
+def test_a_port_in_use_is_told() -> None:
+    """Before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(NotStarted, match="in use"):
+        free_port("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_host_that_does_not_exist_is_told() -> None:
+    """A misspelt address is not a traceback."""
+    with pytest.raises(NotStarted, match=r"no\.such\.host\.invalid"):
+        free_port("no.such.host.invalid", 8000)
