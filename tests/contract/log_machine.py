@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     multiple,
@@ -110,17 +109,36 @@ class LogMachine(RuleBasedStateMachine):
         self.attempts: dict[str, Writer] = {}
         self.all_readers: list[Reader] = []
         self.snapshots: list[tuple[KeySnapshot, LogModel]] = []
+        self.steps_to_live = 0
 
-    @initialize()
-    def submit(self) -> None:
+    @initialize(target=writers, is_replicated=st.booleans(), is_claimed=st.booleans(), steps_to_live=st.integers(0, 30))
+    def submit(self, is_replicated: bool, is_claimed: bool, steps_to_live: int) -> object:
+        """Nothing closes the job for so many steps, for little happens after it."""
         assert self.store.create(NewJob(self.job_id, "owner", "demo", NOW_MS), b"{}")
         self.model.elements = list(take_snapshot(self.client, self.job_id).log)
+        self.steps_to_live = steps_to_live
+        if is_replicated:
+            self.replicate()
+        return self._claim(is_repeated=False, may_resume=False) if is_claimed else multiple()
+
+    @property
+    def may_close(self) -> bool:
+        return self.steps_to_live <= 0
 
     # -- writers -----------------------------------------------------------------------------------------------------
 
     @rule(target=writers, is_repeated=st.booleans(), may_resume=st.booleans())
     def claim(self, is_repeated: bool, may_resume: bool) -> object:
         """An attempt asks for the job, perhaps twice because the first answer was lost."""
+        return self._claim(is_repeated, may_resume)
+
+    @rule(target=writers, may_resume=st.booleans())
+    def hand_over(self, may_resume: bool) -> object:
+        """The job is taken from its holder, who does not know, and another takes it."""
+        self.requeue(is_right=True, enqueues_off=0)
+        return self._claim(is_repeated=False, may_resume=may_resume)
+
+    def _claim(self, is_repeated: bool, may_resume: bool) -> object:
         attempt = new_attempt()
         claim = self.store.claim(self.job_id, attempt, "w1", NOW_MS)
         if is_repeated:
@@ -146,12 +164,19 @@ class LogMachine(RuleBasedStateMachine):
         if not writer.log.is_ended:
             writer.write(count)
 
+    @rule(writer=writers, count=st.integers(1, 4), is_reply_lost=st.booleans())
+    def stream(self, writer: Writer, count: int, is_reply_lost: bool) -> None:
+        """Tokens come and are sent at once."""
+        self.write(writer, count)
+        self.send(writer, is_reply_lost)
+
     @rule(writer=writers)
     def start_anew(self, writer: Writer) -> None:
         """The upstream failed after tokens were shown; the same attempt tries again."""
         if not writer.log.is_ended:
             writer.start()
 
+    @precondition(lambda self: self.may_close)
     @rule(writer=writers, status=st.sampled_from(sorted(CLOSED)))
     def end(self, writer: Writer, status: Status) -> None:
         """The upstream is done, or failed."""
@@ -211,6 +236,7 @@ class LogMachine(RuleBasedStateMachine):
 
     # -- everybody else ----------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.may_close)
     @rule(end=st.sampled_from([CANCELLED, FAILED]), whose=st.sampled_from(["*", "", "holder", "another"]))
     def close(self, end: End, whose: str) -> None:
         """A client cancels, or a sweep fails what it thinks somebody holds."""
@@ -226,16 +252,12 @@ class LogMachine(RuleBasedStateMachine):
         got = self.store.requeue(self.job_id, holder, enqueues, NOW_MS)
         assert got == self.model.requeue(holder, enqueues)
 
-    @precondition(lambda self: self.model.has_record)
-    @rule()
-    def submit_again(self) -> None:
-        """A duplicate finds the job, or its tombstone."""
-        assert not self.store.create(NewJob(self.job_id, "owner", "demo", NOW_MS), b"{}")
-
     @rule(is_meant=st.sampled_from([False, False, True]))
     def delete(self, is_meant: bool) -> None:
-        """Seldom, because little happens after it."""
-        if is_meant:
+        """Or, more often, a duplicate that is submitted finds the job, or its tombstone."""
+        if not is_meant and self.model.has_record:
+            assert not self.store.create(NewJob(self.job_id, "owner", "demo", NOW_MS), b"{}")
+        elif self.may_close:
             assert self.store.delete(self.job_id, CANCELLED, NOW_MS) == self.model.delete()
 
     @precondition(lambda self: self.model.status.is_closed)
@@ -284,9 +306,11 @@ class LogMachine(RuleBasedStateMachine):
             reader.take(batch)
             assert reader.tokens == self.model.text_before(parse_cursor(reader.cursor).index)
 
-    @rule(reader=consumes(readers))
-    def leave(self, reader: Reader) -> None:
-        """A reader goes and is not asked again until the very end."""
+    @rule()
+    def poll_all(self) -> None:
+        """Everybody asks."""
+        for reader in self.all_readers:
+            self.poll(reader)
 
     @rule(which=st.integers(0, 50), index=st.integers(0, 30), limit=st.integers(0, 6))
     def peek(self, which: int, index: int, limit: int) -> None:
@@ -309,6 +333,10 @@ class LogMachine(RuleBasedStateMachine):
         return batch
 
     # -- what must always hold ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def time_passes(self) -> None:
+        self.steps_to_live -= 1
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:

@@ -9,7 +9,7 @@ from tests.contract.log_machine import LogMachine
 from tokentail.store import RedisClient
 
 # For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_log_machine.py
-EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "150"))
 
 
 def test_whatever_happens_readers_end_with_exactly_the_text(store_client: RedisClient) -> None:

@@ -1,0 +1,98 @@
+"""The catalog: a request's model is a full name that some worker serves, or the error names what there is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokentail.catalog import demo_options, resolve_model
+from tokentail.errors import InvalidRequest
+from tokentail.fleet import ServedModel
+
+LOCAL = ServedModel("local/smollm2-135m", "local", "openai_chat")
+OPENAI = ServedModel("openai/*", "openai", "openai_chat")
+DEMO = ServedModel("demo", "demo", "demo")
+SERVED = [LOCAL, OPENAI, DEMO]
+
+
+@pytest.mark.parametrize("name", ["local/smollm2-135m", "openai/gpt-5", "demo", "demo?tokens=5", "demo?tps=0&tokens=9"])
+def test_a_name_that_is_served_stands(name: str) -> None:
+    """By itself, by a prefix, or with the demo's options."""
+    assert resolve_model(name, SERVED, "") == name
+
+
+def test_who_names_none_gets_the_default() -> None:
+    """The setting, or else the first one served."""
+    assert resolve_model(None, SERVED, "demo?tps=0") == "demo?tps=0"
+    assert resolve_model(None, SERVED, "") == "local/smollm2-135m"
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-5", "local/other", "openai", "openai/", "openai/*", "local/", "Demo", "anthropic/x"]
+)
+def test_a_name_that_nobody_serves_is_told_with_what_there_is(name: str) -> None:
+    """A pattern is no name, nor is a prefix without one."""
+    with pytest.raises(InvalidRequest) as refused:
+        resolve_model(name, SERVED, "")
+    (fault,) = refused.value.faults
+    assert fault.field == "model"
+    for model in SERVED:
+        assert model.name in fault.message
+
+
+def test_a_default_that_nobody_serves_is_told() -> None:
+    """It is the operator's mistake, but the request cannot run."""
+    with pytest.raises(InvalidRequest):
+        resolve_model(None, SERVED, "local/gone")
+
+
+def test_a_pattern_alone_has_no_default() -> None:
+    """There is no name to be made of `openai/*`."""
+    with pytest.raises(InvalidRequest):
+        resolve_model(None, [OPENAI], "")
+
+
+def test_without_any_worker_ever_that_is_told() -> None:
+    """Rather than that the name is wrong."""
+    with pytest.raises(InvalidRequest, match="no worker"):
+        resolve_model("demo", [], "")
+
+
+def test_the_demo_is_only_there_where_it_is_served() -> None:
+    """Its name is no privilege."""
+    with pytest.raises(InvalidRequest, match="openai"):
+        resolve_model("demo", [OPENAI], "")
+
+
+def test_the_demos_size_and_pace_are_in_its_name() -> None:
+    """Both, one or neither; 0 tokens a second is as fast as possible."""
+    assert demo_options("demo?tokens=200&tps=50") == {"tokens": 200, "tps": 50}
+    assert demo_options("demo?tps=0")["tps"] == 0
+    assert set(demo_options("demo")) == {"tokens", "tps"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo?x=1",
+        "demo?tokens=-1",
+        "demo?tokens=",
+        "demo?tokens=1000001",
+        "demo?tokens=1&",
+        "demos",
+        "demo?tokens=٣",
+    ],
+)
+def test_options_that_cannot_be_are_told_with_how_to_write_them(name: str) -> None:
+    """The example in the message can be copied."""
+    with pytest.raises(InvalidRequest, match="tokens=200&tps=50"):
+        resolve_model(name, SERVED, "")
+
+
+@given(st.text(max_size=30) | st.text(max_size=20).map(lambda text: "demo?" + text))
+def test_any_name_is_resolved_or_told(name: str) -> None:
+    """Nothing else comes out."""
+    try:
+        resolved = resolve_model(name, SERVED, "demo")
+    except InvalidRequest as error:
+        resolved = error.faults[0].field
+    assert resolved in {name, "demo", "model"}
