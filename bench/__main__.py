@@ -1,0 +1,74 @@
+"""`python -m bench [latency] [polls] [append]`: measure, print, and compare."""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from bench.append import measure_append
+from bench.latency import measure_latency
+from bench.machine import machine_facts
+from bench.measure import Measure
+from bench.polls import measure_polls
+from bench.report import Report, read_report
+from bench.stack import running_stack, running_valkey
+from tokentail.errors import TokentailError
+
+_PARTS = ("latency", "polls", "append")
+
+
+def main() -> int:
+    """Run the parts that are asked for, or all; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(_PARTS)}; without, all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(_PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there is {', '.join(_PARTS)}")
+    parts = options.parts or [*_PARTS]
+    try:
+        baseline = read_report(options.against) if options.against else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"{options.against} cannot be read ({type(error).__name__})")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that blocks end and stop their parts
+    began = time.monotonic()
+    try:
+        report = Report(machine_facts(), _measure(parts))
+    except (RuntimeError, OSError, TokentailError) as error:
+        print(f"the benchmarks failed: {error}", file=sys.stderr)
+        return 1
+    print("; ".join(f"{name} {fact}" for name, fact in report.machine.items()), end="\n\n")
+    print(report.table())
+    if options.json:
+        report.write(options.json)
+    if baseline:
+        print(f"\nagainst {options.against}:\n\n{report.table_against(baseline)}")
+    print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return 0
+
+
+def _measure(parts: list[str]) -> list[Measure]:
+    measures: list[Measure] = []
+    if "latency" in parts or "polls" in parts:
+        with running_stack() as stack:
+            if "latency" in parts:
+                _tell("latency")
+                measures += measure_latency(stack)
+            if "polls" in parts:
+                _tell("polls")
+                measures += measure_polls(stack)
+    if "append" in parts:
+        with running_valkey() as redis_url:
+            _tell("append")
+            measures += measure_append(redis_url)
+    return measures
+
+
+def _tell(part: str) -> None:
+    print(f"measuring {part} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

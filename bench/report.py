@@ -1,0 +1,94 @@
+"""The report: measures as a table, as JSON, and beside an earlier report."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.measure import Measure, spread
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run of the benchmarks found, on which machine."""
+
+    machine: dict[str, str]
+    measures: list[Measure]
+
+    def write(self, path: Path) -> None:
+        """Keep it as JSON."""
+        path.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n")
+
+    def table(self) -> str:
+        """A line a measure: min / median / max of ours, of its limit, and of both beside each other, pair by pair."""
+        rows = [("", "unit", "ours: min / median / max", "limit: min / median / max", "beside it", "limit")]
+        for m in self.measures:
+            limit = _spread(m.limit) if m.limit else ""
+            rows.append((m.name, m.unit, _spread(m.ours), limit, _beside(m), m.limit_name))
+        return _aligned(rows)
+
+    def table_against(self, baseline: "Report") -> str:
+        """A line for each measure that both have. A change within both runs' spreads is only noise."""
+        earlier = {m.key: m for m in baseline.measures}
+        rows = [("", "unit", "baseline", "now", "change", "beside the limit: baseline", "now", "")]
+        for m in self.measures:
+            if (old := earlier.get(m.key)) is None:
+                continue
+            before, after = spread(old.ours), spread(m.ours)
+            change = f"{100 * (after.middle / before.middle - 1):+.0f} %" if before.middle else ""
+            is_apart = after.most < before.least or after.least > before.most
+            verdict = "outside the baseline's spread" if is_apart else ""
+            rows.append(
+                (
+                    m.name,
+                    m.unit,
+                    _number(before.middle),
+                    _number(after.middle),
+                    change,
+                    _beside(old),
+                    _beside(m),
+                    verdict,
+                )
+            )
+        return _aligned(rows)
+
+
+def read_report(path: Path) -> Report:
+    """A report that was written. Raises OSError, ValueError."""
+    kept = json.loads(path.read_text())
+    return Report(kept["machine"], [Measure(**measure) for measure in kept["measures"]])
+
+
+def _beside(m: Measure) -> str:
+    if not m.limit:
+        return ""
+    return _spread(m.beside) + (" x" if m.compared_by == "ratio" else f" {m.unit} more")
+
+
+def _spread(values: Sequence[float]) -> str:
+    s = spread(values)
+    return f"{_number(s.least)} / {_number(s.middle)} / {_number(s.most)}"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, and no fraction from a hundred up."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> str:
+    lines = [*rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _rounded(value: object) -> object:
+    """Floats to five significant digits: more would be noise that every new baseline changes."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner) for inner in value]
+    return value

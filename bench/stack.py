@@ -1,0 +1,117 @@
+"""The stack: a whole Tokentail on loopback, and the servers that it is measured beside. All of it stops with its block.
+
+Its environment is made from nothing, so that no key, proxy or setting of whoever runs the benchmarks gets in.
+"""
+
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.http_connection import HttpConnection
+from tokentail.child import Child, start_child, stop_child
+from tokentail.embedded_valkey import EmbeddedValkey
+
+TOKENS_PER_S = 20.0
+_ROOT = Path(__file__).parent.parent
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+_READY_S = 20.0
+_LOOK_AGAIN_S = 0.05
+_PROBE_S = 2.0
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where its parts are."""
+
+    redis_url: str
+    upstream_port: int
+    web_port: int
+    bare_port: int  # bench/bare_web.py
+    pids: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def running_valkey() -> Iterator[str]:
+    """The URL of an embedded Valkey of our own, set as the product sets its own. Call it from the main thread."""
+    with tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        valkey = EmbeddedValkey(Path(folder))
+        try:
+            valkey.start()
+            valkey.wait_ready()
+            yield valkey.url
+        finally:
+            valkey.stop(_GRACE_S)
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Valkey, upstream, worker, web process and bare web process, all ready. Call it from the main thread.
+
+    Raises RuntimeError, with the log's end, when a part dies or is not ready in time.
+    """
+    with ExitStack() as parts:
+        redis_url = parts.enter_context(running_valkey())
+        logs = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp")))
+        upstream_port, web_port, bare_port = free_ports(3)
+        pids: dict[str, int] = {}
+
+        def start(name: str, *argv: str, is_ready: Callable[[], bool]) -> None:
+            environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+                "PYTHONPATH": str(_ROOT),
+                "REDIS_URL": redis_url,
+                "TOKENTAIL_PORT": str(web_port),
+                "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+                "TOKENTAIL_IDLE_TIMEOUT_S": "600",  # the upstream's silent streams stay open
+            }
+            log = logs / f"{name}.log"
+            with log.open("wb") as output:
+                child = start_child([sys.executable, *argv], environment, output=output, cwd=logs)
+            parts.callback(stop_child, child, _GRACE_S)
+            pids[name] = child.pid
+            _wait_until(is_ready, child, log)
+
+        pace = ("--tokens-per-s", str(TOKENS_PER_S))
+        upstream = ("-m", "bench.upstream", "--port", str(upstream_port), *pace)
+        bare = ("-m", "bench.bare_web", "--port", str(bare_port))
+        start("upstream", *upstream, is_ready=lambda: _listens(upstream_port))
+        start("bare_web", *bare, is_ready=lambda: _listens(bare_port))
+        start("web", "-m", "app", is_ready=lambda: _listens(web_port))
+        start("worker", "-m", "worker", is_ready=lambda: _has_worker(web_port))
+        yield Stack(redis_url, upstream_port, web_port, bare_port, pids)
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """Ports of loopback that nobody listens on now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait_until(is_ready: Callable[[], bool], child: Child, log: Path) -> None:
+    deadline = time.monotonic() + _READY_S
+    while not is_ready():
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), _PROBE_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _has_worker(web_port: int) -> bool:
+    with HttpConnection(web_port, _PROBE_S) as server:
+        return bool(server.get("/readyz")["workers"])

@@ -1,0 +1,98 @@
+"""The upstream: an OpenAI-compatible server whose tokens say when they were sent. `python -m bench.upstream --port P`.
+
+A token's text is a space and `time.monotonic_ns()` of its sending, a clock that all processes of a machine share. The
+body's `max_tokens` is the length of the answer. The model `silent` sends all of it at once, then says nothing more.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import time
+from typing import Any
+
+import uvloop
+
+SILENT = "silent"
+_SILENCE_S = 600.0  # longer than any benchmark
+_GOLDEN = 0.618033988749895  # its multiples spread streams over a period, however many there are
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Upstream:
+    """Each stream sends `tokens_per_s`, at times of its own within the period, as independent models would."""
+
+    def __init__(self, tokens_per_s: float) -> None:
+        self._period_s = 1 / tokens_per_s
+        self._streams = itertools.count()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: requests one after the other, until the client leaves."""
+        try:
+            while request := await _read_request(reader):
+                await self._answer(request, reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return  # the client left, which is how a cancelled stream ends
+        finally:
+            writer.close()
+
+    async def _answer(
+        self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        tokens = int(request["max_tokens"])
+        is_silent = request["model"] == SILENT
+        period_s = 0.0 if is_silent else self._period_s
+        loop = asyncio.get_running_loop()
+        begin = loop.time() + period_s * (next(self._streams) * _GOLDEN % 1)
+        writer.write(_HEAD + _event(_chunk({"role": "assistant", "content": ""})))
+        for i in range(tokens):
+            if (delay_s := begin + i * period_s - loop.time()) > 0:
+                await asyncio.sleep(delay_s)
+            writer.write(_event(_chunk({"content": f" {time.monotonic_ns()}"})))
+        if is_silent:
+            await asyncio.wait_for(reader.read(1), _SILENCE_S)
+            raise ConnectionError
+        usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
+        ending = [_chunk({}, "stop"), {**_chunk({}), "choices": [], "usage": usage}]
+        writer.write(b"".join(map(_event, ending)) + _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        await writer.drain()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """The JSON body of the next request; None when the client has left."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    lines = head.decode("latin-1").lower().split("\r\n")
+    length = next(int(line.partition(":")[2]) for line in lines if line.startswith("content-length:"))
+    request: dict[str, Any] = json.loads(await reader.readexactly(length))
+    return request
+
+
+def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [choice]}
+
+
+def _event(chunk: dict[str, Any]) -> bytes:
+    return _chunked(b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
+
+
+def _chunked(content: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
+async def _run(port: int, tokens_per_s: float) -> None:
+    server = await asyncio.start_server(Upstream(tokens_per_s).serve, "127.0.0.1", port)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tokens-per-s", type=float, default=20.0)
+    options = parser.parse_args()
+    uvloop.run(_run(options.port, options.tokens_per_s))

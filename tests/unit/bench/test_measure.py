@@ -1,0 +1,54 @@
+"""Measures and reports: figures are compared pair by pair, and survive being kept."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.measure import Measure, percentile, spread
+from bench.report import Report, read_report
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    """The nearest rank: no value is made up between two that were measured."""
+    values = [5.0, 1.0, 4.0, 2.0, 3.0]
+    assert [percentile(values, percent) for percent in (1, 20, 21, 50, 99, 100)] == [1.0, 1.0, 2.0, 3.0, 5.0, 5.0]
+
+
+def test_ours_is_compared_with_the_limit_of_its_own_pair() -> None:
+    """A machine that was twice as slow in the second pair changes both halves, and neither ratio nor verdict."""
+    measure = Measure("polls", "polls/s", [500.0, 250.0], [1000.0, 500.0], "bare")
+    assert measure.beside == [0.5, 0.5]
+    assert Measure("latency", "ms", [3.0, 9.0], [1.0, 2.0], "bare", "difference").beside == [2.0, 7.0]
+
+
+def test_a_half_without_its_pair_is_refused() -> None:
+    """A run that failed on one side must not shift the pairs after it."""
+    with pytest.raises(ValueError, match="shorter"):
+        _ = Measure("polls", "polls/s", [1.0, 2.0], [1.0], "bare").beside
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A baseline means the same a year later."""
+    path = tmp_path / "baseline.json"
+    report = Report(
+        {"cores": "2"}, [Measure("polls", "polls/s", [512.25], [1024.5], "bare"), Measure("trips", "", [1])]
+    )
+    report.write(path)
+    assert read_report(path) == report
+
+
+def test_a_change_beyond_the_baselines_spread_is_named() -> None:
+    """Noise and change are told apart: only runs that do not overlap are said to differ."""
+    baseline = Report(
+        {}, [Measure("polls", "polls/s", [90.0, 100.0, 110.0]), Measure("append", "tokens/s", [90.0, 110.0])]
+    )
+    now = Report({}, [Measure("polls", "polls/s", [190.0, 210.0]), Measure("append", "tokens/s", [105.0, 120.0])])
+    _, polls, append = now.table_against(baseline).splitlines()
+    assert "+100 %" in polls
+    assert "outside" in polls
+    assert "outside" not in append
+
+
+def test_a_spread_is_of_the_runs() -> None:
+    """Least, median and most."""
+    assert (spread([3, 1, 2]).least, spread([3, 1, 2]).middle, spread([3, 1, 2]).most) == (1, 2, 3)
