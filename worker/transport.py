@@ -36,25 +36,25 @@ class HttpAnswer:
     def read(self, timeout_s: float | None = None) -> bytes:
         """The bytes that are there, waiting for the first of them; empty at the end.
 
-        A `timeout_s` holds for this read and the next ones. Raises ProviderFailure: timeout, truncated, malformed.
+        A `timeout_s` holds for this read and the next ones. Raises ProviderFailure: timeout, truncated, malformed;
+        after that, as after anything that is raised into a read from outside, there is only `close`.
         """
         if timeout_s is not None and self._socket is not None:
             self._socket.settimeout(timeout_s)
         try:
             received: bytes = self._raw.read1(_READ_BYTES, decode_content=True)
         except (HTTPError, OSError) as error:
-            self.close()
             raise _read_failure(error) from None
-        except BaseException:
-            self.close()
-            raise
         if self._raw.closed:
             # Read whole: urllib3 has put the connection back into the pool, where another job may have taken it.
             self._socket = None
         return received
 
     def close(self) -> None:
-        """Close the connection now, without reading what is still to come; harmless after the body's end."""
+        """Close the connection now, without reading what is still to come; harmless after the body's end.
+
+        The shutdown wakes another thread that is reading, for which closing alone would wait.
+        """
         if self._socket is not None:
             with suppress(OSError):  # the server was first
                 self._socket.shutdown(socket.SHUT_RDWR)

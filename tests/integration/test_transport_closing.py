@@ -1,8 +1,10 @@
 """Closing: the server sees at once that nobody reads any more, and the connection is used by nobody else."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -40,6 +42,28 @@ def test_a_server_sees_at_once_that_its_answer_was_closed(patient_transport: Htt
         answer.close()
         answer.close()
         eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
+
+
+def test_closing_wakes_a_thread_that_is_reading(patient_transport: HttpTransport) -> None:
+    """It does not wait for bytes that may never come."""
+    with raw_server(falls_silent) as server, ThreadPoolExecutor(1) as other:
+        answer = patient_transport.post(HttpCall(server.url, {}, b"{}"))
+        assert answer.read() == FIRST
+        reading = other.submit(answer.read)
+        eventually(reading.running)
+        answer.close()
+        assert wait([reading], timeout=SEEN_S).done, "the reader is awake, whatever it makes of it"
+
+
+def test_closing_leaves_no_descriptor_behind(patient_transport: HttpTransport) -> None:
+    """Not even until the garbage is collected: a worker opens hundreds."""
+    with raw_server(falls_silent) as server:
+        answers = [patient_transport.post(HttpCall(server.url, {}, b"{}")) for _ in range(5)]
+        before = len(os.listdir("/dev/fd"))
+        for answer in answers:
+            answer.close()
+        eventually(lambda: all(connection.is_closed for connection in server.connections))
+        eventually(lambda: len(os.listdir("/dev/fd")) <= before - 10)  # the server's ends, too
 
 
 def test_leaving_a_stream_closes_its_connection(patient_transport: HttpTransport) -> None:

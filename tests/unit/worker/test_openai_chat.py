@@ -20,7 +20,7 @@ from tests.unit.worker.recorded_streams import (
 )
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest, parse_request
-from worker.chunk import provider_failure
+from worker.chunk import ProviderFailure, provider_failure
 from worker.providers.openai_chat import OpenAiChat
 from worker.providers.source import open_chunks
 
