@@ -41,7 +41,16 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
     )
 
 
-_OUTAGES = {"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF"}
+# Loading its data, failing over, not writable: redis-py makes classes of some of Redis's words, and takes the word away.
+_OUTAGES = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,  # MASTERDOWN, too
+    redis.exceptions.TryAgainError,
+    OSError,
+)
+_OUTAGE_WORDS = {"BUSY", "MISCONF", "NOREPLICAS"}
 
 
 @contextmanager
@@ -51,19 +60,10 @@ def redis_errors() -> Iterator[None]:
         yield
     except redis.exceptions.OutOfMemoryError:
         raise StoreFull(StoreFull.__doc__) from None
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+    except _OUTAGES as error:
         raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({type(error).__name__})") from None
     except redis.exceptions.ResponseError as error:
-        # Loading its data, failing over, or not writable: an outage by another name.
-        if str(error).split(" ", 1)[0] in {
-            "LOADING",
-            "MASTERDOWN",
-            "READONLY",
-            "CLUSTERDOWN",
-            "TRYAGAIN",
-            "BUSY",
-            "MISCONF",
-        }:
+        if str(error).split(" ", 1)[0] in _OUTAGE_WORDS:
             raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({error})") from None
         raise
 

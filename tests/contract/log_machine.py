@@ -361,7 +361,7 @@ class LogMachine(RuleBasedStateMachine):
         self.last_status = model.status
 
     def teardown(self) -> None:
-        """The job is brought to its end; then every reader, wherever it stood, ends with exactly its text."""
+        """The job is brought to its end; every reader, wherever it stood, ends with exactly its text; it expires."""
         if not self.model.elements:
             return
         holder = self.attempts.get(self.model.holder)
@@ -377,6 +377,10 @@ class LogMachine(RuleBasedStateMachine):
                 self.poll(reader)
             assert reader.is_done
             assert reader.tokens == self.model.text_before(len(self.model.elements))
+        self.expire()
+        for writer in self.attempts.values():
+            self.probe(writer)  # nobody starts the list anew
+        self.the_store_is_as_the_model()
         self.client.delete(*job_keys(self.job_id))
 
     def _see_to_end(self, holder: Writer) -> None:
