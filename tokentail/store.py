@@ -41,7 +41,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
     )
 
 
-# Loading its data, failing over, not writable: redis-py makes classes of some of Redis's words, and takes the word away.
+# Loading, failing over or not writable: redis-py makes classes of some of Redis's words, and takes the word away.
 _OUTAGES = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
