@@ -23,11 +23,15 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def start(argv: list[str], settings: Mapping[str, str], **options: Any) -> subprocess.Popen[str]:
-    """Start one of our commands; Ctrl-C reaches it even where this test run was started in the background."""
+    """Start one of our commands in a process group of its own.
+
+    Ctrl-C reaches it even where this test run was started in the background.
+    """
     return subprocess.Popen(
         argv,
         text=True,
         env=environment(**settings),
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
         **options,
     )
@@ -90,8 +94,8 @@ class Up:
         )
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
-        self.command.send_signal(signal.SIGINT)
+        """Ctrl-C, which a terminal sends to every process of the group."""
+        os.killpg(self.command.pid, signal.SIGINT)
 
 
 def _name(pid: int) -> str | None:

@@ -29,7 +29,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """A started server on an empty directory."""
+    """A started server on a directory that is empty, and that others may read."""
+    (tmp_path / "valkey").mkdir(mode=0o755)
     server = EmbeddedValkey(tmp_path)
     server.start()
     server.wait_ready()
@@ -86,7 +87,7 @@ def test_it_listens_on_a_private_socket_only_and_never_evicts(valkey: EmbeddedVa
 
 def test_a_path_too_long_for_a_socket_puts_the_socket_elsewhere(tmp_path: Path) -> None:
     """A data directory may be nested deeply; the socket is then in a private short directory, which goes at the end."""
-    server = EmbeddedValkey(tmp_path / ("long" * 30))
+    server = EmbeddedValkey(tmp_path / ("löng and % spaced " * 8))
     server.start()
     try:
         server.wait_ready()
