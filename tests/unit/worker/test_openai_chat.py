@@ -207,6 +207,16 @@ def test_leaving_early_closes_the_answer() -> None:
     assert answer.closes
 
 
+def test_a_provider_that_never_makes_us_wait_still_lets_others_run() -> None:
+    """A read that need not wait does not give way; so now and then the source does."""
+    pauses: list[float] = []
+    answer = PlayedAnswer([b": ping\n\n"] * 100 + [recorded("text")[0]])
+    with open_chunks(OPENAI, REQUEST, "openai/x", PlayedTransport(answer), sleep=pauses.append) as lists:
+        list(lists)
+    assert len(pauses) >= 5
+    assert set(pauses) == {0}
+
+
 def test_nothing_is_read_beyond_the_end_marker_but_the_body_s_end() -> None:
     """A server that keeps its connection open after `[DONE]` delays nothing: one short wait, for the pool's sake."""
     answer = PlayedAnswer([recorded("text")[0], b"more", b"more"])
