@@ -17,6 +17,7 @@ from tokentail.errors import (
     JobNotFound,
     MalformedBody,
     MalformedCursor,
+    NothingServed,
     StoreFull,
     StoreUnavailable,
     TokentailError,
@@ -70,6 +71,7 @@ _TABLE: dict[type[TokentailError], tuple[int, str, str, dict[str, str]]] = {
     JobNotFound: (404, "job-not-found", "There is no such job", {}),
     JobGone: (410, "job-gone", "The job's content is gone", {}),
     IdempotencyConflict: (409, "idempotency-conflict", "The key was used for another request", {}),
+    NothingServed: (503, "nothing-served", "No model is served yet", {"Retry-After": "2"}),
     StoreUnavailable: (503, "store-unavailable", "The store does not answer", {"Retry-After": "2"}),
     StoreFull: (503, "store-full", "The store is full", {"Retry-After": "30"}),
 }

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from tokentail.catalog import ServedModel
 from tokentail.errors import StoreUnavailable
-from tokentail.fleet import Fleet, Lease, Observer, ServedModel
+from tokentail.fleet import Fleet, Lease, Observer
 from tokentail.queue import JobQueue
 
 Value = TypeVar("Value")

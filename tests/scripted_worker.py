@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from tokentail.backend import Backend, now_ms
+from tokentail.catalog import ServedModel
 from tokentail.element import End, Event
-from tokentail.fleet import Lease, ServedModel
+from tokentail.fleet import Lease
 from tokentail.identifiers import new_attempt, new_job_id
 from tokentail.job import FinishReason, NewJob, Status, Usage
 from tokentail.log_writer import LogWriter

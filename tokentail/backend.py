@@ -7,7 +7,7 @@ from tokentail.fleet import Fleet, Observer
 from tokentail.queue import JobQueue
 from tokentail.settings import Settings
 from tokentail.store import RedisClient, Store, connect
-from tokentail.sweep import Sweeper
+from tokentail.sweep import Sweeper, SweepLimits
 
 
 def now_ms() -> int:
@@ -39,5 +39,6 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     queue = JobQueue(queue_client)
     fleet = Fleet(buffer_client)
     observer = Observer(fleet, settings.lease_s, time.monotonic)
-    sweeper = Sweeper(store, queue, fleet, observer, settings.sweep_limits, now_ms)
+    limits = SweepLimits(settings.max_attempts, settings.queue_timeout_s)
+    sweeper = Sweeper(store, queue, fleet, observer, limits, now_ms)
     return Backend(buffer_client, queue_client, store, queue, fleet, observer, sweeper)

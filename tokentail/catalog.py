@@ -3,22 +3,35 @@
 import re
 from collections.abc import Iterable
 
-from tokentail.errors import Fault, InvalidRequest
-from tokentail.fleet import ServedModel
+import msgspec
+
+from tokentail.errors import Fault, InvalidRequest, NothingServed
 
 _DEMO = re.compile(r"demo(?:\?(?P<options>.*))?", re.DOTALL)
 _OPTION = re.compile(r"(tokens|tps)=([0-9]{1,7})", re.ASCII)
 _DEMO_MOST = {"tokens": 1_000_000, "tps": 1_000_000}
 
 
+class ServedModel(msgspec.Struct, frozen=True):
+    """A model name that a worker takes. A name that ends in `*` stands for every name with that beginning."""
+
+    name: str
+    provider: str
+    dialect: str
+
+    def is_named(self, model: str) -> bool:
+        return model.startswith(self.name[:-1]) if self.name.endswith("*") else model == self.name
+
+
 def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str) -> str:
     """The full name of the model that a request means.
 
-    `default` is the setting; without it, the first model served. Raises InvalidRequest, naming what there is.
+    `default` is the setting; without it, the first model served. Raises InvalidRequest, naming what there is,
+    or NothingServed.
     """
     served = list(models)
     if not served:
-        raise InvalidRequest(Fault("model", "no worker has served a model yet; start one with: tokentail worker"))
+        raise NothingServed(NothingServed.__doc__)
     model = asked or default or served[0].name
     if model.startswith("demo") and any(s.provider == "demo" for s in served):
         demo_options(model)

@@ -47,6 +47,10 @@ class JobGone(TokentailError):
         self.owner = owner  # whoever asks for another's job must not even learn that it was there
 
 
+class NothingServed(TokentailError):
+    """No worker has served a model yet. One may be starting; if none is, start it with: tokentail worker"""
+
+
 class IdempotencyConflict(TokentailError):
     """This Idempotency-Key was used with a different body. Use a new key for a new request."""
 

@@ -10,18 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from tokentail import commands
+from tokentail.catalog import ServedModel
 from tokentail.store import RedisClient, redis_errors
-
-
-class ServedModel(msgspec.Struct, frozen=True):
-    """A model name that a worker takes. A name that ends in `*` stands for every name with that beginning."""
-
-    name: str
-    provider: str
-    dialect: str
-
-    def is_named(self, model: str) -> bool:
-        return model.startswith(self.name[:-1]) if self.name.endswith("*") else model == self.name
 
 
 class Lease(msgspec.Struct, frozen=True):

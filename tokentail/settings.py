@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from tokentail.commands import Retention
 from tokentail.errors import SettingsError
-from tokentail.sweep import SweepLimits
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -76,10 +75,6 @@ class Settings:
     @property
     def retention(self) -> Retention:
         return Retention(int(self.retention_s * 1000), int(self.tombstone_s * 1000))
-
-    @property
-    def sweep_limits(self) -> SweepLimits:
-        return SweepLimits(self.max_attempts, self.queue_timeout_s)
 
     @property
     def is_loopback(self) -> bool:
@@ -164,10 +159,11 @@ def _cross_checks(s: Settings) -> Iterator[str]:
         ("TOKENTAIL_QUEUE_URL", s.queue_url),
         ("TOKENTAIL_BUFFER_URL", s.buffer_url),
     ):
-        if url and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        if url and _address(url)[0] not in {"redis", "rediss", "unix"}:
             yield f"{name}: does not begin with redis://, rediss:// or unix://"
     for name, url in (("OPENAI_BASE_URL", s.openai_base_url), ("TOKENTAIL_LOCAL_URL", s.local_url)):
-        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+        scheme, host = _address(url)
+        if url and (scheme not in {"http", "https"} or not host):
             yield f"{name}: is not an http:// or https:// address"
     if bool(s.queue_url) != bool(s.buffer_url) and not s.redis_url:
         yield "TOKENTAIL_QUEUE_URL and TOKENTAIL_BUFFER_URL: set both, or REDIS_URL"
@@ -183,3 +179,12 @@ def _cross_checks(s: Settings) -> Iterator[str]:
         yield "TOKENTAIL_LOG_LEVEL: is not DEBUG, INFO, WARNING or ERROR"
     if s.idle_timeout_s > s.job_timeout_s or s.first_token_timeout_s > s.job_timeout_s:
         yield "TOKENTAIL_JOB_TIMEOUT_S: is shorter than the wait for a token; no job could use the rest"
+
+
+def _address(url: str) -> tuple[str, str]:
+    """Scheme and host of a URL, both empty when it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""

@@ -11,10 +11,11 @@ import gevent
 import redis
 
 from tokentail.backend import Backend, now_ms, open_backend
+from tokentail.catalog import ServedModel
 from tokentail.commands import closed_job_id, worker_channel
 from tokentail.element import End
 from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable
-from tokentail.fleet import Lease, ServedModel
+from tokentail.fleet import Lease
 from tokentail.job import Status
 from tokentail.log_lines import configure_logging
 from tokentail.settings import load_settings

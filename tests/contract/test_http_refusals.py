@@ -8,7 +8,7 @@ import pytest
 
 from tests.http_house import HttpHouse, assert_problem, json_of, open_house
 from tokentail.backend import Backend
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tests.http_house import HttpHouse, assert_problem, json_of, open_house
 from tests.waiting import eventually
 from tokentail.backend import Backend
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel
 from tokentail.identifiers import is_job_id
 
 
@@ -122,7 +122,9 @@ def test_an_unknown_model_is_told_what_there_is(house: HttpHouse) -> None:
 def test_before_any_worker_came_the_answer_says_so(backend: Backend) -> None:
     """Without a catalog a submission says what to start; with the last worker gone its models are still taken."""
     house = open_house(backend, has_worker=False)
-    document = assert_problem(house.submit(), 422)
+    refused = house.submit()
+    document = assert_problem(refused, 503)
+    assert refused.headers["Retry-After"]
     assert "tokentail worker" in document["detail"]
     other = open_house(backend)
     backend.fleet.leave("scripted")

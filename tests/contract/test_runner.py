@@ -9,11 +9,11 @@ from gevent.event import Event
 
 from tests.conftest import MakeBackend
 from tokentail.backend import Backend, now_ms
+from tokentail.catalog import ServedModel
 from tokentail.commands import Claim
 from tokentail.cursor import BEGINNING
 from tokentail.element import End, decode
 from tokentail.errors import StoreUnavailable
-from tokentail.fleet import ServedModel
 from tokentail.job import FailureKind, FinishReason, Job, Status
 from tokentail.request import GenerationRequest, parse_request
 from tokentail.settings import load_settings

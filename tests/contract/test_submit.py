@@ -16,10 +16,10 @@ from tokentail.identifiers import is_job_id, new_job_id
 from tokentail.job import NewJob, Status
 from tokentail.queue import JobQueue
 from tokentail.request import decode_request, parse_request
-from tokentail.settings import load_settings
 from tokentail.store import RedisClient, Store
 from tokentail.submit import Submission, Submitter
-from tokentail.sweep import Sweeper
+from tokentail.settings import load_settings
+from tokentail.sweep import Sweeper, SweepLimits
 
 REQUEST = parse_request(b'{"prompt": "why", "metadata": {"a": "b"}}')
 OTHER = parse_request(b'{"prompt": "why not"}')
@@ -226,10 +226,12 @@ def submit_until(backend: Backend, steps: int, error: Exception) -> Submission:
     return Submitter(store, queue, lambda: NOW_MS).submit("owner", REQUEST, "demo", "key")
 
 
+LIMITS = SweepLimits(max_attempts=3, queue_timeout_s=3600)
+
+
 def sweep_at(backend: Backend, seconds_later: float) -> None:
-    limits = load_settings({}).sweep_limits
     now_ms = NOW_MS + int(seconds_later * 1000)
-    Sweeper(backend.store, backend.queue, backend.fleet, backend.observer, limits, lambda: now_ms).sweep()
+    Sweeper(backend.store, backend.queue, backend.fleet, backend.observer, LIMITS, lambda: now_ms).sweep()
 
 
 @pytest.mark.parametrize("steps", range(4), ids=STEPS)

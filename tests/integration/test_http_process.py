@@ -47,7 +47,8 @@ def worker(own: Backend) -> ScriptedWorker:
 
 @pytest.fixture
 def web(server: ValkeyServer) -> Iterator[WebProcess]:
-    with WebProcess(server.url) as web:
+    # The scripted worker's heart beats once; a long lease keeps its jobs with it.
+    with WebProcess(server.url, TOKENTAIL_LEASE_S="600") as web:
         yield web
 
 

@@ -7,8 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from tokentail.catalog import demo_options
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel, demo_options
 from tokentail.job import FinishReason, Usage
 from tokentail.request import GenerationRequest
 from worker.chunk import Chunk, Finish, Terminal, UsageReport

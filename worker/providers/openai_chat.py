@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 import tokentail
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel
 from tokentail.request import GenerationRequest
 from worker.chunk import ProviderFailure
 from worker.providers.openai_chat_parser import OpenAiChatParser

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel
 from tokentail.request import GenerationRequest
 from worker.chunk import Chunk, ProviderFailure
 

@@ -1,6 +1,6 @@
 """The registry: the one list of providers, and the way from a model's name to the provider that serves it."""
 
-from tokentail.fleet import ServedModel
+from tokentail.catalog import ServedModel
 from tokentail.settings import Settings
 from worker.providers.demo import Demo
 from worker.providers.openai_chat import OpenAiChat

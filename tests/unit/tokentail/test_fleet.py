@@ -2,8 +2,9 @@
 
 import pytest
 
+from tokentail.catalog import ServedModel
 from tokentail.errors import StoreUnavailable
-from tokentail.fleet import Fleet, Lease, Observer, ServedModel
+from tokentail.fleet import Fleet, Lease, Observer
 
 LEASE_S = 6.0
 
