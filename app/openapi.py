@@ -19,7 +19,7 @@ _PROBLEMS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field or parameter is not valid; `errors` names it.",
-    503: "Redis is away or full; Retry-After says when to try again.",
+    503: "Redis is away or full, or no model is served yet; Retry-After says when to try again.",
 }
 
 
