@@ -15,8 +15,9 @@ from app.bodies import job_path, job_view, links, text_of
 from app.query import preferred_wait_s
 from app.reads import Reads, checked
 from app.snapshots import Catalog, Places, Seats
-from tokentail.catalog import resolve_model
+from tokentail.catalog import dialect_of, resolve_model
 from tokentail.cursor import BEGINNING
+from tokentail.dialects import check_dialect
 from tokentail.element import End
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.follow import Follower
@@ -65,7 +66,9 @@ class Writes:
         """Accept a request: 202 and the job, or 200 with all of it if it was preferred to wait and it ended in time."""
         request = parse_request(body)
         key = _idempotency_key(headers)
-        model = resolve_model(request.model or None, self._catalog.models(), self._default_model)
+        models = self._catalog.models()
+        model = resolve_model(request.model or None, models, self._default_model)
+        check_dialect(request, dialect_of(model, models))
         submission = self._submitter.submit(owner, request, model, key)
         log.info("job.submitted", extra={"job_id": submission.job_id, "model": model, "is_new": submission.is_new})
         try:

@@ -42,6 +42,12 @@ def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str
     return model
 
 
+def dialect_of(model: str, models: Iterable[ServedModel]) -> str:
+    """The dialect in which a resolved model is asked; "" when nobody serves it any more."""
+    name = model.partition("?")[0] if model.startswith("demo") else model
+    return next((served.dialect for served in models if served.is_named(name)), "")
+
+
 def demo_options(model: str) -> dict[str, int]:
     """`tokens` and `tps` (tokens per second; 0 is as fast as possible) from a name such as `demo?tokens=200&tps=50`."""
     options = {"tokens": 100, "tps": 20}

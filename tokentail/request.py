@@ -15,65 +15,39 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tokentail.errors import Fault, InvalidRequest, MalformedBody
+from tokentail.message import ImagePart, Message, NamedTool, NonEmpty, RequestPart, ResponseFormat, Tool
 
 # Tab, line feed and carriage return are text; the other control characters, and lone surrogates (which UTF-8
 # cannot carry), are not, and providers refuse them at random.
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# What `extra` may not name: what makes a stream of one answer of one model, and what has a field of its own.
+OURS = frozenset(
+    {
+        *("model", "messages", "prompt", "input", "contents", "system", "systemInstruction", "system_instruction"),
+        *("stream", "stream_options", "n", "candidate_count", "candidateCount", "background", "store"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "stop", "seed"),
+        *("tools", "tool_choice", "response_format", "conversation", "previous_response_id"),
+    }
+)
 _MAX_DEPTH = 64
 _FIELD_NAME = re.compile(r"unknown field `([^`]*)`")
 _PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _ENUM_VALUE = re.compile(r"Invalid enum value .*", re.DOTALL)
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 
-NonEmpty = Annotated[str, Meta(min_length=1)]
+Seconds = Annotated[float, Meta(ge=0.1, le=86400)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Unknown fields are refused: a misspelt option that is silently ignored costs somebody a day."""
+class Timeouts(RequestPart, frozen=True):
+    """Deadlines of this job, in seconds. They can shorten the deployment's, not lengthen them."""
+
+    first_token_s: Seconds | UnsetType = UNSET
+    idle_s: Seconds | UnsetType = UNSET
+    total_s: Seconds | UnsetType = UNSET
 
 
-class FunctionCall(_Body, frozen=True):
-    """The function that a model called, its arguments as JSON text."""
-
-    name: NonEmpty
-    arguments: str
-
-
-class MessageToolCall(_Body, frozen=True):
-    """A tool call in an assistant's earlier message."""
-
-    id: NonEmpty
-    function: FunctionCall
-    type: Literal["function"] = "function"
-
-
-class Message(_Body, frozen=True):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | None = None
-    tool_calls: list[MessageToolCall] | UnsetType = UNSET
-    tool_call_id: NonEmpty | UnsetType = UNSET
-
-
-class Function(_Body, frozen=True):
-    """A function that the model may call; `parameters` is a JSON Schema."""
-
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    description: str | UnsetType = UNSET
-    parameters: dict[str, Any] | UnsetType = UNSET
-    strict: bool | UnsetType = UNSET
-
-
-class Tool(_Body, frozen=True):
-    """A tool that the model may use."""
-
-    function: Function
-    type: Literal["function"] = "function"
-
-
-class GenerationRequest(_Body, frozen=True):
+class GenerationRequest(RequestPart, frozen=True):
     """What to ask of which model. Exactly one of `prompt` and `messages` is given."""
 
     prompt: NonEmpty | UnsetType = UNSET
@@ -83,15 +57,23 @@ class GenerationRequest(_Body, frozen=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | UnsetType = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
     stop: NonEmpty | Annotated[list[NonEmpty], Meta(min_length=1, max_length=16)] | UnsetType = UNSET
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | UnsetType = UNSET
     tools: Annotated[list[Tool], Meta(min_length=1, max_length=512)] | UnsetType = UNSET
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | UnsetType = UNSET
+    response_format: ResponseFormat | UnsetType = UNSET
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | UnsetType = UNSET
+    extra: dict[str, Any] | UnsetType = UNSET  # passed on to the provider as it is, beside what is ours
     metadata: Annotated[dict[str, str], Meta(max_length=16)] | UnsetType = UNSET
+    timeouts: Timeouts | UnsetType = UNSET
+
+    def turns(self) -> list[Message]:
+        """The conversation; a prompt is one message of the user."""
+        return [Message("user", str(self.prompt))] if self.messages is UNSET else self.messages
 
     def conversation(self) -> list[dict[str, Any]]:
-        """The messages as JSON objects; a prompt is one message of the user."""
-        if self.messages is UNSET:
-            return [{"role": "user", "content": self.prompt}]
-        messages: list[dict[str, Any]] = msgspec.to_builtins(self.messages)
-        return messages
+        """The conversation as JSON objects, in the shapes that it came in."""
+        turns: list[dict[str, Any]] = msgspec.to_builtins(self.turns())
+        return turns
 
 
 def parse_request(body: bytes) -> GenerationRequest:
@@ -165,18 +147,39 @@ def _request_faults(request: GenerationRequest) -> Iterator[Fault]:
     if (request.prompt is UNSET) == (request.messages is UNSET):
         yield Fault("prompt", "give either prompt or messages, and not both")
     for i, message in enumerate(request.messages or ()):
-        where = f"messages[{i}]"
-        if message.content is None and not (message.role == "assistant" and message.tool_calls):
-            yield Fault(f"{where}.content", "required, but missing; only an assistant's tool calls go without")
-        if message.role == "tool" and message.tool_call_id is UNSET:
-            yield Fault(f"{where}.tool_call_id", "required in a message of a tool")
-        if message.role != "tool" and message.tool_call_id is not UNSET:
-            yield Fault(f"{where}.tool_call_id", "belongs only in a message of a tool")
-        if message.role != "assistant" and message.tool_calls is not UNSET:
-            yield Fault(f"{where}.tool_calls", "belongs only in a message of the assistant")
+        yield from _message_faults(message, f"messages[{i}]")
     for key, value in (request.metadata or {}).items():
         if len(key) > 64 or len(value) > 512:
             yield Fault("metadata", "keys have at most 64 characters and values 512")
+    for name in sorted(OURS.intersection(request.extra or {})):
+        yield Fault(f"extra.{name}", "is not set here: it is tokentail's own, or has a field of its own")
+    if request.response_format and (request.response_format.type == "json_schema") != bool(
+        request.response_format.json_schema
+    ):
+        yield Fault("response_format.json_schema", "goes with the type json_schema, and with no other")
+    if isinstance(request.tool_choice, NamedTool) and request.tool_choice.function.name not in {
+        tool.function.name for tool in request.tools or ()
+    }:
+        yield Fault("tool_choice.function.name", "is the name of none of the tools")
+    elif request.tool_choice is not UNSET and request.tools is UNSET:
+        yield Fault("tool_choice", "needs tools")
+
+
+def _message_faults(message: Message, where: str) -> Iterator[Fault]:
+    if message.content is None and not (message.role == "assistant" and message.tool_calls):
+        yield Fault(f"{where}.content", "required, but missing; only an assistant's tool calls go without")
+    for i, part in enumerate(message.content if isinstance(message.content, list) else ()):
+        if isinstance(part, ImagePart):
+            if message.role != "user":
+                yield Fault(f"{where}.content[{i}]", "images belong only in a message of the user")
+            if part.image_url.is_data_url and part.image_url.inline() is None:
+                yield Fault(f"{where}.content[{i}].image_url.url", "is no data URL like data:image/png;base64,…")
+    if message.role == "tool" and message.tool_call_id is UNSET:
+        yield Fault(f"{where}.tool_call_id", "required in a message of a tool")
+    if message.role != "tool" and message.tool_call_id is not UNSET:
+        yield Fault(f"{where}.tool_call_id", "belongs only in a message of a tool")
+    if message.role != "assistant" and message.tool_calls is not UNSET:
+        yield Fault(f"{where}.tool_calls", "belongs only in a message of the assistant")
 
 
 def _value_faults(value: Any, path: str, depth: int) -> Iterator[Fault]:

@@ -57,7 +57,7 @@ def test_a_prompt_is_accepted_and_queued(house: HttpHouse) -> None:
         ('{"prompt": "\\u0000"}', "prompt"),
         ('{"prompt": "a", "messages": []}', "messages"),
         ('{"messages": [{"role": "user", "content": "a"}, {"role": "king"}]}', "messages[1].role"),
-        ('{"messages": [{"role": "user", "content": ["a"]}]}', "messages[0].content"),
+        ('{"messages": [{"role": "user", "content": ["a"]}]}', "messages[0].content[0]"),
         ('{"prompt": "a", "temperature": "hot"}', "temperature"),
         ('{"prompt": "a", "temperature": 3}', "temperature"),
         ('{"prompt": "a", "max_tokens": 1.5}', "max_tokens"),

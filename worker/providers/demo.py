@@ -33,7 +33,7 @@ class Demo:
         """Token i is due at i / tps seconds, whatever happened before; with tps=0 everything is due at once."""
         options = demo_options(model)
         length, tps = options["tokens"], options["tps"]
-        prompt = "\n".join(message["content"] or "" for message in request.conversation())
+        prompt = "\n".join(message.text for message in request.turns())
         asked = request.max_tokens or length
         sent = min(length, asked)
         tokens = islice(_text(f"{model}\n{prompt}"), sent)
