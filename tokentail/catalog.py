@@ -33,6 +33,8 @@ def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str
     if not served:
         raise NothingServed(NothingServed.__doc__)
     model = asked or default or served[0].name
+    if model.endswith("*"):
+        raise InvalidRequest(Fault("model", f"name one, such as {model[:-1]}…, or set TOKENTAIL_MODEL on the server"))
     if model.startswith("demo") and any(s.provider == "demo" for s in served):
         demo_options(model)
         return model

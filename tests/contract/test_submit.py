@@ -16,9 +16,9 @@ from tokentail.identifiers import is_job_id, new_job_id
 from tokentail.job import NewJob, Status
 from tokentail.queue import JobQueue
 from tokentail.request import decode_request, parse_request
+from tokentail.settings import load_settings
 from tokentail.store import RedisClient, Store
 from tokentail.submit import Submission, Submitter
-from tokentail.settings import load_settings
 from tokentail.sweep import Sweeper, SweepLimits
 
 REQUEST = parse_request(b'{"prompt": "why", "metadata": {"a": "b"}}')

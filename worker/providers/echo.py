@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tokentail.message import TextPart
 from tokentail.request import GenerationRequest
 from worker.chunk import ProviderFailure
 from worker.providers.provider import HttpCall
@@ -43,8 +44,8 @@ def _keys(call: HttpCall) -> Iterator[str]:
 
 
 def _texts(request: GenerationRequest) -> Iterator[str]:
-    for message in request.conversation():
-        if message["content"]:
-            yield message["content"]
-        for call in message.get("tool_calls", ()):
-            yield call["function"]["arguments"]
+    for message in request.turns():
+        for part in message.parts:
+            yield part.text if isinstance(part, TextPart) else part.image_url.url
+        for call in message.tool_calls or ():
+            yield call.function.arguments
