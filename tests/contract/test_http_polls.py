@@ -188,6 +188,28 @@ def test_without_a_seat_a_long_poll_is_a_short_one(backend: Backend) -> None:
     house.calls.wakeups.join(5)
 
 
+def test_a_short_poll_subscribes_to_nothing(house: HttpHouse) -> None:
+    """Who does not wait costs one read, and leaves no subscription behind."""
+    job_id = house.submitted()
+    house.poll(job_id)
+    house.poll(job_id, "wait=0&linger_ms=50")
+    assert not is_followed(house, job_id)
+
+
+def test_who_waits_from_the_beginning_is_never_reset(house: HttpHouse) -> None:
+    """A generation that is replaced before it was shown is nothing to clear, and no reason to answer."""
+    job_id = house.submitted()
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(house.poll, job_id, LONG)
+        eventually(lambda: is_followed(house, job_id))
+        writer = house.worker.take(job_id)
+        writer.start("second", "demo", "demo")
+        house.worker.drain(writer)
+        house.worker.say(writer, "new")
+        body = reader.result(10)
+    assert (body["reset"], body["tokens"]) == (False, ["new"])
+
+
 def test_events_are_the_log_itself(house: HttpHouse) -> None:
     """`/events` gives every element of the generation as it is stored, in order, the end included."""
     job_id = house.submitted()
