@@ -26,6 +26,9 @@ _INLINE_IMAGES: frozenset[str] = frozenset()
 _NO_IMAGES: frozenset[str] = frozenset()
 
 
+HTTP_DIALECTS = frozenset(_DIALECTS) - {"demo"}  # what an endpoint may speak
+
+
 def check_dialect(request: GenerationRequest, dialect: str) -> None:
     """Raise InvalidRequest for every field that the dialect has no counterpart of; an unknown dialect has them all."""
     if faults := list(_faults(request, dialect)):

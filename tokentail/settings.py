@@ -59,6 +59,11 @@ class Settings:
     job_timeout_s: float = _setting("TOKENTAIL_JOB_TIMEOUT_S", 1800.0, "one attempt as a whole", least=0.1)
     openai_api_key: str = _setting("OPENAI_API_KEY", "", "key for openai/… models", secret=True)
     openai_base_url: str = _setting("OPENAI_BASE_URL", "", "any OpenAI-compatible server, up to and with /v1")
+    anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", "", "key for anthropic/… models", secret=True)
+    gemini_api_key: str = _setting("GEMINI_API_KEY", "", "key for gemini/… models", secret=True)
+    ollama_host: str = _setting("OLLAMA_HOST", "", "an Ollama server, for ollama/… models")
+    providers: str = _setting("TOKENTAIL_PROVIDERS", "", "TOML file with more providers")
+    retries: int = _setting("TOKENTAIL_RETRIES", 2, "further calls of a provider that failed", least=0, most=20)
     local_url: str = _setting("TOKENTAIL_LOCAL_URL", "", "where the local model is served; `up` sets it")
     log_level: str = _setting("TOKENTAIL_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
@@ -75,6 +80,12 @@ class Settings:
     @property
     def retention(self) -> Retention:
         return Retention(int(self.retention_s * 1000), int(self.tombstone_s * 1000))
+
+    @property
+    def names_a_provider(self) -> bool:
+        """Whether some provider besides `local` and `demo` is configured."""
+        keys = (self.openai_api_key, self.openai_base_url, self.anthropic_api_key, self.gemini_api_key)
+        return any((*keys, self.ollama_host, self.providers))
 
     @property
     def is_loopback(self) -> bool:

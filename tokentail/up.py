@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from tokentail.child import Child, start_child
 from tokentail.data_lock import DataLock
 from tokentail.embedded_valkey import EmbeddedValkey, is_answering
+from tokentail.endpoints import key_variables
 from tokentail.probe import probe
 from tokentail.service import NotStarted, Service
 from tokentail.settings import Settings
@@ -84,7 +85,7 @@ class _Up:
         model = self._start_local_model() if wants_local_model(self._settings) else None
         # Keys of providers are for the one who calls providers.
         self._start_python("worker", "worker", self._environment, self._settings.grace_s + _SLACK_S)
-        self._start_python("web", "app", _without(self._environment, _provider_keys(self._environment)), _WEB_GRACE_S)
+        self._start_python("web", "app", _without(self._environment, self._provider_keys()), _WEB_GRACE_S)
         self._until(lambda: probe(f"{self._url}/healthz") is not None, _START_TIMEOUT_S, "the web server")
         self._until(self._has_worker, _START_TIMEOUT_S, "the worker")
         if model is not None:
@@ -115,6 +116,11 @@ class _Up:
         report = probe(f"{self._url}/readyz")
         return list(report["models"]) if report else []
 
+    def _provider_keys(self) -> set[str]:
+        """The variables with keys of providers, those included that only a later version knows."""
+        well_known = {name for name in self._environment if name.endswith("_API_KEY")}
+        return well_known | key_variables(self._settings)
+
     # -- starting -----------------------------------------------------------------------------------------------------
 
     def _start_redis(self) -> None:
@@ -130,7 +136,7 @@ class _Up:
 
     def _start_local_model(self) -> str:
         port = free_port("127.0.0.1", 0)
-        secrets = [*_provider_keys(self._environment), *_SECRETS]
+        secrets = self._provider_keys() | _SECRETS
         self._start_python(
             "local model",
             "worker.local_model",
@@ -193,8 +199,7 @@ def wants_local_model(settings: Settings) -> bool:
         return False  # somebody else serves it
     if settings.model:
         return settings.model.startswith("local")
-    has_provider = bool(settings.openai_api_key or settings.openai_base_url)
-    return not has_provider and all(find_spec(package) for package in _LOCAL_PACKAGES)
+    return not settings.names_a_provider and all(find_spec(package) for package in _LOCAL_PACKAGES)
 
 
 def free_port(host: str, port: int) -> int:
@@ -219,12 +224,7 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _provider_keys(environment: Mapping[str, str]) -> Sequence[str]:
-    """The variables with keys of providers, those included that only a later version knows."""
-    return [name for name in environment if name.endswith("_API_KEY")]
-
-
-def _without(environment: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+def _without(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in names}
 
 
