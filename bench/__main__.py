@@ -39,6 +39,8 @@ def main() -> int:
     except (RuntimeError, OSError, TokentailError) as error:
         print(f"the benchmarks failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     print("; ".join(f"{name} {fact}" for name, fact in report.machine.items()), end="\n\n")
     print(report.table())
     if options.json:
