@@ -21,6 +21,12 @@ class Generation:
         self._max_log_bytes = max_log_bytes
         self._finish = Finish(None, None)
         self._usage: Usage | None = None
+        self.is_shown = False  # whether readers may have seen some of it
+
+    def begin(self, name: str, provider: str, model: str) -> None:
+        """Start it, or start it anew: what was shown before is then of a lost past."""
+        self._writer.start(name, provider, model)
+        self._finish, self._usage, self.is_shown = Finish(None, None), None, False
 
     def take(self, chunks: Sequence[Chunk]) -> bool:
         """Write what came; whether it was content. Raises ProviderFailure when the log has grown too large."""
@@ -37,6 +43,7 @@ class Generation:
             elif not isinstance(chunk, Terminal):
                 self._writer.write(chunk)
                 is_content = True
+        self.is_shown = self.is_shown or is_content
         if self._writer.byte_count > self._max_log_bytes:
             message = f"The answer is larger than the {self._max_log_bytes} bytes that this deployment keeps."
             raise ProviderFailure(Failure(FailureKind.TRUNCATED, message))

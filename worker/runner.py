@@ -13,17 +13,20 @@ import gevent
 from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
 from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreUnavailable
+from tokentail.identifiers import new_generation
 from tokentail.job import Failure, FailureKind
 from tokentail.log_writer import LogWriter
-from tokentail.request import decode_request
+from tokentail.request import GenerationRequest, Timeouts, decode_request
 from tokentail.settings import Settings
 from worker.attempt import Attempt, HandedOver
 from worker.chunk import ProviderFailure
-from worker.deadlines import Deadlines
+from worker.deadlines import DeadlinePassed, Deadlines
 from worker.generation import Generation
 from worker.group_commit import GroupCommit
+from worker.providers.provider import Provider
 from worker.providers.registry import Registry
 from worker.providers.source import Transport, open_chunks
+from worker.retries import Retries
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +94,10 @@ class Runner:
 
     def _see_to_end(self, attempt: Attempt, writer: LogWriter, stored_request: bytes) -> str:
         generation = Generation(writer, self._settings.max_log_bytes)
-        deadlines = Deadlines(self._settings, attempt.interrupt)
+        request = decode_request(stored_request)
+        deadlines = Deadlines(self._settings, request.timeouts or Timeouts(), attempt.interrupt)
         try:
-            self._generate(writer, generation, deadlines, stored_request)
+            self._generate(writer, generation, deadlines, request)
             generation.complete()
             outcome = "completed"
         except ProviderFailure as error:
@@ -102,10 +106,9 @@ class Runner:
         except (AttemptLost, HandedOver):
             raise
         except Exception as error:
-            # The traceback may quote the prompt; its kind and place are enough to find the bug.
-            log.error(
-                "job.crashed", extra={"job_id": attempt.job_id, "error": type(error).__name__, "at": _place(error)}
-            )
+            # A traceback may quote the prompt; the error's kind and place are enough to find the bug.
+            facts = {"job_id": attempt.job_id, "error": type(error).__name__, "at": _place(error)}
+            log.error("job.crashed", extra=facts)
             generation.fail(Failure(FailureKind.INTERNAL, f"The worker failed ({type(error).__name__})."))
             outcome = "failed: internal"
         finally:
@@ -113,19 +116,46 @@ class Runner:
         self._commit.flush(writer)
         return outcome
 
-    def _generate(self, writer: LogWriter, generation: Generation, deadlines: Deadlines, stored_request: bytes) -> None:
-        request = decode_request(stored_request)
+    def _generate(
+        self, writer: LogWriter, generation: Generation, deadlines: Deadlines, request: GenerationRequest
+    ) -> None:
+        """Call the provider until it has given a whole answer, or may not be called again."""
         model = str(request.model)  # the web process has put in the full name
         provider = self._registry.provider_for(model)
         if provider is None:
             raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
-        writer.start(writer.generation, provider.name, model)
-        self._commit.push(writer)
-        with open_chunks(provider, request, model, self._transport, gevent.sleep) as answer:
+        retries = Retries(self._settings.retries)
+        generation.begin(writer.generation, provider.name, model)
+        while True:
+            self._commit.push(writer)
+            try:
+                deadlines.call_began()
+                self._stream(writer, generation, deadlines, request, provider)
+                return
+            except ProviderFailure as failure:
+                delay_s = None if isinstance(failure, DeadlinePassed) else retries.delay_s(failure, deadlines.left_s)
+                if delay_s is None:
+                    raise
+                facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
+                log.info("job.retried", extra=facts)
+            deadlines.pause()
+            gevent.sleep(delay_s)
+            if generation.is_shown:
+                generation.begin(new_generation(), provider.name, model)
+
+    def _stream(
+        self,
+        writer: LogWriter,
+        generation: Generation,
+        deadlines: Deadlines,
+        request: GenerationRequest,
+        provider: Provider,
+    ) -> None:
+        with open_chunks(provider, request, str(request.model), self._transport, gevent.sleep) as answer:
             for chunks in answer:
                 if generation.take(chunks):
                     self._commit.push(writer)
-                    deadlines.store_is_slow()
+                    deadlines.pause()
                     self._commit.wait_for_room(writer)
                     deadlines.token_came()
 

@@ -179,7 +179,7 @@ def test_what_was_shown_before_a_failure_stays(build: Build) -> None:
         yield ["so far"]
         raise provider_failure(FailureKind.TRUNCATED, "cut", is_retryable=True)
 
-    house = build(breaking)
+    house = build(breaking, TOKENTAIL_RETRIES="0")
     job_id = house.submit()
     assert house.run(job_id) == "failed: truncated"
     assert house.text(job_id) == "so far"
@@ -261,3 +261,58 @@ def test_a_claim_whose_reply_was_lost_is_made_good(build: Build) -> None:
     assert house.run(job_id) == "completed"
     assert len(tries) == 2
     assert house.job(job_id).attempts == 1
+
+
+def _failing(times: int, *before: str) -> Callable[[], Iterator[list[Chunk]]]:
+    """A provider that fails so often, after having said something, and then answers."""
+    left = [times]
+
+    def say() -> Iterator[list[Chunk]]:
+        if left[0]:
+            left[0] -= 1
+            for token in before:
+                yield [token]
+            raise provider_failure(FailureKind.OVERLOADED, "busy", is_retryable=True)
+        yield from _whole()
+
+    return say
+
+
+def test_a_provider_that_fails_before_the_first_token_is_called_again_unseen(build: Build) -> None:
+    """Readers see one generation, and nothing to clear."""
+    house = build(_failing(2))
+    job_id = house.submit()
+    early = house.backend.store.read(job_id, BEGINNING, 10).cursor
+    assert house.run(job_id) == "completed"
+    batch = house.backend.store.read(job_id, early, 100)
+    assert (batch.is_reset, house.text(job_id)) == (False, "Hello")
+    assert [decode(e)["type"] for e in batch.elements if e.startswith(b"{")] == ["start", "end"]
+
+
+def test_a_provider_that_fails_in_mid_answer_begins_a_new_generation(build: Build) -> None:
+    """Who saw the first is told to clear it; the text is that of the last alone."""
+    house = build(_failing(1, "false ", "start"))
+    job_id = house.submit()
+    running = gevent.spawn(house.runner.run, job_id)
+    house.greenlets.append(running)
+    house.until(lambda: house.text(job_id) == "false start")
+    seen = house.backend.store.read(job_id, BEGINNING, 10).cursor
+    running.join(timeout=10)
+    batch = house.backend.store.read(job_id, seen, 100)
+    assert (batch.is_reset, house.text(job_id), batch.token_count) == (True, "Hello", 2)
+
+
+def test_a_provider_that_keeps_failing_is_given_up(build: Build) -> None:
+    """The number of calls is bounded, and the last failure is the job's."""
+    house = build(_failing(5), TOKENTAIL_RETRIES="1")
+    job_id = house.submit()
+    assert house.run(job_id) == "failed: overloaded"
+
+
+def test_a_job_keeps_to_the_deadline_that_it_asked_for(build: Build) -> None:
+    """Shorter than the deployment's."""
+    house = build(_mute)
+    body = b'{"prompt": "p", "timeouts": {"idle_s": 0.1}}'
+    submitter = Submitter(house.backend.store, house.backend.queue, now_ms)
+    job_id = submitter.submit("", parse_request(body), "scripted", None).job_id
+    assert house.run(job_id) == "failed: timeout"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import gevent
 
 from tokentail.job import FailureKind
+from tokentail.request import Timeouts
 from tokentail.settings import load_settings
 from worker.chunk import ProviderFailure
 from worker.deadlines import Deadlines
@@ -21,7 +22,7 @@ _SHORT = {
 @contextmanager
 def _deadlines(**environment: str) -> Iterator[tuple[Deadlines, list[BaseException]]]:
     fired: list[BaseException] = []
-    deadlines = Deadlines(load_settings({**_SHORT, **environment}), fired.append)
+    deadlines = Deadlines(load_settings({**_SHORT, **environment}), Timeouts(), fired.append)
     yield deadlines, fired
     deadlines.close()
 
@@ -68,11 +69,11 @@ def test_tokens_keep_it_alive() -> None:
 def test_the_whole_is_bounded_even_while_the_store_is_slow() -> None:
     """Waiting for our own store is not the provider's silence, but it is part of the job's time."""
     with _deadlines(TOKENTAIL_JOB_TIMEOUT_S="0.3") as (deadlines, fired):
-        deadlines.store_is_slow()
+        deadlines.pause()
         gevent.sleep(0.2)
         assert fired == []
         gevent.sleep(0.3)
-    assert "longer than this deployment allows" in _message(fired[0])
+    assert "longer than it may" in _message(fired[0])
 
 
 def test_closed_deadlines_never_fire() -> None:
@@ -81,3 +82,27 @@ def test_closed_deadlines_never_fire() -> None:
         deadlines.close()
         gevent.sleep(0.3)
     assert fired == []
+
+
+def test_a_job_can_ask_for_less_time_and_never_for_more() -> None:
+    """What a client asks for is held to what the deployment allows."""
+    fired: list[BaseException] = []
+    settings = load_settings({**_SHORT, "TOKENTAIL_JOB_TIMEOUT_S": "1"})
+    for asked in (Timeouts(total_s=0.1), Timeouts(first_token_s=3600, total_s=3600)):
+        deadlines = Deadlines(settings, asked, fired.append)
+        gevent.sleep(0.35)
+        deadlines.close()
+    assert "longer than it may" in _message(fired[0])
+    assert "first token" in _message(fired[1])
+
+
+def test_each_call_has_its_own_wait_for_a_first_token() -> None:
+    """A provider that is called again is given its time again."""
+    with _deadlines() as (deadlines, fired):
+        deadlines.pause()
+        gevent.sleep(0.3)
+        deadlines.call_began()
+        gevent.sleep(0.1)
+        assert fired == []
+        gevent.sleep(0.3)
+    assert len(fired) == 1

@@ -1,0 +1,40 @@
+"""Retries: bounded, spread, never earlier than asked, never longer than the job has."""
+
+from tokentail.job import FailureKind
+from worker.chunk import ProviderFailure, provider_failure
+from worker.retries import Retries
+
+
+def _failure(*, is_retryable: bool = True, retry_after_s: float | None = None) -> ProviderFailure:
+    return provider_failure(FailureKind.UNAVAILABLE, "m", is_retryable=is_retryable, retry_after_s=retry_after_s)
+
+
+def test_a_failure_that_will_not_go_away_is_not_tried_again() -> None:
+    """A refused request is refused again."""
+    assert Retries(5).delay_s(_failure(is_retryable=False), 100) is None
+
+
+def test_the_number_is_bounded() -> None:
+    """After the last one, the failure is the job's."""
+    retries = Retries(2)
+    assert [retries.delay_s(_failure(), 100) is None for _ in range(3)] == [False, False, True]
+
+
+def test_waits_grow_and_are_spread() -> None:
+    """Half to one and a half of a wait that doubles."""
+    assert Retries(1, lambda: 0.0).delay_s(_failure(), 100) == 0.25
+    assert Retries(1, lambda: 1.0).delay_s(_failure(), 100) == 0.75
+    retries = Retries(20, lambda: 0.5)
+    waits = [retries.delay_s(_failure(), 100) for _ in range(10)]
+    assert waits[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert waits[-1] == 20.0
+
+
+def test_a_provider_that_asks_for_time_gets_it() -> None:
+    """Retry-After is a lower bound."""
+    assert Retries(1).delay_s(_failure(retry_after_s=7), 100) == 7
+
+
+def test_nobody_waits_for_longer_than_the_job_has() -> None:
+    """Rather the failure now than a timeout later."""
+    assert Retries(1).delay_s(_failure(retry_after_s=60), 30) is None
