@@ -13,11 +13,12 @@ import msgspec
 
 from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.job import FailureKind, FinishReason, Usage
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, provider_failure
-from worker.providers.openai_error import body_failure, is_error, stream_failure
+from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure
+from worker.providers.event_stream import EventStream, event_json, malformed_event, token_count
+from worker.providers.openai_error import is_error, stream_failure
 from worker.providers.surrogate_joiner import SurrogateJoiner, paired
 from worker.providers.tool_call_places import ToolCallPlaces
-from worker.sse import EventTooLarge, SseDecoder, SseEvent
+from worker.sse import SseEvent
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -28,8 +29,6 @@ _FINISH_REASONS = {
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
-_MAX_PAGE_BYTES = 64 << 10
-_BLANKS = b" \t\r\n\xef\xbb\xbf"  # a byte order mark, too, even in pieces
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -75,9 +74,7 @@ class OpenAiChatParser:
     """One stream's parser."""
 
     def __init__(self) -> None:
-        self._sse = SseDecoder()
-        self._page: bytearray | None = None  # the body, once it has turned out to be no stream
-        self._has_begun = False
+        self._stream = EventStream()
         self._is_finished = False
         self._is_ended = False
         self._joiners: defaultdict[str | int, SurrogateJoiner] = defaultdict(SurrogateJoiner)
@@ -86,32 +83,14 @@ class OpenAiChatParser:
 
     def feed(self, received: bytes) -> Iterator[Chunk]:
         """The chunks that these bytes complete. Raises ProviderFailure, after the chunks that came before it."""
-        if not self._has_begun:
-            self._begin(received)
-        if self._page is not None:
-            self._page += received
-            if len(self._page) > _MAX_PAGE_BYTES or (received.rstrip()[-1:] in b"}]" and _is_json(self._page)):
-                raise body_failure(200, {}, bytes(self._page))
-            return
-        try:
-            events = self._sse.feed(received)
-        except EventTooLarge as error:
-            raise provider_failure(FailureKind.MALFORMED, str(error)) from None
-        for event in events:
+        for event in self._stream.feed(received):
             if not self._is_ended:
                 yield from self._chunks(event)
 
     def finish(self) -> Iterator[Chunk]:
         """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
-        if self._page is not None:
-            raise body_failure(200, {}, bytes(self._page))
+        self._stream.finish()
         yield from self._rest()
-
-    def _begin(self, received: bytes) -> None:
-        """No line of a stream begins with a brace or a tag: a first byte like that tells a page from a stream."""
-        if first := received.lstrip(_BLANKS)[:1]:
-            self._has_begun = True
-            self._page = bytearray() if first in b"{[<" else None
 
     def _chunks(self, event: SseEvent) -> Iterator[Chunk]:
         text = event.data
@@ -128,7 +107,7 @@ class OpenAiChatParser:
                 return
         message = _decode(text)
         if message.error or message.object == "error" or event.type == "error":
-            value = _json(text)
+            value = event_json(text)
             raise stream_failure(value if is_error(value) else {"error": value})
         for choice in message.choices or ():
             if not choice.index:  # one answer is asked for; the first is it
@@ -212,40 +191,15 @@ def _decode(text: str) -> _Message:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         # Lone surrogates, which only the standard library's parser takes; or really no JSON.
         try:
-            return msgspec.convert(_json(text), _Message)
+            return msgspec.convert(event_json(text), _Message)
         except (msgspec.ValidationError, UnicodeError):
-            raise _malformed() from None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise _malformed() from None
-
-
-def _malformed() -> ProviderFailure:
-    message = "The provider sent an event that is not a chat completion chunk."
-    return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
-
-
-def _is_json(page: bytearray) -> bool:
-    try:
-        msgspec.json.decode(page)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return True
+            raise malformed_event() from None
 
 
 def _usage(counts: dict[str, Any]) -> Usage:
     return Usage(
-        input_tokens=_count(counts, "prompt_tokens"),
-        output_tokens=_count(counts, "completion_tokens"),
-        reasoning_tokens=_count(counts.get("completion_tokens_details"), "reasoning_tokens"),
-        cached_tokens=_count(counts.get("prompt_tokens_details"), "cached_tokens"),
+        input_tokens=token_count(counts, "prompt_tokens"),
+        output_tokens=token_count(counts, "completion_tokens"),
+        reasoning_tokens=token_count(counts.get("completion_tokens_details"), "reasoning_tokens"),
+        cached_tokens=token_count(counts.get("prompt_tokens_details"), "cached_tokens"),
     )
-
-
-def _count(counts: Any, name: str) -> int | None:
-    count = counts.get(name) if isinstance(counts, dict) else None
-    return int(count) if isinstance(count, int | float) and 0 <= count < 1 << 53 else None

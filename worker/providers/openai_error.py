@@ -29,6 +29,13 @@ _CODES = {
     "invalid_request_error": (FailureKind.REJECTED, False),
     "invalid_api_key": (FailureKind.REJECTED, False),
     "authentication_error": (FailureKind.REJECTED, False),
+    # Anthropic's own, whose errors have OpenAI's form.
+    "billing_error": (FailureKind.RATE_LIMITED, False),
+    "permission_error": (FailureKind.REJECTED, False),
+    "not_found_error": (FailureKind.REJECTED, False),
+    "request_too_large": (FailureKind.REJECTED, False),
+    "timeout_error": (FailureKind.TIMEOUT, True),
+    "api_error": (FailureKind.UNAVAILABLE, True),
 }
 
 
