@@ -28,8 +28,8 @@ def measure_polls(stack: Stack) -> list[Measure]:
     """Polls a second, each kind beside a fixed answer of its size and beside a bare LRANGE."""
     with HttpConnection(stack.web_port, _TIMEOUT_S) as server:
         live, ended = _submit(server, "openai/silent", _LOG_TOKENS), _submit(server, "openai/bench", _NEW_TOKENS)
-        _wait_until(lambda: server.get(live)["token_count"] == _LOG_TOKENS)
-        _wait_until(lambda: server.get(ended)["status"] == "completed")
+        _wait_until(server, live, lambda job: job["token_count"] == _LOG_TOKENS)
+        _wait_until(server, ended, lambda job: job["status"] == "completed")
         # The element before the tokens is the generation's start.
         behind = server.get(f"{live}/tokens?limit={1 + _LOG_TOKENS - _NEW_TOKENS}")["cursor"]
         newest = server.get(f"{live}/tokens?cursor={behind}")
@@ -75,9 +75,9 @@ def _submit(server: HttpConnection, model: str, tokens: int) -> str:
     return path
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
+def _wait_until(server: HttpConnection, path: str, condition: Callable[[dict[str, Any]], bool]) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
-    while not condition():
+    while not condition(job := server.get(path)):
         if time.monotonic() > deadline:
-            raise RuntimeError("the job did not get where it should be")
+            raise RuntimeError(f"the job did not get where it should be: {job}")
         time.sleep(_LOOK_AGAIN_S)
