@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
 from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, provider_failure
 from worker.providers.openai_chat import OpenAiChat
-from worker.providers.provider import HttpCall
+from worker.providers.provider import HttpCall, HttpProvider
 from worker.providers.source import open_chunks
 
 STREAMS = Path(__file__).parents[2] / "streams"
@@ -60,20 +61,50 @@ class PlayedTransport:
         return next(self._answers)
 
 
-def recorded(name: str) -> tuple[bytes, list[Any]]:
+def recorded(name: str, dialect: str = "openai_chat") -> tuple[bytes, list[Any]]:
     """The bytes of a stream, and what it must give."""
-    path = STREAMS / "openai_chat" / name
+    path = STREAMS / dialect / name
     return path.with_suffix(".sse").read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8"))
 
 
-def played(pieces: Iterable[bytes], ending: BaseException | None = None) -> list[Any]:
+def every_split(stream: bytes) -> Iterator[list[bytes]]:
+    """The stream whole, byte by byte, and in two at every place."""
+    yield [stream]
+    yield [stream[i : i + 1] for i in range(len(stream))]
+    for i in range(1, len(stream)):
+        yield [stream[:i], stream[i:]]
+
+
+_BREAKERS = [b'"', b"{", b"null", b"\\ud83d", b"\n\n", b"[" * 2000, b"1e999"]
+
+
+def mangled(draw: st.DataObject, stream: bytes) -> bytes:
+    """The stream with bytes changed, cut out and put in."""
+    bytes_ = bytearray(stream)
+    for _ in range(draw.draw(st.integers(1, 6))):
+        at = draw.draw(st.integers(0, len(bytes_)))
+        cut = draw.draw(st.integers(0, 8))
+        bytes_[at : at + cut] = draw.draw(st.binary(max_size=4) | st.sampled_from(_BREAKERS))
+    return bytes(bytes_)
+
+
+def json_of_fields(names: str) -> st.SearchStrategy[Any]:
+    """Any JSON, with these words as the names of its fields."""
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(names.split()),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names.split()), inner, max_size=4),
+        max_leaves=12,
+    )
+
+
+def played(pieces: Iterable[bytes], ending: BaseException | None = None, provider: HttpProvider = OPENAI) -> list[Any]:
     """What a stream in these pieces gives, written as in the recordings: JSON, a failure last."""
-    return list(_written(PlayedTransport(PlayedAnswer(filter(None, pieces), ending=ending))))
+    return list(_written(PlayedTransport(PlayedAnswer(filter(None, pieces), ending=ending)), provider))
 
 
-def _written(transport: PlayedTransport) -> Iterator[Any]:
+def _written(transport: PlayedTransport, provider: HttpProvider) -> Iterator[Any]:
     try:
-        with open_chunks(OPENAI, REQUEST, "openai/gpt-x", transport, sleep=lambda _: None) as lists:
+        with open_chunks(provider, REQUEST, f"{provider.name}/m", transport, sleep=lambda _: None) as lists:
             for chunks in lists:
                 assert chunks, "a list is never empty"
                 yield from map(_json, chunks)
@@ -95,11 +126,13 @@ def _json(chunk: Chunk) -> Any:
             return msgspec.to_builtins(chunk)
 
 
-def failure_of(*answers: PlayedAnswer, request: GenerationRequest = REQUEST) -> ProviderFailure:
+def failure_of(
+    *answers: PlayedAnswer, request: GenerationRequest = REQUEST, provider: HttpProvider = OPENAI
+) -> ProviderFailure:
     """The failure to which these answers lead."""
     with (
         pytest.raises(ProviderFailure) as raised,
-        open_chunks(OPENAI, request, "openai/gpt-x", PlayedTransport(*answers)) as lists,
+        open_chunks(provider, request, f"{provider.name}/m", PlayedTransport(*answers)) as lists,
     ):
         list(lists)
     assert all(answer.closes for answer in answers), "every answer is closed"

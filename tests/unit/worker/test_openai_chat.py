@@ -14,7 +14,10 @@ from tests.unit.worker.recorded_streams import (
     STREAMS,
     PlayedAnswer,
     PlayedTransport,
+    every_split,
     failure_of,
+    json_of_fields,
+    mangled,
     played,
     recorded,
 )
@@ -36,10 +39,8 @@ def body_of(request: GenerationRequest, model: str = "openai/gpt-x") -> dict[str
 def test_a_recorded_stream_gives_its_chunks_however_it_is_split(name: str) -> None:
     """Whole, byte by byte, and at every split in two: the same chunks, and the same failure."""
     stream, expected = recorded(name)
-    assert played([stream]) == expected
-    assert played(stream[i : i + 1] for i in range(len(stream))) == expected
-    for i in range(1, len(stream)):
-        assert played([stream[:i], stream[i:]]) == expected, f"split at {i}"
+    for pieces in every_split(stream):
+        assert played(pieces) == expected, f"first piece of {len(pieces[0])} bytes"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,22 +52,14 @@ def test_a_lost_connection_ends_a_stream_like_a_clean_end(name: str) -> None:
     assert played([stream], ending=LOST) == expected
 
 
-_BREAKERS = [b'"', b"{", b"null", b"\\ud83d", b"\n\n", b"[" * 2000, b"1e999"]
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_bytes_break_the_provider(draw: st.DataObject) -> None:
     """Recorded streams with bytes changed, cut out and put in give chunks or a ProviderFailure, never another error."""
-    stream = bytearray(recorded(draw.draw(st.sampled_from(NAMES)))[0])
-    for _ in range(draw.draw(st.integers(1, 6))):
-        at = draw.draw(st.integers(0, len(stream)))
-        cut = draw.draw(st.integers(0, 8))
-        put = draw.draw(st.binary(max_size=4) | st.sampled_from(_BREAKERS))
-        stream[at : at + cut] = put
+    stream = mangled(draw, recorded(draw.draw(st.sampled_from(NAMES)))[0])
     at = draw.draw(st.integers(0, len(stream)))
-    whole = played([bytes(stream)])
-    assert played([bytes(stream[:at]), bytes(stream[at:])]) == whole
+    whole = played([stream])
+    assert played([stream[:at], stream[at:]]) == whole
     for chunk in whole:
         json.dumps(chunk, ensure_ascii=False).encode("utf-8")  # nothing that a log cannot hold
 
@@ -75,17 +68,10 @@ _NAMES_OF_FIELDS = (
     "choices delta content index finish_reason tool_calls function name arguments id usage error message code type "
     "object reasoning refusal prompt_tokens text thinking detail"
 )
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES_OF_FIELDS.split()), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(_JSON, max_size=4))
+@given(st.lists(json_of_fields(_NAMES_OF_FIELDS), max_size=4))
 def test_no_json_breaks_the_provider(values: list[Any]) -> None:
     """Any JSON in an event, with the fields' names in the wrong places, gives chunks or a ProviderFailure."""
     stream = "".join(f"data: {json.dumps(value)}\n\n" for value in values).encode()
