@@ -74,6 +74,13 @@ def test_a_requeue_for_a_holder_that_has_lost_the_job_does_nothing(job: SingleJo
     assert job.view().attempt == second.attempt
 
 
+def test_two_sweeps_that_miss_a_queued_job_enqueue_it_once(job: SingleJob) -> None:
+    """Whoever saw it before it was enqueued anew is told that it has moved on."""
+    assert job.backend.store.requeue(job.id, "", 1, NOW_MS) == 2
+    assert job.backend.store.requeue(job.id, "", 1, NOW_MS) == 0
+    assert job.view().enqueues == 2
+
+
 def test_a_closed_job_is_not_requeued(job: SingleJob) -> None:
     """Not even for the holder that ended it."""
     writer = job.write(job.start("a"), COMPLETED)
