@@ -1,0 +1,48 @@
+"""llmock, a mock of several providers that others wrote, and a transport to ask it with; real HTTP, no network."""
+
+from typing import Any
+
+import requests
+
+from tokentail.request import GenerationRequest
+from worker.chunk import Chunk, ProviderFailure
+from worker.providers.provider import HttpProvider
+from worker.providers.source import open_chunks
+from worker.transport import HttpTransport
+
+REQUEST = GenerationRequest(prompt="Why is the sky blue?")
+
+
+class Mock:
+    """The running mock."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def is_up(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/_llmock/requests", timeout=1).ok
+        except requests.ConnectionError:
+            return False
+
+    def will(self, **behavior: Any) -> None:
+        """Have the next request meet this."""
+        answer = requests.post(f"{self.url}/_llmock/scenario", json={"behaviors": [behavior]}, timeout=5)
+        assert answer.ok, answer.text
+
+
+def taken(
+    provider: HttpProvider, transport: HttpTransport, request: GenerationRequest = REQUEST
+) -> tuple[list[list[Chunk]], ProviderFailure | None]:
+    """The lists that a provider's answer gives, and the failure that ends it, if one does."""
+    lists: list[list[Chunk]] = []
+    try:
+        with open_chunks(provider, request, f"{provider.name}/m", transport) as answer:
+            lists.extend(answer)
+    except ProviderFailure as failure:
+        return lists, failure
+    return lists, None
+
+
+def text_of(lists: list[list[Chunk]]) -> str:
+    return "".join(chunk for chunks in lists for chunk in chunks if isinstance(chunk, str))
