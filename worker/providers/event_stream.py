@@ -4,7 +4,7 @@ A proxy's web page, or an error as plain JSON, may come under status 200, too: i
 """
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from tokentail.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 from worker.providers.openai_error import body_failure
 from worker.sse import EventTooLarge, SseDecoder, SseEvent
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _MAX_PAGE_BYTES = 64 << 10
 _BLANKS = b" \t\r\n\xef\xbb\xbf"  # a byte order mark, too, even in pieces
@@ -59,6 +61,17 @@ def event_json(text: str) -> Any:
         try:
             return json.loads(text)  # which, unlike msgspec, takes lone surrogates
         except (ValueError, RecursionError):
+            raise malformed_event() from None
+
+
+def event_struct(decoder: msgspec.json.Decoder[_Struct], text: str) -> _Struct:
+    """The same in the decoder's form, read without building what is not asked for. Raises ProviderFailure: malformed."""
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        try:
+            return msgspec.convert(event_json(text), decoder.type)
+        except (msgspec.ValidationError, UnicodeError):
             raise malformed_event() from None
 
 

@@ -1,22 +1,23 @@
 """The stream of OpenAI Chat Completions, as OpenAI and every compatible server send it, from bytes to chunks. Sans I/O.
 
+Legacy Completions are the same stream, with a choice's `text` where chat has its `delta`.
+
 It is lenient in what it takes: every field may be missing or null, unknown ones are ignored, and what some servers
 spell differently is understood. What cannot be read at all is a failure, never a silent hole.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.job import FailureKind, FinishReason, Usage
 from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure
-from worker.providers.event_stream import EventStream, event_json, malformed_event, token_count
+from worker.providers.deltas import Deltas
+from worker.providers.event_stream import EventStream, event_json, event_struct, token_count
 from worker.providers.openai_error import is_error, stream_failure
-from worker.providers.surrogate_joiner import SurrogateJoiner, paired
+from worker.providers.surrogate_joiner import paired
 from worker.providers.tool_call_places import ToolCallPlaces
 from worker.sse import SseEvent
 
@@ -54,6 +55,7 @@ class _Delta(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: _Delta | None = None
+    text: str | None = None
     finish_reason: str | None = None
 
 
@@ -74,29 +76,28 @@ class OpenAiChatParser:
     """One stream's parser."""
 
     def __init__(self) -> None:
-        self._stream = EventStream()
+        self._events = EventStream()
         self._is_finished = False
         self._is_ended = False
-        self._joiners: defaultdict[str | int, SurrogateJoiner] = defaultdict(SurrogateJoiner)
-        self._content = self._joiners["content"]
+        self._deltas = Deltas()
         self._places = ToolCallPlaces()
 
     def feed(self, received: bytes) -> Iterator[Chunk]:
         """The chunks that these bytes complete. Raises ProviderFailure, after the chunks that came before it."""
-        for event in self._stream.feed(received):
+        for event in self._events.feed(received):
             if not self._is_ended:
                 yield from self._chunks(event)
 
     def finish(self) -> Iterator[Chunk]:
         """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
-        self._stream.finish()
-        yield from self._rest()
+        self._events.finish()
+        yield from self._deltas.rest()
 
     def _chunks(self, event: SseEvent) -> Iterator[Chunk]:
         text = event.data
         if text == "[DONE]":
             self._is_ended = True
-            yield from self._rest()
+            yield from self._deltas.rest()
             yield Terminal()
             return
         if not text.lstrip(" \t\n").startswith("{"):
@@ -105,7 +106,7 @@ class OpenAiChatParser:
             if text.strip() == "[DONE]":
                 yield from self._chunks(SseEvent("[DONE]"))
                 return
-        message = _decode(text)
+        message = event_struct(_decoder, text)
         if message.error or message.object == "error" or event.type == "error":
             value = event_json(text)
             raise stream_failure(value if is_error(value) else {"error": value})
@@ -116,22 +117,10 @@ class OpenAiChatParser:
             yield UsageReport(_usage(message.usage))
 
     def _choice_chunks(self, choice: _Choice) -> Iterator[Chunk]:
-        delta = choice.delta
-        if delta is not None:
-            # Servers that send both spellings send the same text twice.
-            if reasoning := delta.reasoning_content or delta.reasoning:
-                yield from self._reasoning(reasoning)
-            content = delta.content
-            if isinstance(content, list):
-                yield from self._parts(content)
-            elif content and (text := self._content.join(content)):
-                yield text
-            if delta.refusal and (text := self._joiners["refusal"].join(delta.refusal)):
-                yield Refusal(text)
-            for piece in delta.tool_calls or ():
-                yield from self._tool_call(piece)
-            if delta.function_call is not None:
-                yield from self._tool_call(_ToolCall(function=delta.function_call))
+        if choice.text:
+            yield from self._deltas.text(choice.text)
+        elif choice.delta is not None:
+            yield from self._delta_chunks(choice.delta)
         reason = choice.finish_reason
         if reason == "error":
             raise provider_failure(
@@ -139,61 +128,43 @@ class OpenAiChatParser:
             )
         if reason and not self._is_finished:
             self._is_finished = True
-            yield from self._rest()
+            yield from self._deltas.rest()
             yield Finish(_FINISH_REASONS.get(reason.lower(), FinishReason.STOP), paired(reason[:100]))
 
-    def _reasoning(self, piece: str) -> Iterator[Chunk]:
-        if text := self._joiners["reasoning"].join(piece):
-            yield Reasoning(text)
+    def _delta_chunks(self, delta: _Delta) -> Iterator[Chunk]:
+        # Servers that send both spellings send the same text twice.
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            yield from self._deltas.reasoning(reasoning)
+        if isinstance(delta.content, list):
+            yield from self._parts(delta.content)
+        elif delta.content:
+            yield from self._deltas.text(delta.content)
+        if delta.refusal:
+            yield from self._deltas.refusal(delta.refusal)
+        for piece in delta.tool_calls or ():
+            yield from self._tool_call(piece)
+        if delta.function_call is not None:
+            yield from self._tool_call(_ToolCall(function=delta.function_call))
 
     def _parts(self, parts: list[Any]) -> Iterator[Chunk]:
         for part in parts:
             if not isinstance(part, dict):
                 continue
             if isinstance(text := part.get("text"), str):
-                if text := self._content.join(text):
-                    yield text
+                yield from self._deltas.text(text)
             elif isinstance(thinking := part.get("thinking"), list):
                 for thought in thinking:
                     if isinstance(thought, dict) and isinstance(text := thought.get("text"), str):
-                        yield from self._reasoning(text)
+                        yield from self._deltas.reasoning(text)
 
     def _tool_call(self, piece: _ToolCall) -> Iterator[Chunk]:
         function = piece.function or _Function()
         arguments = function.arguments or ""
         if isinstance(arguments, dict):
             arguments = json.dumps(arguments)
-        if not (piece.id or function.name or arguments):
-            return
-        place = self._places.place(piece.index, piece.id or "")
-        arguments = self._joiners[place].join(arguments)
         if piece.id or function.name or arguments:
-            yield ToolCall(place, paired(piece.id or ""), paired(function.name or ""), arguments)
-
-    def _rest(self) -> Iterator[Chunk]:
-        """The halves of characters whose other halves will not come any more."""
-        for kind, joiner in self._joiners.items():
-            if not (text := joiner.rest()):
-                continue
-            if kind == "content":
-                yield text
-            elif kind == "reasoning":
-                yield Reasoning(text)
-            elif kind == "refusal":
-                yield Refusal(text)
-            elif isinstance(kind, int):
-                yield ToolCall(kind, "", "", text)
-
-
-def _decode(text: str) -> _Message:
-    try:
-        return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        # Lone surrogates, which only the standard library's parser takes; or really no JSON.
-        try:
-            return msgspec.convert(event_json(text), _Message)
-        except (msgspec.ValidationError, UnicodeError):
-            raise malformed_event() from None
+            place = self._places.place(piece.index, piece.id or "")
+            yield from self._deltas.tool_call(place, piece.id or "", function.name or "", arguments)
 
 
 def _usage(counts: dict[str, Any]) -> Usage:

@@ -10,6 +10,11 @@ class SurrogateJoiner:
     def __init__(self) -> None:
         self._held = ""  # a high surrogate at the end of the last piece
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a half is waiting for its partner."""
+        return bool(self._held)
+
     def join(self, piece: str) -> str:
         """The text that this piece completes; empty when all of it has to wait."""
         if piece.isascii() and not self._held:  # nearly always, and cheap to know

@@ -1,0 +1,26 @@
+"""A server that speaks one of OpenAI's dialects: what the three have in common but for requests and streams. Pure."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tokentail.catalog import ServedModel
+from worker.chunk import ProviderFailure
+from worker.providers.openai_error import body_failure
+
+
+class OpenAiServer:
+    """One server. `served` is the name by which its models are asked for: `openai/*`, or a single one."""
+
+    dialect: ClassVar[str]
+
+    def __init__(self, served: str, base_url: str, api_key: str) -> None:
+        self.name = served.partition("/")[0]
+        self.served = ServedModel(served, self.name, self.dialect)
+        self._base_url = base_url.rstrip("/")
+        self._key_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.served.name}>"
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+        return body_failure(status, headers, body)
