@@ -247,6 +247,19 @@ def test_two_sweeps_at_once_take_back_once(watch: Watch) -> None:
     assert watch.job(job_id).status is Status.RUNNING
 
 
+def test_a_job_that_moved_on_since_it_was_looked_at_is_not_failed(watch: Watch) -> None:
+    """It was lost for the last time, and handed over in the meantime."""
+    job_id = watch.submit()
+    watch.take(job_id, "w1")
+    for worker in ("w2", "w3"):
+        stale = watch.job(job_id)
+        assert watch.store.requeue(job_id, stale.attempt, stale.enqueues, NOW_MS)
+        watch.take(job_id, worker)
+    assert stale.attempts == LIMITS.max_attempts
+    watch.sweeper.take_back(stale)
+    assert (watch.job(job_id).status, watch.job(job_id).worker) == (Status.RUNNING, "w3")
+
+
 def test_closed_and_gone_jobs_are_no_longer_looked_at(watch: Watch) -> None:
     """Ended, deleted and expired ones leave the index of open jobs."""
     ended, deleted, waiting = (watch.submit() for _ in range(3))
