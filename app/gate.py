@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from app.access import Access
+from app.access import SAFE_METHODS, Access
 from app.answer import Answer, problem
 from app.flask_app import fault, too_large
 
@@ -55,7 +55,10 @@ class Gate:
             await self._send(fault(error), scope, send_noting)
         finally:
             ms = round((time.monotonic() - began) * 1000)
-            log.info("request", extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": ms})
+            # Reads that succeed are nearly all requests; at INFO they would drown the rest.
+            level = logging.DEBUG if scope["method"] in SAFE_METHODS and status < 400 else logging.INFO
+            facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": ms}
+            log.log(level, "request", extra=facts)
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         refused = self._refusal(scope)
