@@ -25,9 +25,7 @@ def test_who_names_none_gets_the_default() -> None:
     assert resolve_model(None, SERVED, "") == "local/smollm2-135m"
 
 
-@pytest.mark.parametrize(
-    "name", ["gpt-5", "local/other", "openai", "openai/", "openai/*", "local/", "Demo", "anthropic/x"]
-)
+@pytest.mark.parametrize("name", ["gpt-5", "local/other", "openai", "openai/", "local/", "Demo", "anthropic/x"])
 def test_a_name_that_nobody_serves_is_told_with_what_there_is(name: str) -> None:
     """A pattern is no name, nor is a prefix without one."""
     with pytest.raises(InvalidRequest) as refused:
@@ -36,6 +34,12 @@ def test_a_name_that_nobody_serves_is_told_with_what_there_is(name: str) -> None
     assert fault.field == "model"
     for model in SERVED:
         assert model.name in fault.message
+
+
+def test_a_pattern_is_answered_with_how_to_name_a_model() -> None:
+    """What is listed cannot be asked for as it stands."""
+    with pytest.raises(InvalidRequest, match="name one, such as openai/…"):
+        resolve_model("openai/*", SERVED, "")
 
 
 def test_a_default_that_nobody_serves_is_told() -> None:
