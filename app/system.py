@@ -27,7 +27,7 @@ class System:
             "status": "ready",
             "workers": len(leases),
             "slots": sum(lease.slots for lease in leases.values()),
-            "held": sum(lease.held for lease in leases.values()),
+            "held": sum(len(lease.attempts) for lease in leases.values()),
             "models": [model.name for model in models_of(leases)],
         }
         return json_answer(report)

@@ -22,7 +22,7 @@ class ScriptedWorker:
 
     def beat(self, *models: ServedModel, slots: int = 10) -> None:
         """Publish a lease, as a worker that serves `models` (demo, if none is named)."""
-        self.backend.fleet.beat("scripted", Lease(1, slots, 0, list(models) or [DEMO]))
+        self.backend.fleet.beat("scripted", Lease(1, slots, [], list(models) or [DEMO]))
         self.backend.observer.observe()
 
     def submit(self, owner: str = "") -> str:

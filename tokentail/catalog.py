@@ -33,14 +33,13 @@ def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str
     if not served:
         raise NothingServed(NothingServed.__doc__)
     model = asked or default or served[0].name
-    if model.endswith("*"):
-        raise InvalidRequest(Fault("model", f"name one, such as {model[:-1]}…, or set TOKENTAIL_MODEL on the server"))
     if model.startswith("demo") and any(s.provider == "demo" for s in served):
         demo_options(model)
         return model
     if not any(s.is_named(model) and not model.endswith(("/", "*")) for s in served):
         names = ", ".join(dict.fromkeys(s.name for s in served))
-        raise InvalidRequest(Fault("model", f"no worker serves this model; there is: {names}"))
+        what = f"name one, such as {model[:-1]}…" if model.endswith("*") else "no worker serves this model"
+        raise InvalidRequest(Fault("model", f"{what}; there is: {names}"))
     return model
 
 

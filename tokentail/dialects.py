@@ -19,6 +19,9 @@ _ALL = frozenset(
 )
 _DIALECTS: dict[str, frozenset[str]] = {
     "openai_chat": _ALL,
+    "anthropic": _ALL - {"seed"},
+    "openai_completions": _ALL - {"messages", "tools", "tool_choice", "response_format", "reasoning_effort"},
+    "openai_responses": _ALL - {"stop", "seed"},
     "demo": _ALL,  # it takes everything, and heeds only max_tokens
 }
 # Those whose images must come inline: they fetch nothing, and neither do we.
@@ -36,6 +39,8 @@ def check_dialect(request: GenerationRequest, dialect: str) -> None:
 
 
 def _faults(request: GenerationRequest, dialect: str) -> Iterator[Fault]:
+    if dialect == "anthropic":
+        yield from _anthropic_faults(request)
     has = _DIALECTS.get(dialect, _ALL)
     for name in sorted(_ALL - has):
         if getattr(request, name) is not UNSET:
@@ -51,3 +56,18 @@ def _faults(request: GenerationRequest, dialect: str) -> Iterator[Fault]:
                 yield Fault(
                     f"{where}.image_url.url", f"this model's provider takes images as data URLs only ({dialect})"
                 )
+
+
+def _anthropic_faults(request: GenerationRequest) -> Iterator[Fault]:
+    """Values that this API refuses in fields that it has."""
+    thinks = bool(request.reasoning_effort) and request.reasoning_effort != "none"
+    if request.temperature is not UNSET and (request.temperature > 1 or (thinks and request.temperature != 1)):
+        what = "only 1 goes with reasoning_effort" if thinks else "at most 1"
+        yield Fault("temperature", f"{what} for this model's provider (anthropic)")
+    if thinks and request.top_p is not UNSET and request.top_p < 0.95:
+        yield Fault("top_p", "at least 0.95 goes with reasoning_effort for this model's provider (anthropic)")
+    if request.response_format and request.response_format.type == "json_object":
+        yield Fault("response_format.type", "this model's provider has no json_object (anthropic); give a json_schema")
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    if any(not stop.strip() for stop in stops):
+        yield Fault("stop", "more than white space is needed for this model's provider (anthropic)")

@@ -19,7 +19,7 @@ class Lease(msgspec.Struct, frozen=True):
 
     counter: int
     slots: int  # jobs it can hold at once
-    held: int  # jobs it holds
+    attempts: list[str]  # those that hold a job now
     models: list[ServedModel]  # in order of preference: the first is the default
 
 
@@ -72,7 +72,8 @@ class Observer:
         self._seen: dict[str, tuple[int, float]] = {}  # worker → its counter, and when that was first seen
         self.live: dict[str, Lease] = {}
         self.dead: frozenset[str] = frozenset()
-        self._absent: dict[str, float] = {}  # worker that holds a job but has no lease → when that was first noticed
+        self._held: set[str] = set()
+        self._unheld: dict[str, float] = {}  # attempt that no lease names → when that was first noticed
 
     def observe(self) -> None:
         """Read the leases. After a read that failed, every wait begins anew."""
@@ -80,19 +81,30 @@ class Observer:
             leases = self._fleet.leases()
         except Exception:
             self._seen.clear()
-            self._absent.clear()
+            self._unheld.clear()
             raise
         now = self._clock()
-        self._absent = {worker: since for worker, since in self._absent.items() if worker not in leases}
         self._seen = {
             worker: seen if (seen := self._seen.get(worker)) and seen[0] == lease.counter else (lease.counter, now)
             for worker, lease in leases.items()
         }
         self.dead = frozenset(w for w, (_, since) in self._seen.items() if now - since >= self._lease_s)
         self.live = {worker: lease for worker, lease in leases.items() if worker not in self.dead}
+        self._held = {attempt for lease in self.live.values() for attempt in lease.attempts}
+        self._unheld = {
+            attempt: since
+            for attempt, since in self._unheld.items()
+            if attempt not in self._held and now - since < 2 * self._lease_s
+        }
 
-    def is_dead(self, worker: str) -> bool:
-        """Whether the holder of a job is gone. One without a lease may just have come: it gets a lease's time, too."""
-        if worker in self._seen:
-            return worker in self.dead
-        return self._clock() - self._absent.setdefault(worker, self._clock()) >= self._lease_s
+    def is_lost(self, worker: str, attempt: str) -> bool:
+        """Whether nobody works on a job any more that `attempt` of `worker` holds, by its record.
+
+        Its worker is dead; or no lease has named the attempt for a whole lease. It may just have begun, and the lease
+        not yet say so; or its worker was told that it lost the job, and then the store forgot who had it instead.
+        """
+        if worker in self.dead:
+            return True
+        if attempt in self._held:
+            return False
+        return self._clock() - self._unheld.setdefault(attempt, self._clock()) >= self._lease_s

@@ -80,7 +80,7 @@ class Sweeper:
         elif job.status.is_closed:
             self._store.unindex_open(job_id)
         elif job.status is Status.RUNNING:
-            if self._observer.is_dead(job.worker):
+            if self._observer.is_lost(job.worker, job.attempt):
                 self.take_back(job)
         elif self._age_s(job.queued_at_ms) > self._limits.queue_timeout_s:
             self._fail(job, Failure(FailureKind.TIMEOUT, "No worker took the job in time.", is_retryable=True))

@@ -49,9 +49,9 @@ class Runner:
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost)
 
     @property
-    def held(self) -> int:
-        """How many jobs this process holds."""
-        return len(self._held)
+    def attempts(self) -> list[str]:
+        """The tokens of the attempts under way."""
+        return [attempt.token for attempt in self._held.values()]
 
     def commit_forever(self) -> None:
         """The group commit; run it in a greenlet of its own."""

@@ -45,7 +45,7 @@ class _Scripted:
 
 
 class _NoTransport:
-    def post(self, call: Any) -> Answer:
+    def send(self, call: Any) -> Answer:
         raise AssertionError("a scripted provider needs no network")
 
 
@@ -134,7 +134,7 @@ def test_a_job_is_seen_to_its_end(build: Build) -> None:
     assert job.end is not None
     assert (job.end["finish_reason"], job.end["provider_reason"]) == ("stop", "stop")
     assert house.backend.store.open_jobs() == []
-    assert house.runner.held == 0
+    assert house.runner.attempts == []
 
 
 def test_a_job_that_was_cancelled_in_the_queue_is_not_begun(build: Build) -> None:

@@ -45,6 +45,7 @@ class Watch:
         self.observer = Observer(backend.fleet, LEASE_S, self.clock.monotonic)
         self.sweeper = Sweeper(self.store, self.queue, backend.fleet, self.observer, LIMITS, self.clock.now_ms)
         self._counters: dict[str, int] = {}
+        self.attempts: dict[str, list[str]] = {}  # what each worker says that it runs
 
     def submit(self) -> str:
         submitter = Submitter(self.store, self.backend.queue, self.clock.now_ms)
@@ -52,7 +53,7 @@ class Watch:
 
     def beat(self, worker: str) -> None:
         self._counters[worker] = self._counters.get(worker, 0) + 1
-        self.backend.fleet.beat(worker, Lease(self._counters[worker], 8, 1, []))
+        self.backend.fleet.beat(worker, Lease(self._counters[worker], 8, self.attempts.get(worker, []), []))
 
     def take(self, job_id: str, worker: str) -> LogWriter:
         """What a worker does with a job: out of the queue, claimed, begun."""
@@ -61,6 +62,7 @@ class Watch:
         attempt = new_attempt()
         claim = self.store.claim(job_id, attempt, worker, self.clock.now_ms())
         assert isinstance(claim, Claim)
+        self.attempts.setdefault(worker, []).append(attempt)
         writer = LogWriter(job_id, attempt, claim)
         writer.start(writer.generation, "demo", "demo")
         self.send(writer)
@@ -310,3 +312,18 @@ def test_processes_take_turns(backend: Backend) -> None:
     backend.buffer_client.delete("tt:sweep")  # the period is over
     second.sweeper.sweep_in_turn()
     assert second.in_queue() == 1
+
+
+def test_a_job_that_its_living_holder_has_forgotten_is_taken_from_it(watch: Watch) -> None:
+    """The worker heard that it lost the job, and then the store lost the news: nobody would ever end it."""
+    job_id = watch.submit()
+    watch.beat("w1")
+    watch.take(job_id, "w1")
+    watch.sweep_after(10 * LEASE_S, "w1")
+    assert watch.job(job_id).status is Status.RUNNING
+    watch.attempts.clear()
+    watch.sweep_after(1, "w1")
+    watch.sweep_after(LEASE_S - 2, "w1")
+    assert watch.job(job_id).status is Status.RUNNING
+    watch.sweep_after(3, "w1")
+    assert watch.job(job_id).status is Status.QUEUED

@@ -114,9 +114,9 @@ def test_reading_works(backend: Backend, fill: Callable[[], None]) -> None:
 
 def test_leases_go_on_so_that_nobody_is_taken_for_dead(backend: Backend, fill: Callable[[], None]) -> None:
     """A worker that lives is seen to live, and the sweep takes its turns."""
-    backend.fleet.beat("w1", Lease(1, 8, 0, []))
+    backend.fleet.beat("w1", Lease(1, 8, [], []))
     fill()
-    backend.fleet.beat("w1", Lease(2, 8, 0, []))
+    backend.fleet.beat("w1", Lease(2, 8, [], []))
     assert backend.fleet.leases()["w1"].counter == 2
     assert backend.fleet.take_sweep_turn(60_000)
     assert not backend.fleet.take_sweep_turn(60_000)

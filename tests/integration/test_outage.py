@@ -47,7 +47,7 @@ def test_a_server_that_crashed_is_away_and_then_there_again_with_everything(
     with pytest.raises(StoreUnavailable):
         backend.queue.enqueue(job.id, 1)
     with pytest.raises(StoreUnavailable):
-        backend.fleet.beat("w1", Lease(1, 8, 0, []))
+        backend.fleet.beat("w1", Lease(1, 8, [], []))
     server.start()
     job.write(writer, COMPLETED)
     assert job.text() == "ab"

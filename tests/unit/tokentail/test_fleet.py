@@ -15,12 +15,15 @@ class PlainFleet(Fleet):
     def __init__(self) -> None:
         super().__init__(client=None)
         self.counters: dict[str, int] = {}
+        self.attempts: dict[str, list[str]] = {}
         self.is_away = False
 
     def leases(self) -> dict[str, Lease]:
         if self.is_away:
             raise StoreUnavailable(StoreUnavailable.__doc__)
-        return {worker: Lease(counter, 8, 0, []) for worker, counter in self.counters.items()}
+        return {
+            worker: Lease(counter, 8, self.attempts.get(worker, []), []) for worker, counter in self.counters.items()
+        }
 
 
 class Scene:
@@ -53,16 +56,16 @@ def test_a_worker_that_beats_lives(scene: Scene) -> None:
     scene.look_for(60, "w1")
     assert set(scene.observer.live) == {"w1"}
     assert scene.observer.dead == frozenset()
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
 
 
 def test_a_worker_that_stands_still_for_a_lease_is_dead(scene: Scene) -> None:
     """Not a second before."""
     scene.look_for(3, "w1", "w2")
     scene.look_for(5, "w2")
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(1, "w2")
-    assert scene.observer.is_dead("w1")
+    assert scene.observer.is_lost("w1", "attempt")
     assert scene.observer.dead == {"w1"}
     assert set(scene.observer.live) == {"w2"}
 
@@ -71,9 +74,9 @@ def test_a_worker_that_beats_again_lives_again(scene: Scene) -> None:
     """It was paused; what it held is another matter."""
     scene.look_for(1, "w1")
     scene.look_for(10)
-    assert scene.observer.is_dead("w1")
+    assert scene.observer.is_lost("w1", "attempt")
     scene.look_for(1, "w1")
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     assert set(scene.observer.live) == {"w1"}
 
 
@@ -85,43 +88,43 @@ def test_an_outage_of_redis_kills_nobody(scene: Scene) -> None:
     scene.look_for(100)
     scene.fleet.is_away = False
     scene.look_for(6)
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(1)
-    assert scene.observer.is_dead("w1")
+    assert scene.observer.is_lost("w1", "attempt")
 
 
 def test_an_outage_in_between_starts_every_wait_anew(scene: Scene) -> None:
     """One read that failed is enough, for workers without a lease too."""
     scene.look_for(1, "w1")
-    assert not scene.observer.is_dead("unknown")
+    assert not scene.observer.is_lost("unknown", "attempt")
     scene.look_for(5)
     scene.fleet.is_away = True
     scene.look_for(1)
     scene.fleet.is_away = False
     scene.look_for(5)
-    assert not scene.observer.is_dead("w1")
-    assert not scene.observer.is_dead("unknown")
+    assert not scene.observer.is_lost("w1", "attempt")
+    assert not scene.observer.is_lost("unknown", "attempt")
 
 
 def test_who_holds_a_job_without_a_lease_has_the_time_of_one(scene: Scene) -> None:
     """It may just have come, or it left."""
     scene.look_for(1)
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(5)
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(1)
-    assert scene.observer.is_dead("w1")
+    assert scene.observer.is_lost("w1", "attempt")
 
 
 def test_a_lease_that_comes_in_time_ends_that_wait(scene: Scene) -> None:
     """And when it goes, a new one begins."""
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(4)
     scene.look_for(10, "w1")
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
     del scene.fleet.counters["w1"]
     scene.look_for(1)
-    assert not scene.observer.is_dead("w1")
+    assert not scene.observer.is_lost("w1", "attempt")
 
 
 def test_a_pattern_names_every_model_with_its_beginning() -> None:
