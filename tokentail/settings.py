@@ -196,6 +196,7 @@ def _address(url: str) -> tuple[str, str]:
     """Scheme and host of a URL, both empty when it is none."""
     try:
         parts = urlsplit(url)
+        _ = parts.port  # which is parsed only when asked for
     except ValueError:
         return "", ""
     return parts.scheme, parts.hostname or ""

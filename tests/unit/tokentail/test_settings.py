@@ -137,7 +137,8 @@ def test_loopback_needs_no_keys(host: str) -> None:
 @pytest.mark.parametrize("name", ["REDIS_URL", "OPENAI_BASE_URL"])
 def test_an_address_that_cannot_be_parsed_is_told(name: str) -> None:
     """A bracket that does not close is a fault like any other, not a traceback."""
-    assert any(fault.startswith(name) for fault in faults(**{name: "http://[::1"}))
+    for url in ("http://[::1", "redis://host:port", "http://host:port/v1"):
+        assert any(fault.startswith(name) for fault in faults(**{name: url}))
 
 
 def test_half_a_pair_of_redis_servers_is_told() -> None:
