@@ -29,8 +29,18 @@ class Terminal:
     """The provider's own end marker: nothing follows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the provider's answer can be taken up again, after all the chunks before this one, and before none of them.
+
+    `text` is the provider's own affair; no content. An empty one says that earlier positions hold no more.
+    """
+
+    text: str
+
+
 # A `str` is visible text: it is what nearly every chunk is, and needs no wrapping.
-Chunk = str | Reasoning | ToolCall | Refusal | Finish | UsageReport | Terminal
+Chunk = str | Reasoning | ToolCall | Refusal | Finish | UsageReport | Position | Terminal
 
 
 class ProviderFailure(TokentailError):
@@ -44,6 +54,16 @@ class ProviderFailure(TokentailError):
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
         self.retry_after_s = retry_after_s
+
+
+class PositionLost(ProviderFailure):
+    """The answer cannot be taken up again from its position. Only a new one can be asked for."""
+
+
+def position_lost(status: int | None = None) -> PositionLost:
+    """A PositionLost, with the provider's HTTP status if it said so itself."""
+    message = "The provider cannot go on with the answer that was interrupted."
+    return PositionLost(Failure(FailureKind.UNAVAILABLE, message, is_retryable=True, provider_status=status))
 
 
 def provider_failure(

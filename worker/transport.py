@@ -76,28 +76,28 @@ class HttpTransport:
         self._timeouts = (connect_timeout_s, read_timeout_s)
         self._surroundings = cache(self._read_surroundings)
 
-    def post(self, call: HttpCall) -> HttpAnswer:
+    def send(self, call: HttpCall) -> HttpAnswer:
         """Send the call; return as soon as status and headers are there.
 
         A connection that is lost before the first byte of an answer is tried anew, once and at once: an idle
         connection of the pool may have died unseen. Raises ProviderFailure: timeout, unavailable, rejected.
         """
         try:
-            prepared = requests.Request("POST", call.url, headers=dict(call.headers), data=call.body).prepare()
+            prepared = requests.Request(call.method, call.url, headers=dict(call.headers), data=call.body).prepare()
             try:
-                return self._send(prepared)
+                return self._sent(prepared)
             except requests.ConnectionError as error:
                 if not _is_reset(error):
                     raise
-                return self._send(prepared)
+                return self._sent(prepared)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise _post_failure(error) from None
+            raise _send_failure(error) from None
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._session.close()
 
-    def _send(self, prepared: requests.PreparedRequest) -> HttpAnswer:
+    def _sent(self, prepared: requests.PreparedRequest) -> HttpAnswer:
         # Straight to the adapter: a session would add .netrc and cookies, and read a redirect's body.
         adapter = self._session.get_adapter(str(prepared.url))
         response = adapter.send(prepared, stream=True, timeout=self._timeouts, **self._surroundings(str(prepared.url)))
@@ -137,7 +137,7 @@ def _is_reset(error: requests.ConnectionError) -> bool:
 # The messages below are our own: those of the libraries hold addresses, which may hold credentials.
 
 
-def _post_failure(error: Exception) -> ProviderFailure:
+def _send_failure(error: Exception) -> ProviderFailure:
     kind, is_retryable = FailureKind.UNAVAILABLE, True
     if isinstance(error, requests.ConnectTimeout):
         kind, message = FailureKind.TIMEOUT, "The provider could not be reached in time."

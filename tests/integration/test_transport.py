@@ -54,7 +54,7 @@ def whole(answer: HttpAnswer) -> bytes:
 
 def failure_of_post(transport: HttpTransport, call: HttpCall) -> ProviderFailure:
     with pytest.raises(ProviderFailure) as raised:
-        transport.post(call)
+        transport.send(call)
     return raised.value
 
 
@@ -95,7 +95,7 @@ def test_bytes_are_given_as_they_come(transport: HttpTransport, is_chunked: bool
             connection.send(chunk(piece) if is_chunked else piece)
 
     with raw_server(script) as server:
-        answer = transport.post(call_to(server))
+        answer = transport.send(call_to(server))
         for piece in (b"one", b"two", b""):
             server.connections[0].go_on.set()
             assert answer.read() == piece
@@ -112,7 +112,7 @@ def test_a_compressed_body_is_read_all_the_same(transport: HttpTransport) -> Non
         connection.send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(packed), packed))
 
     with raw_server(script) as server:
-        assert whole(transport.post(call_to(server))) == text
+        assert whole(transport.send(call_to(server))) == text
 
 
 @pytest.mark.parametrize("head", [CHUNKED + chunk(b"some")[:-3], HEAD + b"Content-Length: 99\r\n\r\nsome"])
@@ -128,7 +128,7 @@ def test_a_cut_body_is_truncated(transport: HttpTransport, head: bytes, is_reset
             connection.reset()
 
     with raw_server(script) as server:
-        answer = transport.post(call_to(server))
+        answer = transport.send(call_to(server))
         assert b"some".startswith(answer.read())
         server.connections[0].go_on.set()
         failure = failure_of_body(answer).failure
@@ -156,7 +156,7 @@ def test_a_server_that_does_not_answer_is_a_timeout(transport: HttpTransport) ->
 def test_a_server_that_falls_silent_is_a_timeout(transport: HttpTransport) -> None:
     """And it sees that nobody waits any more."""
     with raw_server(falls_silent) as server:
-        failure = failure_of_body(transport.post(call_to(server))).failure
+        failure = failure_of_body(transport.send(call_to(server))).failure
         assert (failure.kind, failure.is_retryable) == ("timeout", True)
         eventually(lambda: server.connections[0].is_closed, within_s=SEEN_S)
 
@@ -165,7 +165,7 @@ def test_a_read_may_have_a_limit_of_its_own(patient_transport: HttpTransport) ->
     """Shorter than the transport's, on both kinds of body."""
     for script in (falls_silent, falls_silent_and_would_close):
         with raw_server(script) as server:
-            answer = patient_transport.post(call_to(server))
+            answer = patient_transport.send(call_to(server))
             assert answer.read() == FIRST
             began = time.monotonic()
             with pytest.raises(ProviderFailure):
@@ -196,7 +196,7 @@ def test_a_body_read_whole_leaves_its_connection_for_the_next_call(transport: Ht
     """No new handshake for every job."""
     with raw_server(answers_again_and_again) as server:
         for _ in range(3):
-            answer = transport.post(call_to(server))
+            answer = transport.send(call_to(server))
             assert whole(answer) == b'{"a": 1}'
             answer.close()
         assert len(server.connections) == 1
@@ -205,9 +205,9 @@ def test_a_body_read_whole_leaves_its_connection_for_the_next_call(transport: Ht
 def test_closing_a_read_answer_does_not_hurt_who_has_its_connection_now(transport: HttpTransport) -> None:
     """The pool may have given it to another job before this one gets round to closing."""
     with raw_server(answers_again_and_again) as server:
-        first = transport.post(call_to(server))
+        first = transport.send(call_to(server))
         assert first.read() == b'{"a": 1}'  # its last bytes, with which the connection went back
-        second = transport.post(call_to(server))
+        second = transport.send(call_to(server))
         first.close()
         assert whole(second) == b'{"a": 1}'
         assert len(server.connections) == 1
@@ -216,8 +216,8 @@ def test_closing_a_read_answer_does_not_hurt_who_has_its_connection_now(transpor
 def test_an_idle_connection_that_died_is_replaced_unseen(transport: HttpTransport) -> None:
     """A reset before the first byte of an answer is tried again at once, on a new connection."""
     with raw_server(answers_once, answers_again_and_again) as server:
-        assert whole(transport.post(call_to(server))) == b"whole"
-        assert whole(transport.post(call_to(server))) == b'{"a": 1}'
+        assert whole(transport.send(call_to(server))) == b"whole"
+        assert whole(transport.send(call_to(server))) == b'{"a": 1}'
         assert [len(connection.requests) for connection in server.connections] == [2, 1]
 
 
@@ -238,7 +238,7 @@ def test_redirects_are_not_followed(transport: HttpTransport) -> None:
             connection.send(b"HTTP/1.1 307 T\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % elsewhere.url.encode())
 
         with raw_server(script) as server:
-            assert transport.post(call_to(server)).status == 307
+            assert transport.send(call_to(server)).status == 307
         assert not elsewhere.connections
 
 
@@ -249,6 +249,6 @@ def test_cookies_and_netrc_stay_out(transport: HttpTransport, tmp_path: Path, mo
     monkeypatch.setenv("NETRC", str(netrc))
     with raw_server(answers_again_and_again) as server:
         for _ in range(2):
-            whole(transport.post(call_to(server)))
+            whole(transport.send(call_to(server)))
         assert b"Cookie" not in server.requests[1]
         assert b"Authorization: Bearer sk-secret\r\n" in server.requests[1]

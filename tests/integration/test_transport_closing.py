@@ -40,7 +40,7 @@ def patient_transport() -> Iterator[HttpTransport]:
 def test_a_server_sees_at_once_that_its_answer_was_closed(patient_transport: HttpTransport, script: Script) -> None:
     """Even while it is silent, and the connection is used by nobody else."""
     with raw_server(script) as server:
-        answer = patient_transport.post(HttpCall(server.url, {}, b"{}"))
+        answer = patient_transport.send(HttpCall(server.url, {}, b"{}"))
         assert answer.read() == FIRST
         answer.close()
         answer.close()
@@ -60,7 +60,7 @@ def function_of(thread: Thread) -> str:
 def test_closing_wakes_a_thread_that_is_reading(patient_transport: HttpTransport) -> None:
     """It does not wait for bytes that may never come."""
     with raw_server(falls_silent) as server:
-        answer = patient_transport.post(HttpCall(server.url, {}, b"{}"))
+        answer = patient_transport.send(HttpCall(server.url, {}, b"{}"))
         assert answer.read() == FIRST
         reader = Thread(target=read_whatever_comes_of_it, args=(answer,))
         reader.start()
@@ -74,7 +74,7 @@ def test_closing_wakes_a_thread_that_is_reading(patient_transport: HttpTransport
 def test_closing_leaves_no_descriptor_behind(patient_transport: HttpTransport) -> None:
     """Not even until the garbage is collected: a worker opens hundreds."""
     with raw_server(falls_silent) as server:
-        answers = [patient_transport.post(HttpCall(server.url, {}, b"{}")) for _ in range(5)]
+        answers = [patient_transport.send(HttpCall(server.url, {}, b"{}")) for _ in range(5)]
         before = len(os.listdir("/dev/fd"))
         for answer in answers:
             answer.close()

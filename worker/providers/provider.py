@@ -14,11 +14,12 @@ from worker.chunk import Chunk, ProviderFailure
 
 @dataclass(frozen=True)
 class HttpCall:
-    """What to POST. Headers hold the key, the body holds the prompt, an address may hold credentials: none shows."""
+    """What to send. Headers hold the key, the body holds the prompt, an address may hold credentials: none shows."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    method: str = "POST"
 
 
 class StreamParser(Protocol):
@@ -52,11 +53,11 @@ class HttpProvider(Provider, Protocol):
     """A provider behind HTTP. `model` is the full name, as the request has it."""
 
     def call(self, request: GenerationRequest, model: str) -> HttpCall:
-        """What to POST."""
+        """What asks for the answer."""
         ...
 
     def amended(self, call: HttpCall, status: int, body: bytes) -> HttpCall | None:
-        """What to POST instead at once, where the answer says that the server knows less, or None."""
+        """What to send instead at once, where the answer says that the server knows less, or None."""
         ...
 
     def parser(self) -> StreamParser:
@@ -65,6 +66,26 @@ class HttpProvider(Provider, Protocol):
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """What an answer means that is not a stream. Header names are in lower case; `body` may be cut short."""
+        ...
+
+
+@runtime_checkable
+class ResumableProvider(HttpProvider, Protocol):
+    """A provider whose answers go on without us, and can be taken up again from a `Position` that it gave.
+
+    Positions come back from the store: each method raises PositionLost for one that this provider cannot have given.
+    """
+
+    def resume(self, position: str) -> HttpCall:
+        """What asks for all that follows the position."""
+        ...
+
+    def resumed_parser(self, position: str) -> StreamParser:
+        """A new parser, for what follows the position."""
+        ...
+
+    def cancel(self, position: str) -> HttpCall:
+        """What stops the answer for good. Any position of the answer will do."""
         ...
 
 

@@ -10,14 +10,23 @@ from typing import Protocol
 
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, provider_failure
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, position_lost, provider_failure
 from worker.providers.echo import without_echo
-from worker.providers.provider import HttpCall, HttpProvider, PacedProvider, Provider, StreamParser
+from worker.providers.provider import (
+    HttpCall,
+    HttpProvider,
+    PacedProvider,
+    Provider,
+    ResumableProvider,
+    StreamParser,
+)
 
 _MAX_ERROR_BYTES = 64 << 10
 _ERROR_WAIT_S = 5.0  # for the body of an error
 _FINISHED_WAIT_S = 5.0  # for usage and the end marker, once the model has finished
 _KEEP_WAIT_S = 0.01  # for the body's end after the end marker, so that the connection can be used again
+# What a provider says of an answer that it does not have, or does not stream any more: OpenAI says 400 after 5 minutes.
+_LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
 _READS_IN_A_ROW = 16  # before others get their turn: a read that need not wait does not give way
 
 
@@ -39,7 +48,7 @@ class Answer(Protocol):
 class Transport(Protocol):
     """Who carries calls to servers: `worker/transport.py`, or a test's fake."""
 
-    def post(self, call: HttpCall) -> Answer:
+    def send(self, call: HttpCall) -> Answer:
         """Send the call; return as soon as status and headers are there. Raises ProviderFailure."""
         ...
 
@@ -52,14 +61,21 @@ def open_chunks(
     transport: Transport,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
+    *,
+    resume_from: str = "",
 ) -> Iterator[Iterator[list[Chunk]]]:
     """Lists of chunks, never empty, as they come; the iterator ends only when the answer is complete.
+
+    `resume_from` is the text of a Position of an earlier answer, which then goes on from there: iterating raises
+    PositionLost, before any chunk, if it cannot. Each Position is in one list with the chunks that it covers.
 
     `model` is the full name as the request has it. Nothing is sent before the first `next`. Iterating raises
     ProviderFailure; deadlines are the caller's, who may raise anything into the iteration at any time. `sleep` and
     `clock` are in seconds; `sleep(0)` lets others run.
     """
-    if isinstance(provider, PacedProvider):
+    if resume_from:
+        chunks = _resumed(provider, request, resume_from, transport, sleep, clock)
+    elif isinstance(provider, PacedProvider):
         chunks = _paced(provider.steps(request, model), sleep, clock)
     elif isinstance(provider, HttpProvider):
         chunks = _streamed(provider, request, model, transport, sleep, clock)
@@ -94,10 +110,44 @@ def _streamed(
         raise without_echo(failure, request, call) from None
 
 
+def _resumed(
+    provider: Provider,
+    request: GenerationRequest,
+    position: str,
+    transport: Transport,
+    sleep: Callable[[float], object],
+    clock: Callable[[], float],
+) -> Generator[list[Chunk]]:
+    if not isinstance(provider, ResumableProvider):
+        raise position_lost()  # the name is another provider's now
+    call = provider.resume(position)
+    try:
+        with closing(transport.send(call)) as answer:
+            if answer.status in _LOST_STATUSES:
+                raise position_lost(answer.status)
+            if answer.status != 200:
+                raise provider.failure(answer.status, answer.headers, _error_body(answer, clock)[0])
+            yield from _chunks(answer, provider.resumed_parser(position), sleep, clock)
+    except ProviderFailure as failure:
+        raise without_echo(failure, request, call) from None
+
+
+def cancel_upstream(provider: Provider, position: str, transport: Transport) -> None:
+    """Stop an answer that goes on without us, given any of its positions. Nothing is left to stop if it has ended.
+
+    Raises ProviderFailure when the provider may not have heard; asking again does no harm.
+    """
+    if not isinstance(provider, ResumableProvider):
+        return
+    with closing(transport.send(provider.cancel(position))) as answer:
+        if answer.status not in _LOST_STATUSES | {200, 409}:  # 409: it has ended
+            raise provider.failure(answer.status, answer.headers, b"")
+
+
 def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, clock: Callable[[], float]) -> Answer:
     """The answer with status 200, perhaps to an amended call. Each amendment removes its own cause, so this ends."""
     while True:
-        answer = transport.post(call)
+        answer = transport.send(call)
         if answer.status == 200:
             return answer
         with closing(answer):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, provider_failure
+from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport, provider_failure
 from worker.providers.openai_chat import OpenAiChat
 from worker.providers.provider import HttpCall, HttpProvider
 from worker.providers.source import open_chunks
@@ -56,7 +56,7 @@ class PlayedTransport:
         self.calls: list[HttpCall] = []
         self._answers = iter(answers)
 
-    def post(self, call: HttpCall) -> PlayedAnswer:
+    def send(self, call: HttpCall) -> PlayedAnswer:
         self.calls.append(call)
         return next(self._answers)
 
@@ -122,6 +122,8 @@ def _json(chunk: Chunk) -> Any:
             return {"type": "usage", **msgspec.to_builtins(usage)}
         case Terminal():
             return {"type": "terminal"}
+        case Position(text):
+            return {"type": "position", "text": text}
         case Reasoning() | ToolCall() | Refusal():
             return msgspec.to_builtins(chunk)
 
