@@ -4,6 +4,9 @@ A proxy's web page, or an error as plain JSON, may come under status 200, too: i
 """
 
 import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,40 +20,75 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _MAX_PAGE_BYTES = 64 << 10
 _BLANKS = b" \t\r\n\xef\xbb\xbf"  # a byte order mark, too, even in pieces
+_PAGE_MARKS = b"{[<"  # no line of a stream begins with one of these
+_PAGE_LINE = re.compile(rb"[\r\n]([{\[<])")
 
 
 class EventStream:
     """One body's events, the same however the bytes are split."""
 
-    def __init__(self) -> None:
-        self._sse = SseDecoder()
-        self._page: bytearray | None = None  # the body, once it has turned out to be no stream
-        self._has_begun = False
+    def __init__(
+        self,
+        page_failure: Callable[[bytes], ProviderFailure] | None = None,
+        *,
+        may_break_off: bool = False,
+    ) -> None:
+        """`page_failure` says what a page means: a body that is no stream, but an error as JSON or a proxy's web page.
 
-    def feed(self, received: bytes) -> list[SseEvent]:
-        """The events that these bytes complete. Raises ProviderFailure for a body that is no stream."""
-        if not self._has_begun:
-            self._begin(received)
-        if self._page is not None:
-            self._page += received
-            if len(self._page) > _MAX_PAGE_BYTES or (received.rstrip()[-1:] in b"}]" and _is_json(self._page)):
-                raise body_failure(200, {}, bytes(self._page))
-            return []
+        With `may_break_off`, a stream may turn into a page at the start of any line.
+        """
+        self._page_failure = page_failure or _page_failure
+        self._may_break_off = may_break_off
+        self._sse = SseDecoder()
+        self._page = bytearray()
+        self._has_begun = False
+        self._is_at_line_start = False
+
+    def feed(self, received: bytes) -> Iterator[SseEvent]:
+        """The events that these bytes complete. Raises ProviderFailure for a page, after the events before it."""
+        at = 0 if self._page else self._page_start(received)
         try:
-            return self._sse.feed(received)
+            yield from self._sse.feed(received[:at])
         except EventTooLarge as error:
             raise provider_failure(FailureKind.MALFORMED, str(error)) from None
+        if rest := received[at:]:
+            self._page += rest
+            if page := _whole_page(self._page, rest):
+                raise self._page_failure(page)
 
     def finish(self) -> None:
         """The body has ended. Raises ProviderFailure when it was no stream."""
-        if self._page is not None:
-            raise body_failure(200, {}, bytes(self._page))
+        if self._page:
+            raise self._page_failure(bytes(self._page))
 
-    def _begin(self, received: bytes) -> None:
-        """No line of a stream begins with a brace or a tag: a first byte like that tells a page from a stream."""
-        if first := received.lstrip(_BLANKS)[:1]:
+    def _page_start(self, received: bytes) -> int:
+        """Where a page begins in these bytes; their length where none does."""
+        if not self._has_begun:
+            if not (first := received.lstrip(_BLANKS)[:1]):
+                return len(received)
             self._has_begun = True
-            self._page = bytearray() if first in b"{[<" else None
+            if first in _PAGE_MARKS:
+                return received.index(first)
+        elif self._may_break_off and self._is_at_line_start and received[:1] in _PAGE_MARKS:
+            return 0
+        if received:
+            self._is_at_line_start = received[-1:] in b"\r\n"
+        found = _PAGE_LINE.search(received) if self._may_break_off else None
+        return found.start(1) if found else len(received)
+
+
+def _page_failure(page: bytes) -> ProviderFailure:
+    return body_failure(200, {}, page)
+
+
+def _whole_page(page: bytearray, received: bytes) -> bytes | None:
+    """The JSON that a page begins with, once all of it is there; or a page of which there is enough."""
+    is_long = len(page) > _MAX_PAGE_BYTES
+    if page[:1] != b"<" and (is_long or b"}" in received or b"]" in received):
+        text = page[:_MAX_PAGE_BYTES].decode("utf-8", "replace")
+        with suppress(ValueError, RecursionError):  # it goes on
+            return text[: json.JSONDecoder().raw_decode(text)[1]].encode()
+    return bytes(page) if is_long else None
 
 
 def event_json(text: str) -> Any:
@@ -65,7 +103,7 @@ def event_json(text: str) -> Any:
 
 
 def event_struct(decoder: msgspec.json.Decoder[_Struct], text: str) -> _Struct:
-    """The same in the decoder's form, read without building what is not asked for. Raises ProviderFailure: malformed."""
+    """The same in the decoder's form, which is quicker. Raises ProviderFailure: malformed."""
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -85,11 +123,3 @@ def token_count(counts: Any, name: str) -> int | None:
     """The tokens that a provider's usage object counts under a name; None where it does not say, or talks nonsense."""
     count = counts.get(name) if isinstance(counts, dict) else None
     return int(count) if isinstance(count, int | float) and 0 <= count < 1 << 53 else None
-
-
-def _is_json(page: bytearray) -> bool:
-    try:
-        msgspec.json.decode(page)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return True
