@@ -22,10 +22,12 @@ _DIALECTS: dict[str, frozenset[str]] = {
     "anthropic": _ALL - {"seed"},
     "openai_completions": _ALL - {"messages", "tools", "tool_choice", "response_format", "reasoning_effort"},
     "openai_responses": _ALL - {"stop", "seed"},
+    "gemini": _ALL,
+    "ollama": _ALL - {"tool_choice"},
     "demo": _ALL,  # it takes everything, and heeds only max_tokens
 }
 # Those whose images must come inline: they fetch nothing, and neither do we.
-_INLINE_IMAGES: frozenset[str] = frozenset()
+_INLINE_IMAGES = frozenset({"ollama"})
 _NO_IMAGES: frozenset[str] = frozenset()
 
 

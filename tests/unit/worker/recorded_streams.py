@@ -64,7 +64,8 @@ class PlayedTransport:
 def recorded(name: str, dialect: str = "openai_chat") -> tuple[bytes, list[Any]]:
     """The bytes of a stream, and what it must give."""
     path = STREAMS / dialect / name
-    return path.with_suffix(".sse").read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8"))
+    stream = path.with_suffix(".ndjson" if dialect == "ollama" else ".sse").read_bytes()
+    return stream, json.loads(path.with_suffix(".json").read_text("utf-8"))
 
 
 def every_split(stream: bytes) -> Iterator[list[bytes]]:
