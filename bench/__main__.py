@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.append import measure_append
 from bench.latency import measure_latency
-from bench.machine import machine_facts
+from bench.machine import Neighbours, machine_facts
 from bench.measure import Measure
 from bench.polls import measure_polls
 from bench.report import Report, read_report
@@ -35,7 +35,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that blocks end and stop their parts
     began = time.monotonic()
     try:
-        report = Report(machine_facts(), _measure(parts))
+        neighbours = Neighbours()
+        measures = _measure(parts)
+        report = Report({**machine_facts(), "used by others meanwhile": neighbours.share()}, measures)
     except (RuntimeError, OSError, TokentailError) as error:
         print(f"the benchmarks failed: {error}", file=sys.stderr)
         return 1
