@@ -55,6 +55,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     provider_reason: str | None = None  # the provider's own word for it
     usage: Usage | None = None
     error: Failure | None = None
+    provider_request_id: str | None = None  # the provider's own name for the call, for its support
 
 
 Event = Submitted | Start | Reasoning | ToolCall | Refusal | End

@@ -29,6 +29,7 @@ class LogWriter:
         self._byte_counts = array("q")
         self._upstreams = [claim.upstream]
         self._upstreams_at = [0]  # how many elements had been written at each
+        self._settled_upstream = claim.upstream
         self._settled = 0  # how many of them the store is known to have
         self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
         self._end_status: Status | None = None
@@ -63,6 +64,8 @@ class LogWriter:
         self.token_count = 0
         self._starts[len(self._elements)] = generation
         self.write(Start(generation, provider, model))
+        if self.upstream:
+            self.upstream = ""  # a position in another answer
 
     def write(self, element: str | Event) -> None:
         """Add one token or event."""
@@ -80,7 +83,9 @@ class LogWriter:
 
     def next_append(self, now_ms: int) -> Append | None:
         """What the store should be sent now; the same again until it is settled; None when there is nothing."""
-        return self._append_from(self._settled, now_ms) if self.unsettled else None
+        if self.unsettled or (self.upstream != self._settled_upstream and not self.is_ended):
+            return self._append_from(self._settled, now_ms)
+        return None
 
     def probe(self, now_ms: int) -> Append | None:
         """An append that changes a healthy store nothing, and shows a lost tail. None before anything was written."""
@@ -94,6 +99,7 @@ class LogWriter:
             self._settled = outcome.length - self._first
         else:
             self._settled = append.expected - self._first + len(append.elements)
+            self._settled_upstream = append.upstream
 
     def _append_from(self, position: int, now_ms: int) -> Append:
         # A generation starts at the head of an append, so that one script sets both.
@@ -108,8 +114,9 @@ class LogWriter:
             expected=self._first + position,
             elements=tuple(self._elements[position:stop]),
             now_ms=now_ms,
-            token_count=self._token_counts[stop - 1],
-            byte_count=self._byte_counts[stop - 1],
+            # Without elements it brings only the upstream's position, and the script leaves the counts alone.
+            token_count=self._token_counts[stop - 1] if stop else self.token_count,
+            byte_count=self._byte_counts[stop - 1] if stop else self.byte_count,
             upstream=self._upstreams[mark],
             generation=self._starts.get(position, ""),
             end_status=self._end_status if stop == len(self._elements) else None,

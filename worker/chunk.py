@@ -25,6 +25,13 @@ class UsageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the request. `request_id` is its own name for the call, if it gave one."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terminal:
     """The provider's own end marker: nothing follows."""
 
@@ -40,7 +47,7 @@ class Position:
 
 
 # A `str` is visible text: it is what nearly every chunk is, and needs no wrapping.
-Chunk = str | Reasoning | ToolCall | Refusal | Finish | UsageReport | Position | Terminal
+Chunk = str | Reasoning | ToolCall | Refusal | Finish | UsageReport | Position | Accepted | Terminal
 
 
 class ProviderFailure(TokentailError):
@@ -54,6 +61,7 @@ class ProviderFailure(TokentailError):
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
         self.retry_after_s = retry_after_s
+        self.request_id = ""  # the provider's own name for the call, if it gave one
 
 
 class PositionLost(ProviderFailure):

@@ -10,7 +10,7 @@ import msgspec
 from tokentail.element import End
 from tokentail.job import Failure, FailureKind, Status, Usage
 from tokentail.log_writer import LogWriter
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport
+from worker.chunk import Accepted, Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport
 
 
 class Generation:
@@ -21,7 +21,12 @@ class Generation:
         self._max_log_bytes = max_log_bytes
         self._finish = Finish(None, None)
         self._usage: Usage | None = None
+        self._request_id: str | None = None
         self.is_shown = False  # whether readers may have seen some of it
+
+    def go_on(self) -> None:
+        """Go on with what an earlier attempt began: readers have seen some of it, and need not clear anything."""
+        self.is_shown = True
 
     def begin(self, name: str, provider: str, model: str) -> None:
         """Start it, or start it anew: what was shown before is then of a lost past."""
@@ -40,6 +45,10 @@ class Generation:
                 self._finish = chunk
             elif isinstance(chunk, UsageReport):
                 self._usage = _later(self._usage, chunk.usage)
+            elif isinstance(chunk, Position):
+                self._writer.upstream = chunk.text
+            elif isinstance(chunk, Accepted):
+                self._request_id = chunk.request_id
             elif not isinstance(chunk, Terminal):
                 self._writer.write(chunk)
                 is_content = True
@@ -51,13 +60,19 @@ class Generation:
 
     def complete(self) -> None:
         """The provider has said all."""
-        reason, word = self._finish.reason, self._finish.provider_reason
-        self._writer.write(End(Status.COMPLETED, reason, word, self._usage))
+        self._end(Status.COMPLETED, None)
 
     def fail(self, failure: Failure) -> None:
         """It broke off; what was shown stays."""
+        self._end(Status.FAILED, failure)
+
+    def note_failed_call(self, failure: ProviderFailure) -> None:
+        """Keep the provider's name for a call that it refused."""
+        self._request_id = failure.request_id or self._request_id
+
+    def _end(self, status: Status, failure: Failure | None) -> None:
         reason, word = self._finish.reason, self._finish.provider_reason
-        self._writer.write(End(Status.FAILED, reason, word, self._usage, failure))
+        self._writer.write(End(status, reason, word, self._usage, failure, self._request_id))
 
 
 def _later(earlier: Usage | None, later: Usage) -> Usage:

@@ -14,22 +14,23 @@ from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
 from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreUnavailable
 from tokentail.identifiers import new_generation
-from tokentail.job import Failure, FailureKind
+from tokentail.job import Failure, FailureKind, Status
 from tokentail.log_writer import LogWriter
 from tokentail.request import GenerationRequest, Timeouts, decode_request
 from tokentail.settings import Settings
 from worker.attempt import Attempt, HandedOver
-from worker.chunk import ProviderFailure
+from worker.chunk import PositionLost, ProviderFailure
 from worker.deadlines import DeadlinePassed, Deadlines
 from worker.generation import Generation
 from worker.group_commit import GroupCommit
-from worker.providers.provider import Provider
+from worker.providers.provider import Provider, ResumableProvider
 from worker.providers.registry import Registry
-from worker.providers.source import Transport, open_chunks
+from worker.providers.source import Transport, cancel_upstream, open_chunks
 from worker.retries import Retries
 
 log = logging.getLogger(__name__)
 
+_CANCEL_S = 10.0  # for telling a provider to stop
 _RETRY_S = 0.5  # between tries at a store that does not answer
 
 
@@ -71,6 +72,7 @@ class Runner:
                 outcome = self._see_to_end(attempt, writer, claim.request)
         except AttemptLost:
             outcome = "lost"
+            self._cancel_upstream(writer, claim.request)
         except HandedOver:
             outcome = "handed over"
         except Exception:
@@ -125,22 +127,29 @@ class Runner:
         if provider is None:
             raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
         retries = Retries(self._settings.retries)
-        generation.begin(writer.generation, provider.name, model)
+        position = writer.upstream if isinstance(provider, ResumableProvider) else ""
+        if position:
+            generation.go_on()
+            log.info("job.resumed", extra={"job_id": writer.job_id})
+        else:
+            generation.begin(writer.generation, provider.name, model)
         while True:
             self._commit.push(writer)
             try:
                 deadlines.call_began()
-                self._stream(writer, generation, deadlines, request, provider)
+                self._stream(writer, generation, deadlines, request, provider, position)
                 return
             except ProviderFailure as failure:
+                generation.note_failed_call(failure)
                 delay_s = None if isinstance(failure, DeadlinePassed) else retries.delay_s(failure, deadlines.left_s)
                 if delay_s is None:
                     raise
+                position = "" if isinstance(failure, PositionLost) else writer.upstream
                 facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
                 log.info("job.retried", extra=facts)
             deadlines.pause()
             gevent.sleep(delay_s)
-            if generation.is_shown:
+            if generation.is_shown and not position:
                 generation.begin(new_generation(), provider.name, model)
 
     def _stream(
@@ -150,14 +159,35 @@ class Runner:
         deadlines: Deadlines,
         request: GenerationRequest,
         provider: Provider,
+        position: str,
     ) -> None:
-        with open_chunks(provider, request, str(request.model), self._transport, gevent.sleep) as answer:
+        source = open_chunks(provider, request, str(request.model), self._transport, gevent.sleep, resume_from=position)
+        with source as answer:
             for chunks in answer:
-                if generation.take(chunks):
-                    self._commit.push(writer)
+                is_content = generation.take(chunks)
+                self._commit.push(writer)
+                if is_content:
                     deadlines.pause()
                     self._commit.wait_for_room(writer)
                     deadlines.token_came()
+
+    def _cancel_upstream(self, writer: LogWriter, stored_request: bytes) -> None:
+        """Stop an answer that would go on without us, if the job was closed rather than taken over."""
+        provider = self._registry.provider_for(str(decode_request(stored_request).model))
+        if not writer.upstream or provider is None:
+            return
+        try:
+            if self._backend.store.view(writer.job_id).status is not Status.CANCELLED:
+                return
+        except (JobGone, JobNotFound):
+            log.debug("job.deleted", extra={"job_id": writer.job_id})  # which cancels it, too
+        except StoreUnavailable:
+            return  # another worker may be about to take the answer up
+        try:
+            with gevent.Timeout(_CANCEL_S):
+                cancel_upstream(provider, writer.upstream, self._transport)
+        except (ProviderFailure, gevent.Timeout) as error:
+            log.warning("job.upstream_not_cancelled", extra={"job_id": writer.job_id, "error": type(error).__name__})
 
     # -- from outside -------------------------------------------------------------------------------------------------
 

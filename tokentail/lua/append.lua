@@ -35,6 +35,9 @@ if #elements > 0 then
     redis.call('HSET', record, 'first_token_at', now)
   end
 end
+if #elements == 0 and expected == length and is_open(r[1]) then
+  redis.call('HSET', record, 'upstream', upstream)
+end
 if end_status ~= '' and is_open(r[1]) then
   finish(end_status, now, ARGV[9], ARGV[10])
 end

@@ -22,7 +22,9 @@ def without_echo(failure: ProviderFailure, request: GenerationRequest, call: Htt
         return failure
     status = f" with status {told.provider_status}" if told.provider_status else ""
     message = f"The provider failed{status}; its words are left out, because they repeat the request."
-    return ProviderFailure(msgspec.structs.replace(told, message=message, provider_code=None), failure.retry_after_s)
+    bare = ProviderFailure(msgspec.structs.replace(told, message=message, provider_code=None), failure.retry_after_s)
+    bare.request_id = failure.request_id
+    return bare
 
 
 def _repeats(words: str, texts: list[str], keys: list[str]) -> bool:

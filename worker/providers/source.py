@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, position_lost, provider_failure
+from worker.chunk import Accepted, Chunk, Finish, ProviderFailure, Terminal, position_lost, provider_failure
 from worker.providers.echo import without_echo
 from worker.providers.provider import (
     HttpCall,
@@ -26,6 +26,7 @@ _ERROR_WAIT_S = 5.0  # for the body of an error
 _FINISHED_WAIT_S = 5.0  # for usage and the end marker, once the model has finished
 _KEEP_WAIT_S = 0.01  # for the body's end after the end marker, so that the connection can be used again
 # What a provider says of an answer that it does not have, or does not stream any more: OpenAI says 400 after 5 minutes.
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
 _READS_IN_A_ROW = 16  # before others get their turn: a read that need not wait does not give way
 
@@ -105,6 +106,8 @@ def _streamed(
     call = provider.call(request, model)
     try:
         with closing(_accepted(provider, call, transport, clock)) as answer:
+            if request_id := _request_id(answer):
+                yield [Accepted(request_id)]
             yield from _chunks(answer, provider.parser(), sleep, clock)
     except ProviderFailure as failure:
         raise without_echo(failure, request, call) from None
@@ -154,8 +157,16 @@ def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, cloc
             body, is_whole = _error_body(answer, clock)
         amended = provider.amended(call, answer.status, body) if is_whole else None
         if amended is None:
-            raise provider.failure(answer.status, answer.headers, body)
+            failure = provider.failure(answer.status, answer.headers, body)
+            failure.request_id = _request_id(answer)
+            raise failure
         call = amended
+
+
+def _request_id(answer: Answer) -> str:
+    """What the provider's support asks for: OpenAI, Anthropic and others each have a header for it."""
+    found = next((answer.headers[name] for name in _REQUEST_ID_HEADERS if answer.headers.get(name)), "")
+    return found[:100] if found.isascii() and found.isprintable() else ""
 
 
 def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool]:
