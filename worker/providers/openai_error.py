@@ -13,6 +13,11 @@ from tokentail.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 from worker.providers.http_failure import retry_after_s, status_failure, status_kind
 
+_IMAGE_CODES = (
+    *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode"),
+    *("image_too_large", "image_too_small", "image_parse_error", "image_file_too_large", "empty_image_file"),
+    *("unsupported_image_media_type", "failed_to_download_image", "image_file_not_found"),
+)
 # The provider's own word, where it says more than the status does.
 _CODES = {
     "insufficient_quota": (FailureKind.RATE_LIMITED, False),  # waiting does not help: somebody has to pay
@@ -20,6 +25,9 @@ _CODES = {
     "rate_limit_error": (FailureKind.RATE_LIMITED, True),
     "content_filter": (FailureKind.CONTENT_FILTERED, False),
     "content_policy_violation": (FailureKind.CONTENT_FILTERED, False),
+    "invalid_prompt": (FailureKind.CONTENT_FILTERED, False),  # it says that the prompt breaks the usage policy
+    "bio_policy": (FailureKind.CONTENT_FILTERED, False),
+    "image_content_policy_violation": (FailureKind.CONTENT_FILTERED, False),
     "overloaded_error": (FailureKind.OVERLOADED, True),
     "server_overloaded": (FailureKind.OVERLOADED, True),
     "timeout": (FailureKind.TIMEOUT, True),
@@ -27,6 +35,7 @@ _CODES = {
     "internal_server_error": (FailureKind.UNAVAILABLE, True),
     "context_length_exceeded": (FailureKind.REJECTED, False),
     "invalid_request_error": (FailureKind.REJECTED, False),
+    **dict.fromkeys(_IMAGE_CODES, (FailureKind.REJECTED, False)),
     "invalid_api_key": (FailureKind.REJECTED, False),
     "authentication_error": (FailureKind.REJECTED, False),
     # Anthropic's own, whose errors have OpenAI's form.
