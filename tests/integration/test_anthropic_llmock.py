@@ -1,0 +1,101 @@
+"""The provider `anthropic` against a mock that others wrote, with its faults; real HTTP, no network."""
+
+import pytest
+
+from tests.integration.llmock_server import Mock, taken, text_of
+from tokentail.element import ToolCall
+from tokentail.job import FinishReason
+from tokentail.request import GenerationRequest
+from worker.chunk import Finish, Terminal, UsageReport
+from worker.providers.anthropic import Anthropic
+from worker.transport import HttpTransport
+
+
+@pytest.fixture
+def provider(mock: Mock) -> Anthropic:
+    """The mock's own copy of Anthropic."""
+    return Anthropic("anthropic/*", f"{mock.url}/anthropic", "sk-anything")
+
+
+def test_a_whole_answer_comes_piece_by_piece(mock: Mock, provider: Anthropic, transport: HttpTransport) -> None:
+    """Text over many reads, then the reason, the usage and the end marker."""
+    mock.will(type="reply", text="Because of Rayleigh scattering, which is stronger for blue.")
+    lists, failure = taken(provider, transport)
+    assert failure is None
+    assert text_of(lists) == "Because of Rayleigh scattering, which is stronger for blue."
+    assert len(lists) > 3
+    kinds = [chunk for chunks in lists for chunk in chunks if not isinstance(chunk, str)]
+    first, *_, finish, usage, terminal = kinds
+    assert isinstance(first, UsageReport), "the input is counted before the first word"
+    assert (first.usage.input_tokens or 0) > 0
+    assert finish == Finish(FinishReason.STOP, "end_turn")
+    assert isinstance(usage, UsageReport)
+    assert (usage.usage.input_tokens or 0) > 0
+    assert (usage.usage.output_tokens or 0) > 0
+    assert terminal == Terminal()
+
+
+def test_tool_calls_come_with_whole_arguments(mock: Mock, provider: Anthropic, transport: HttpTransport) -> None:
+    """As the mock cuts them into pieces."""
+    calls = [{"name": "weather", "arguments": {"city": "Wien"}}, {"name": "now", "arguments": {}}]
+    mock.will(type="reply", tool_calls=calls)
+    lists, failure = taken(provider, transport)
+    assert failure is None
+    pieces = [chunk for chunks in lists for chunk in chunks if isinstance(chunk, ToolCall)]
+    assert [piece.name for piece in pieces if piece.name] == ["weather", "now"]
+    arguments = ["".join(piece.arguments for piece in pieces if piece.index == i) for i in range(2)]
+    assert arguments == ['{"city": "Wien"}', "{}"]
+    assert Finish(FinishReason.TOOL_CALLS, "tool_use") in [chunk for chunks in lists for chunk in chunks]
+
+
+def test_a_conversation_is_taken(mock: Mock, provider: Anthropic, transport: HttpTransport) -> None:
+    """System texts, tools and their results, in the form that the mock checks."""
+    request = GenerationRequest(prompt="Hi", max_tokens=50, temperature=0.5, stop=["END"])
+    assert taken(provider, transport, request)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
+)
+def test_a_broken_stream_is_a_failure_after_what_came(
+    mock: Mock, provider: Anthropic, transport: HttpTransport, fault: str, kind: str
+) -> None:
+    """A stream that ends early is never taken for a whole one, and may be tried again."""
+    mock.will(type="stream_fault", kind=fault, after_chunks=5)
+    lists, failure = taken(provider, transport)
+    assert failure is not None
+    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, True)
+    assert text_of(lists)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (429, "rate_limited", "rate_limit_error"),
+        (500, "unavailable", "api_error"),
+        (529, "overloaded", "overloaded_error"),
+    ],
+)
+def test_a_failure_says_how_long_to_wait(
+    mock: Mock, provider: Anthropic, transport: HttpTransport, status: int, kind: str, code: str
+) -> None:
+    """With Anthropic's own word for it; and the next try succeeds."""
+    mock.will(type="fail", status=status, retry_after=2)
+    lists, failure = taken(provider, transport)
+    assert failure is not None
+    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, True)
+    assert (failure.failure.provider_status, failure.failure.provider_code) == (status, code)
+    assert failure.retry_after_s == 2
+    assert not lists
+    assert taken(provider, transport)[1] is None
+
+
+def test_a_stall_is_waited_for_until_somebody_s_patience_ends(
+    mock: Mock, provider: Anthropic, transport: HttpTransport
+) -> None:
+    """Here the transport's; in the worker the deadlines', which are interrupts like any other."""
+    mock.will(type="stream_fault", kind="stall", after_chunks=5, stall_seconds=30)
+    lists, failure = taken(provider, transport)
+    assert failure is not None
+    assert failure.failure.kind == "timeout"
+    assert text_of(lists)
