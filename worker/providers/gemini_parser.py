@@ -15,7 +15,7 @@ from worker.providers.deltas import Deltas
 from worker.providers.event_stream import EventStream, event_struct, token_count
 from worker.providers.google_error import event_failure, page_failure
 from worker.providers.surrogate_joiner import paired
-from worker.providers.whole_tool_calls import arguments_text, call_id
+from worker.providers.whole_tool_calls import WholeToolCalls
 
 _FINISH_REASONS = {
     "STOP": FinishReason.STOP,
@@ -77,7 +77,7 @@ class GeminiParser:
     def __init__(self) -> None:
         self._stream = EventStream(page_failure, may_break_off=True)
         self._deltas = Deltas()
-        self._call_count = 0
+        self._calls = WholeToolCalls()
         self._has_gone_on = False  # there was an event without a reason
         self._held: Finish | None = None
         self._finish: Finish | None = None  # the last one given
@@ -123,7 +123,8 @@ class GeminiParser:
     def _candidate_chunks(self, candidate: _Candidate) -> Iterator[Chunk]:
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                yield from self._tool_call(part.function_call)
+                call = part.function_call
+                yield self._calls.take(call.id, call.name, call.args)
             elif part.text:
                 yield from self._deltas.reasoning(part.text) if part.thought else self._deltas.text(part.text)
         reason = candidate.finish_reason
@@ -143,15 +144,7 @@ class GeminiParser:
         if word in _GARBLED:
             message = "The model wrote something that the provider could not read."
             raise provider_failure(FailureKind.MALFORMED, message, is_retryable=True, status=200, code=word)
-        reason = _FINISH_REASONS.get(word)
-        if reason is FinishReason.STOP and self._call_count:
-            reason = FinishReason.TOOL_CALLS  # which Gemini does not tell apart
-        return Finish(reason, paired(word[:100]))
-
-    def _tool_call(self, call: _FunctionCall) -> Iterator[Chunk]:
-        name, arguments = paired(call.name or ""), arguments_text(call.args)
-        place, self._call_count = self._call_count, self._call_count + 1  # each call comes whole
-        yield from self._deltas.tool_call(place, call.id or call_id(place, name, arguments), name, arguments)
+        return Finish(self._calls.sharpened(_FINISH_REASONS.get(word)), paired(word[:100]))
 
 
 def _usage(counts: Any) -> Usage | None:

@@ -15,7 +15,7 @@ from worker.providers.deltas import Deltas
 from worker.providers.event_stream import event_json, event_struct, token_count
 from worker.providers.openai_error import body_failure, stream_failure
 from worker.providers.surrogate_joiner import paired
-from worker.providers.whole_tool_calls import arguments_text, call_id
+from worker.providers.whole_tool_calls import WholeToolCalls
 
 _FINISH_REASONS = {
     "": FinishReason.STOP,  # servers before 2024 gave none
@@ -63,7 +63,7 @@ class OllamaParser:
     def __init__(self) -> None:
         self._lines = NdjsonDecoder()
         self._deltas = Deltas()
-        self._call_count = 0
+        self._calls = WholeToolCalls()
         self._is_ended = False
 
     def feed(self, received: bytes) -> Iterator[Chunk]:
@@ -106,19 +106,13 @@ class OllamaParser:
             yield from self._deltas.text(message.content)
         for call in message.tool_calls or ():
             function = call.function or _Function()
-            # Each call comes whole, so each has a place of its own, whatever number it bears.
-            name, arguments = paired(function.name or ""), arguments_text(function.arguments)
-            place, self._call_count = self._call_count, self._call_count + 1
-            yield from self._deltas.tool_call(place, call.id or call_id(place, name, arguments), name, arguments)
+            yield self._calls.take(call.id, function.name, function.arguments)
 
     def _ending(self, word: str) -> Finish:
         if word in _NO_ANSWERS:
             message = "The provider loaded or unloaded the model and gave no answer."
             raise provider_failure(FailureKind.UNAVAILABLE, message, is_retryable=True, status=200, code=word)
-        reason = _FINISH_REASONS.get(word)
-        if reason is FinishReason.STOP and self._call_count:
-            reason = FinishReason.TOOL_CALLS  # which Ollama does not tell apart
-        return Finish(reason, paired(word[:100]) or None)
+        return Finish(self._calls.sharpened(_FINISH_REASONS.get(word)), paired(word[:100]) or None)
 
 
 def _is_json(text: str) -> bool:

@@ -6,11 +6,29 @@ from typing import Any
 
 import msgspec
 
-from tokentail.job import FailureKind
+from tokentail.element import ToolCall
+from tokentail.job import FailureKind, FinishReason
 from tokentail.message import Message
 from worker.chunk import provider_failure
 from worker.providers.event_stream import malformed_event
 from worker.providers.surrogate_joiner import paired
+
+
+class WholeToolCalls:
+    """The calls of one answer. Each has a place of its own, in order of appearance, whatever number it bears."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def take(self, call_id: str | None, name: str | None, arguments: dict[str, Any] | None) -> ToolCall:
+        """A call as the one piece that it is. Raises ProviderFailure (malformed) for arguments that JSON cannot say."""
+        place, self._count = self._count, self._count + 1
+        text = arguments_text(arguments)
+        return ToolCall(place, paired(call_id or _id(place, name or "", text)), paired(name or ""), text)
+
+    def sharpened(self, reason: FinishReason | None) -> FinishReason | None:
+        """Why the model stopped, where the provider says the same of an answer and of calls."""
+        return FinishReason.TOOL_CALLS if self._count and reason is FinishReason.STOP else reason
 
 
 def arguments_text(arguments: dict[str, Any] | None) -> str:
@@ -21,7 +39,7 @@ def arguments_text(arguments: dict[str, Any] | None) -> str:
         raise malformed_event() from None
 
 
-def call_id(place: int, name: str, arguments: str) -> str:
+def _id(place: int, name: str, arguments: str) -> str:
     """An id for a call that came without one: the same for the same call, however its answer was split."""
     words = f"{place}\n{name}\n{arguments}".encode("utf-8", "replace")
     return f"call_{hashlib.sha256(words).hexdigest()[:16]}"
