@@ -1,0 +1,60 @@
+"""The README's code works as it is printed there: what is pasted is what is run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.running import Up, environment
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def block(language: str, containing: str, up: Up) -> str:
+    """The README's one block of this language that holds these words, its address that of `up`."""
+    blocks = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if containing in text]
+    assert len(blocks) == 1, f"one {language} block with {containing!r}"
+    return str(blocks[0]).replace("http://127.0.0.1:8000", up.url)
+
+
+def run(*argv: str) -> str:
+    """What a program prints; it must succeed."""
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def newest_text(up: Up) -> str:
+    job = up.get("/v1/jobs")["jobs"][0]
+    return "".join(up.get(f"/v1/jobs/{job['id']}/tokens")["tokens"])
+
+
+def test_the_python_client_works_as_printed(shared_up: Up) -> None:
+    """It prints the whole text."""
+    printed = run(sys.executable, "-c", block("python", "import requests", shared_up))
+    assert printed.rstrip("\n") == newest_text(shared_up) != ""
+
+
+def test_the_javascript_client_works_as_printed(shared_up: Up, tmp_path: Path) -> None:
+    """It prints the whole text, under Node with nothing installed."""
+    if (node := shutil.which("node")) is None:
+        missing = "node is needed to run the README's JavaScript: install Node.js 18 or newer"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    script = tmp_path / "client.mjs"
+    script.write_text(block("js", "await fetch", shared_up))
+    assert run(node, str(script)).rstrip("\n") == newest_text(shared_up) != ""
+
+
+def test_the_shell_session_works_as_pasted(shared_up: Up) -> None:
+    """A short poll, a long one from its cursor, the status, the text, and the end."""
+    lines = run("bash", "-euo", "pipefail", "-c", block("sh", "JOB=", shared_up)).splitlines()
+    short, long, status, text, cancelled = (line for line in lines if line)
+    assert short.startswith('{"job_id":"')
+    assert '"tokens":["' in long
+    assert '"created_at":"' in status
+    assert text.startswith("This is the Tokentail demo")
+    assert '"status":"cancelled"' in cancelled or '"status":"completed"' in cancelled
