@@ -14,6 +14,7 @@ from tokentail.backend import Backend, now_ms, open_backend
 from tokentail.catalog import ServedModel
 from tokentail.commands import closed_job_id, worker_channel
 from tokentail.element import End
+from tokentail.endpoints import load_endpoints
 from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable
 from tokentail.fleet import Lease
 from tokentail.job import Status
@@ -38,13 +39,13 @@ def main() -> int:
         settings = load_settings(os.environ)
         if not (settings.buffer and settings.queue):
             raise SettingsError(["REDIS_URL: is not set; start everything with `tokentail up`, or set it"])
+        registry = build_registry(load_endpoints(settings, os.environ), settings.model)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     backend = open_backend(settings, _REDIS_TIMEOUT_S)
-    registry = build_registry(settings)
     runner = Runner(worker, settings, backend, registry, open_transport(settings))
     task.bind(runner)
     _wait_for_redis(backend)

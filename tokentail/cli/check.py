@@ -3,6 +3,8 @@
 import difflib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
@@ -18,9 +20,14 @@ _SHORT_KEY = 16  # letters; a shorter one can be guessed
 
 
 @click.command()
+@click.option(
+    "--providers", "tries_providers", is_flag=True, help="Ask each provider for a few tokens (which it bills)."
+)
 @as_json
-def check(as_json: bool) -> int:
+def check(tries_providers: bool, as_json: bool) -> int:
     """Print the settings in force, secrets hidden, and every fault at once."""
+    if tries_providers:
+        return _try_providers(as_json=as_json)
     settings, faults = None, []
     try:
         settings = load_settings(os.environ)
@@ -38,6 +45,20 @@ def check(as_json: bool) -> int:
         for warning in warnings:
             click.echo(f"tokentail: warning: {warning}", err=True)
     return ExitCode.USAGE if faults else ExitCode.OK
+
+
+def _try_providers(*, as_json: bool) -> int:
+    """Have the worker's own code call each; this process knows no provider."""
+    tried = subprocess.run([sys.executable, "-P", "-m", "worker.provider_check"], stdout=subprocess.PIPE, check=False)
+    for line in tried.stdout.decode().splitlines():
+        report = json.loads(line)
+        outcome = "ok" if report["is_ok"] else "failed"
+        asked = report["model"] or report["name"]
+        human = f"{asked}  {report['dialect']}  {outcome} in {report['ms']} ms: {report['detail']}"
+        click.echo(line if as_json else human)
+    if not tried.stdout and not tried.returncode:
+        click.echo("tokentail: no provider is configured", err=True)
+    return {0: ExitCode.OK, 2: ExitCode.USAGE}.get(tried.returncode, ExitCode.FAILED)
 
 
 def _print_rows(rows: list[tuple[str, str, str]]) -> None:

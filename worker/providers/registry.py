@@ -1,12 +1,26 @@
-"""The registry: the one list of providers, and the way from a model's name to the provider that serves it."""
+"""The registry: the one list of dialects, and the way from a model's name to the provider that serves it."""
+
+from collections.abc import Callable, Iterable, Iterator
 
 from tokentail.catalog import ServedModel
-from tokentail.settings import Settings
+from tokentail.endpoints import Endpoint
+from worker.providers.anthropic import Anthropic
 from worker.providers.demo import Demo
+from worker.providers.gemini import Gemini
+from worker.providers.ollama import Ollama
 from worker.providers.openai_chat import OpenAiChat
+from worker.providers.openai_completions import OpenAiCompletions
+from worker.providers.openai_responses import OpenAiResponses
 from worker.providers.provider import Provider
 
-_OPENAI_URL = "https://api.openai.com/v1"
+_DIALECTS: dict[str, Callable[[str, str, str], Provider]] = {
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "ollama": Ollama,
+    "openai_chat": OpenAiChat,
+    "openai_completions": OpenAiCompletions,
+    "openai_responses": OpenAiResponses,
+}
 
 
 class Registry:
@@ -27,16 +41,22 @@ class Registry:
         return next((provider for provider in self._providers if _is_served(provider, model)), None)
 
 
-def build_registry(settings: Settings) -> Registry:
-    """The providers that the settings make possible; the one of the default model, if it is set, comes first."""
-    providers: list[Provider] = []
-    if settings.openai_api_key or settings.openai_base_url:
-        providers.append(OpenAiChat("openai/*", settings.openai_base_url or _OPENAI_URL, settings.openai_api_key))
-    if settings.local_url:
-        providers.append(OpenAiChat("local/smollm2-135m", settings.local_url, ""))
+def build_registry(endpoints: Iterable[Endpoint], default_model: str) -> Registry:
+    """The providers behind the endpoints, and the demo; the one of the default model, if there is one, comes first."""
+    providers: list[Provider] = [provider for endpoint in endpoints for provider in providers_of(endpoint)]
     providers.append(Demo())
-    providers.sort(key=lambda provider: not _is_served(provider, settings.model))  # stable: the rest keep their order
+    providers.sort(key=lambda provider: not _is_served(provider, default_model))  # stable: the rest keep their order
     return Registry(providers)
+
+
+def providers_of(endpoint: Endpoint) -> Iterator[Provider]:
+    """One provider a model that the endpoint names, or one for any name."""
+    for model in endpoint.models or ("*",):
+        served = f"{endpoint.name}/{model}"
+        if endpoint.is_background:
+            yield OpenAiResponses(served, endpoint.base_url, endpoint.api_key, is_background=True)
+        else:
+            yield _DIALECTS[endpoint.dialect](served, endpoint.base_url, endpoint.api_key)
 
 
 def _is_served(provider: Provider, model: str) -> bool:

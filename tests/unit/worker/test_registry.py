@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tokentail.catalog import resolve_model
+from tokentail.endpoints import load_endpoints
 from tokentail.request import GenerationRequest
 from tokentail.settings import load_settings
 from worker.providers.openai_chat import OpenAiChat
@@ -16,7 +17,8 @@ KEY = {"OPENAI_API_KEY": "sk-secret"}
 
 
 def registry(**environment: str) -> Registry:
-    return build_registry(load_settings(environment))
+    settings = load_settings(environment)
+    return build_registry(load_endpoints(settings, environment), settings.model)
 
 
 def names(found: Registry) -> list[str]:
