@@ -28,6 +28,8 @@ def status_kind(status: int) -> tuple[FailureKind, bool]:
 def status_failure(status: int, headers: Mapping[str, str], words: str, code: str | None) -> ProviderFailure:
     """The failure for a status that is not 200; `words` are the provider's own, empty where it has none to quote."""
     kind, is_retryable = status_kind(status)
+    # OpenAI and Anthropic say so where the status alone misleads: a limit on spending is a 429, too.
+    is_retryable = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), is_retryable)
     if status in {401, 403}:
         # Providers quote a part of the key in these answers.
         message = f"The provider refused the key that the worker uses (status {status})."

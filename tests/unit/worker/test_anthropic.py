@@ -156,6 +156,13 @@ def test_a_status_gives_its_kind_and_the_provider_s_own_word(
     assert ("Such is life" in failure.message) == (status not in {401, 403})
 
 
+@pytest.mark.parametrize(("header", "is_retryable"), [("false", False), ("true", True), ("perhaps", True)])
+def test_a_provider_that_says_whether_to_try_again_is_believed(header: str, is_retryable: bool) -> None:
+    """A limit on spending is a 429 like any other, but waiting does not help."""
+    answer = PlayedAnswer([error_body("rate_limit_error", "No.")], status=429, headers={"x-should-retry": header})
+    assert failure_of(answer, provider=ANTHROPIC).failure.is_retryable is is_retryable
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_a_failure_repeats_neither_prompt_nor_key(status: int) -> None:
     """Some servers echo what they refuse; failures travel into logs."""
