@@ -49,6 +49,8 @@ def job_view(job: Job, place: int | None) -> dict[str, Any]:
         "token_count": job.token_count,
         "time_to_first_token_ms": first_token_ms,  # since it was submitted
         **_outcome(job.end),
+        "provider_reason": (job.end or {}).get("provider_reason"),
+        "provider_request_id": (job.end or {}).get("provider_request_id"),
         "metadata": job.submitted.get("metadata", {}),
         "created_at": _moment(job.created_at_ms),
         "started_at": _moment(job.started_at_ms),

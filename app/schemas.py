@@ -109,6 +109,8 @@ def _job(more: dict[str, Schema]) -> Schema:
         "token_count": {"type": "integer"},
         "time_to_first_token_ms": {**whole, "description": "Since it was submitted."},
         **_outcome(),
+        "provider_reason": _or_null({"type": "string", "description": "The provider's own finish reason."}),
+        "provider_request_id": _or_null({"type": "string", "description": "For the provider's support."}),
         "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
         **{f"{name}_at": moment for name in ("created", "started", "first_token", "ended", "expires")},
     }

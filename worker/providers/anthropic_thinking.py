@@ -40,7 +40,7 @@ def thinks_less(body: dict[str, Any], complaint: bytes) -> bool:
     if b"thinking" not in complaint and b"effort" not in complaint:
         return False
     thinking, output = body.get("thinking"), body.get("output_config")
-    effort = output.get("effort") if isinstance(output, dict) else None
+    effort = str(output.get("effort")) if isinstance(output, dict) else ""
     if effort in _EFFORTS.values() and (thinking == _ADAPTIVE or (thinking is None and _is_tool_forced(body))):
         _drop(body)
         _put_budget(body, effort)

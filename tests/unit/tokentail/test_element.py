@@ -98,4 +98,4 @@ def test_a_failure_says_only_what_is_known() -> None:
 def test_an_end_says_null_where_there_is_nothing_to_say() -> None:
     """Clients can rely on its fields being there."""
     value = decode(encode(End(sorted(CLOSED)[0])))
-    assert set(value) == {"type", "status", "finish_reason", "provider_reason", "usage", "error"}
+    assert set(value) == {"type", "status", "finish_reason", "provider_reason", "usage", "error", "provider_request_id"}
