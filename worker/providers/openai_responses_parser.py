@@ -50,7 +50,7 @@ class _Call:
     """A tool call that was begun."""
 
     output_index: Any
-    item_id: Any = None
+    item_id: str = ""
     call_id: str = ""
     has_arguments: bool = False
 
@@ -181,14 +181,17 @@ class OpenAiResponsesParser:
             yield from said(text)
 
     def _place_of(self, output_index: Any, item_id: Any, call_id: str = "") -> int | None:
-        """Our index of the tool call that an event is about, by the first that both sides have of these names."""
-        for place, call in enumerate(self._calls):
+        """Our index of the tool call that an event is about, by the first that both sides have of these names.
+
+        The latest of several: llama.cpp has no indexes, one name for id and call id, and may give every call the same.
+        """
+        for place, call in reversed([*enumerate(self._calls)]):
             if output_index is not None and call.output_index is not None:
                 is_it = output_index == call.output_index
             elif call_id and call.call_id:
                 is_it = call_id == call.call_id
             else:
-                is_it = bool(item_id) and item_id == call.item_id
+                is_it = bool(item_id) and item_id in (call.item_id, call.call_id)
             if is_it:
                 return place
         return None
@@ -204,10 +207,11 @@ class OpenAiResponsesParser:
         if not isinstance(item, dict) or item.get("type") != "function_call":
             return
         call_id, name, arguments = (_text(item.get(field)) for field in ("call_id", "name", "arguments"))
-        place = self._place_of(output_index, item.get("id"), call_id)
+        item_id = _text(item.get("id"))
+        place = self._place_of(output_index, item_id, call_id) if is_whole else self._place_of(output_index, None)
         if place is None:
             place = len(self._calls)
-            self._calls.append(_Call(output_index, item.get("id"), call_id))
+            self._calls.append(_Call(output_index, item_id, call_id))
             yield from self._deltas.tool_call(place, call_id, name, "")
         if is_whole:
             yield from self._argument_chunks(place, arguments, is_whole=True)

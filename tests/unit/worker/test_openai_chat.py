@@ -21,6 +21,7 @@ from tests.unit.worker.recorded_streams import (
     played,
     recorded,
 )
+from tokentail.dialects import check_dialect
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest, parse_request
 from worker.chunk import ProviderFailure, provider_failure
@@ -94,11 +95,19 @@ def test_the_call_asks_for_a_stream_with_usage() -> None:
 
 
 def test_the_call_carries_every_option() -> None:
-    """Messages with tool calls, tools and sampling go as they came."""
+    """Messages with images and tool calls, tools, form and sampling go as they came."""
+    function = {"name": "f", "parameters": {"type": "object"}, "strict": True}
     given_body: dict[str, Any] = {
         "messages": [
             {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Weather?"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Weather?"},
+                    {"type": "image_url", "image_url": {"url": "https://pictures.example/1.png", "detail": "low"}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                ],
+            },
             {
                 "role": "assistant",
                 "content": None,
@@ -110,10 +119,36 @@ def test_the_call_carries_every_option() -> None:
         "temperature": 0.5,
         "top_p": 0.9,
         "stop": ["\n", "END"],
-        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": True}}],
+        "seed": -7,
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": {}, "strict": True}},
+        "reasoning_effort": "minimal",
     }
-    sent = body_of(parse_request(json.dumps({**given_body, "metadata": {"a": "b"}}).encode()))
-    assert sent == {**given_body, "model": "gpt-x", "stream": True, "stream_options": {"include_usage": True}}
+    request = parse_request(json.dumps({**given_body, "metadata": {"a": "b"}}).encode())
+    check_dialect(request, "openai_chat")
+    assert body_of(request) == {
+        **given_body,
+        "model": "gpt-x",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required"])
+def test_a_tool_choice_by_word_stays_a_word(choice: str) -> None:
+    """Only a named tool has another form."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    asked = json.dumps({"prompt": "x", "tools": tools, "tool_choice": choice}).encode()
+    assert body_of(parse_request(asked))["tool_choice"] == choice
+
+
+def test_extra_goes_beside_what_is_ours_and_overrides_none_of_it() -> None:
+    """Whatever passed at submission: what makes a stream of one answer is set here."""
+    extra = {"min_p": 0.1, "logit_bias": {"5": 1}, "reasoning_effort": "high", "provider": {"order": ["a"]}}
+    body = body_of(GenerationRequest(prompt="x", reasoning_effort="low", extra={**extra, "stream": False}))
+    assert (body["min_p"], body["logit_bias"], body["provider"]) == (0.1, {"5": 1}, {"order": ["a"]})
+    assert (body["stream"], body["reasoning_effort"]) == (True, "low")
 
 
 def test_neither_key_nor_prompt_shows_in_a_repr() -> None:

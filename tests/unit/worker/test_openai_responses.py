@@ -93,7 +93,17 @@ def test_no_json_breaks_the_provider(events: list[tuple[str, Any]], is_backgroun
         json.dumps(chunk, ensure_ascii=False).encode("utf-8")
 
 
-@pytest.mark.parametrize("name", ["tool_calls_parallel", "tool_calls_without_deltas", "no_indexes"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tool_calls_parallel",
+        "tool_calls_without_deltas",
+        "no_indexes",
+        "tool_calls_llama_cpp",
+        "tool_calls_without_item_ids",
+        "tool_calls_all_of_one_id",
+    ],
+)
 def test_the_pieces_of_each_tool_call_join_to_json(name: str) -> None:
     """One id, one name, and arguments that can be read."""
     calls: dict[int, list[dict[str, Any]]] = {}
@@ -104,6 +114,21 @@ def test_the_pieces_of_each_tool_call_join_to_json(name: str) -> None:
     for pieces in calls.values():
         assert sum(bool(piece["id"]) for piece in pieces) == sum(bool(piece["name"]) for piece in pieces) == 1
         assert isinstance(json.loads("".join(piece["arguments"] for piece in pieces)), dict)
+
+
+@pytest.mark.parametrize("odd", [[], {"a": 1}, 1.5, True, None])
+def test_numbers_and_ids_of_an_odd_type_name_nothing(odd: Any) -> None:
+    """They are compared, and no more."""
+    item = {"type": "function_call", "call_id": "c", "name": "f"}
+    events = [
+        {"type": "response.created", "response": {"id": odd}, "sequence_number": odd},
+        {"type": "response.output_item.added", "item": item, "output_index": odd, "sequence_number": odd},
+        {"type": "response.function_call_arguments.delta", "delta": "{}", "output_index": 7, "item_id": odd},
+        {"type": "response.completed", "response": odd, "sequence_number": odd},
+    ]
+    stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    for provider in (RESPONSES, BACKGROUND):
+        assert played([stream], provider=provider)[-1] == {"type": "terminal"}
 
 
 def test_the_call_asks_for_a_stream_that_nobody_keeps() -> None:
