@@ -107,6 +107,8 @@ def test_an_error_becomes_its_failure(status: int, body: bytes, kind: str, is_re
         (401, error(401, "UNAUTHENTICATED", "Key AIzaSecret is none.")),
         (403, error(403, "PERMISSION_DENIED", "Key AIzaSecret may not.")),
         (200, error(401, "UNAUTHENTICATED", "Key AIzaSecret is none.")),
+        (403, b'{"error": {"code": 403, "message": "Key AIzaSecret may not."}}'),
+        (200, b'data: {"error": {"code": 401, "message": "Key AIzaSecret is none."}}\n\n'),
     ],
 )
 def test_a_refused_key_is_told_without_quoting_it(status: int, body: bytes) -> None:
