@@ -1,9 +1,7 @@
 """The body of a Gemini request: what each field of ours is called there. Pure."""
 
-import mimetypes
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
@@ -22,6 +20,9 @@ _CONFIG = {
     "stop": "stopSequences",
     "seed": "seed",
 }
+_ENDING = re.compile(r"[^?#]*\.([A-Za-z]{3,4})(?:[?#]|$)", re.ASCII)
+_IMAGE_TYPES = {name: f"image/{name}" for name in ("bmp", "gif", "heic", "heif", "jpeg", "png", "webp")}
+_IMAGE_TYPES["jpg"] = "image/jpeg"
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 # Before Gemini 3, thinking was bounded in tokens. The bounds are those of Google's own OpenAI-compatible endpoint.
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
@@ -108,7 +109,8 @@ def _result(turn: Message, called: str) -> dict[str, Any]:
 def _image(image: ImageUrl) -> dict[str, Any]:
     if inline := image.inline():
         return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}
-    media_type = mimetypes.guess_type(urlsplit(image.url).path)[0]
+    found = _ENDING.match(image.url)  # a pattern, which no address can break
+    media_type = _IMAGE_TYPES.get(found[1].lower()) if found else None
     return {"fileData": {"fileUri": image.url, **({"mimeType": media_type} if media_type else {})}}
 
 

@@ -169,7 +169,7 @@ def conversation(model: str) -> dict[str, Any]:
                     {"type": "text", "text": "What is this?"},
                     {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
                     {"type": "image_url", "image_url": {"url": "https://a.example/b.JPG?size=1"}},
-                    {"type": "image_url", "image_url": {"url": "https://a.example/unknown"}},
+                    {"type": "image_url", "image_url": {"url": "https://a.example/x.png/unknown.txt"}},
                 ],
             },
             {
@@ -200,7 +200,7 @@ def test_a_conversation_with_tools_and_images_is_mapped() -> None:
                 {"text": "What is this?"},
                 {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
                 {"fileData": {"fileUri": "https://a.example/b.JPG?size=1", "mimeType": "image/jpeg"}},
-                {"fileData": {"fileUri": "https://a.example/unknown"}},
+                {"fileData": {"fileUri": "https://a.example/x.png/unknown.txt"}},
             ],
         },
         {
@@ -221,6 +221,14 @@ def test_a_conversation_with_tools_and_images_is_mapped() -> None:
         {"role": "user", "parts": [{"text": "Go on."}]},
         {"role": "model", "parts": [{"text": ""}]},
     ]
+
+
+@pytest.mark.parametrize("url", ["https://[", "http://", "https://a.example/%00.webp", "https://a.example:port/x"])
+def test_an_odd_address_of_an_image_is_the_provider_s_to_refuse(url: str) -> None:
+    """It is passed on, never fetched."""
+    image = {"type": "image_url", "image_url": {"url": url}}
+    parts = body_of(messages=[{"role": "user", "content": [image]}])["contents"][0]["parts"]
+    assert parts[0]["fileData"]["fileUri"] == url
 
 
 def test_newer_models_get_a_signature_with_every_earlier_call() -> None:
