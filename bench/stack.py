@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.http_connection import HttpConnection
-from tokentail.child import Child, start_child, stop_child
-from tokentail.embedded_valkey import EmbeddedValkey
+from tokentail.supervisor.child import Child, start_child, stop_child
+from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 
 TOKENS_PER_S = 20.0
 _ROOT = Path(__file__).parent.parent

@@ -12,13 +12,13 @@ import pytest
 import redis
 
 from tests.waiting import eventually
-from tokentail.child import start_child
-from tokentail.embedded_valkey import EmbeddedValkey, ValkeyNotStarted
+from tokentail.supervisor.child import start_child
+from tokentail.supervisor.embedded_valkey import EmbeddedValkey, ValkeyNotStarted
 
 OWNER = """
 import sys
 from pathlib import Path
-from tokentail.embedded_valkey import EmbeddedValkey
+from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 valkey = EmbeddedValkey(Path(sys.argv[1]))
 child = valkey.start()
 valkey.wait_ready()

@@ -6,7 +6,7 @@ import click
 
 from tokentail.answers import ApiError, ServerUnreachable
 from tokentail.errors import SettingsError, TokentailError
-from tokentail.service import NotStarted
+from tokentail.supervisor.service import NotStarted
 
 
 class ExitCode(IntEnum):

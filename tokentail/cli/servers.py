@@ -7,9 +7,9 @@ from typing import NoReturn
 import click
 
 from tokentail.log_lines import configure_logging
-from tokentail.service import NotStarted
 from tokentail.settings import load_settings
-from tokentail.up import run_up
+from tokentail.supervisor.service import NotStarted
+from tokentail.supervisor.up import run_up
 
 
 @click.command()

@@ -14,14 +14,14 @@ from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 
-from tokentail.child import Child, start_child
-from tokentail.data_lock import DataLock
-from tokentail.embedded_valkey import EmbeddedValkey, is_answering
 from tokentail.endpoints import key_variables
-from tokentail.probe import probe
-from tokentail.service import NotStarted, Service
 from tokentail.settings import Settings
-from tokentail.signals import Signals
+from tokentail.supervisor.child import Child, start_child
+from tokentail.supervisor.data_lock import DataLock
+from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
+from tokentail.supervisor.probe import probe
+from tokentail.supervisor.service import NotStarted, Service
+from tokentail.supervisor.signals import Signals
 
 _STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _START_TIMEOUT_S = 60.0

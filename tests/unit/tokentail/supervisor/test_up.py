@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from tokentail.service import NotStarted
 from tokentail.settings import load_settings
-from tokentail.up import free_port, wants_local_model
+from tokentail.supervisor.service import NotStarted
+from tokentail.supervisor.up import free_port, wants_local_model
 
 
 @pytest.mark.parametrize(
