@@ -6,11 +6,21 @@ The one rule: on the way out, whatever the reason, the upstream connection is cl
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Protocol
 
 from tokentail.job import FailureKind
 from tokentail.request import GenerationRequest
-from worker.chunk import Accepted, Chunk, Finish, ProviderFailure, Terminal, position_lost, provider_failure
+from worker.chunk import (
+    Accepted,
+    Chunk,
+    Finish,
+    PositionLost,
+    ProviderFailure,
+    Terminal,
+    position_lost,
+    provider_failure,
+)
 from worker.providers.echo import without_echo
 from worker.providers.provider import (
     HttpCall,
@@ -104,13 +114,8 @@ def _streamed(
     clock: Callable[[], float],
 ) -> Generator[list[Chunk]]:
     call = provider.call(request, model)
-    try:
-        with closing(_accepted(provider, call, transport, clock)) as answer:
-            if request_id := _request_id(answer):
-                yield [Accepted(request_id)]
-            yield from _chunks(answer, provider.parser(), sleep, clock)
-    except ProviderFailure as failure:
-        raise without_echo(failure, request, call) from None
+    accept = partial(_accepted, provider, call, transport, clock)
+    yield from _answered(request, call, accept, provider.parser(), sleep, clock)
 
 
 def _resumed(
@@ -124,13 +129,25 @@ def _resumed(
     if not isinstance(provider, ResumableProvider):
         raise position_lost()  # the name is another provider's now
     call = provider.resume(position)
+    accept = partial(_taken_up, provider, call, transport, clock)
+    yield from _answered(request, call, accept, provider.resumed_parser(position), sleep, clock)
+
+
+def _answered(
+    request: GenerationRequest,
+    call: HttpCall,
+    accept: Callable[[], Answer],
+    parser: StreamParser,
+    sleep: Callable[[float], object],
+    clock: Callable[[], float],
+) -> Generator[list[Chunk]]:
     try:
-        with closing(transport.send(call)) as answer:
-            if answer.status in _LOST_STATUSES:
-                raise position_lost(answer.status)
-            if answer.status != 200:
-                raise provider.failure(answer.status, answer.headers, _error_body(answer, clock)[0])
-            yield from _chunks(answer, provider.resumed_parser(position), sleep, clock)
+        with closing(accept()) as answer:
+            if request_id := _request_id(answer):
+                yield [Accepted(request_id)]
+            yield from _chunks(answer, parser, sleep, clock)
+    except PositionLost:
+        raise  # its words are ours
     except ProviderFailure as failure:
         raise without_echo(failure, request, call) from None
 
@@ -144,7 +161,7 @@ def cancel_upstream(provider: Provider, position: str, transport: Transport) -> 
         return
     with closing(transport.send(provider.cancel(position))) as answer:
         if answer.status not in _LOST_STATUSES | {200, 409}:  # 409: it has ended
-            raise provider.failure(answer.status, answer.headers, b"")
+            raise _refusal(provider, answer, b"")
 
 
 def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, clock: Callable[[], float]) -> Answer:
@@ -157,10 +174,25 @@ def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, cloc
             body, is_whole = _error_body(answer, clock)
         amended = provider.amended(call, answer.status, body) if is_whole else None
         if amended is None:
-            failure = provider.failure(answer.status, answer.headers, body)
-            failure.request_id = _request_id(answer)
-            raise failure
+            raise _refusal(provider, answer, body)
         call = amended
+
+
+def _taken_up(provider: HttpProvider, call: HttpCall, transport: Transport, clock: Callable[[], float]) -> Answer:
+    """The answer with status 200 to a call that goes on with an earlier one. Raises PositionLost where it is gone."""
+    answer = transport.send(call)
+    if answer.status == 200:
+        return answer
+    with closing(answer):
+        if answer.status in _LOST_STATUSES:
+            raise position_lost(answer.status)
+        raise _refusal(provider, answer, _error_body(answer, clock)[0])
+
+
+def _refusal(provider: HttpProvider, answer: Answer, body: bytes) -> ProviderFailure:
+    failure = provider.failure(answer.status, answer.headers, body)
+    failure.request_id = _request_id(answer)
+    return failure
 
 
 def _request_id(answer: Answer) -> str:

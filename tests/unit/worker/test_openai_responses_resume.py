@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from tests.unit.worker.recorded_streams import REQUEST, STREAMS, PlayedAnswer, PlayedTransport, recorded
 from tokentail.job import FailureKind
-from worker.chunk import Chunk, Finish, Position, PositionLost, ProviderFailure, Terminal, UsageReport
+from tokentail.request import GenerationRequest
+from worker.chunk import (
+    Accepted,
+    Chunk,
+    Finish,
+    Position,
+    PositionLost,
+    ProviderFailure,
+    Terminal,
+    UsageReport,
+    position_lost,
+)
 from worker.providers.demo import Demo
 from worker.providers.openai_responses import DIALECT, OpenAiResponses
 from worker.providers.provider import Provider, ResumableProvider
@@ -235,6 +246,27 @@ def test_a_resume_that_fails_otherwise_keeps_its_position(status: int, kind: str
     assert failure is not None
     assert not isinstance(failure, PositionLost)
     assert (failure.failure.kind, failure.failure.is_retryable, failure.retry_after_s) == (kind, is_retryable, 3)
+
+
+def test_a_lost_position_is_told_as_such_whatever_the_prompt_says() -> None:
+    """Its words are our own, and repeat nothing."""
+    request = GenerationRequest(prompt=position_lost().failure.message)
+    transport = PlayedTransport(PlayedAnswer([b""], status=404))
+    with (
+        pytest.raises(PositionLost),
+        open_chunks(BACKGROUND, request, "openai/m", transport, resume_from="resp_1 4") as lists,
+    ):
+        list(lists)
+
+
+def test_the_provider_s_name_for_a_resumed_call_is_kept() -> None:
+    """As for any call."""
+    stream = after(recorded("text", DIALECT)[0], "resp_1 4")
+    chunks, _ = taken(PlayedAnswer([stream], headers={"x-request-id": "req_7"}), "resp_1 4")
+    assert chunks[0] == Accepted("req_7")
+    _, failure = taken(PlayedAnswer([b""], status=500, headers={"x-request-id": "req_8"}), "resp_1 4")
+    assert failure is not None
+    assert failure.request_id == "req_8"
 
 
 def test_another_provider_s_position_is_lost() -> None:
