@@ -39,6 +39,6 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     queue = JobQueue(queue_client)
     fleet = Fleet(buffer_client)
     observer = Observer(fleet, settings.lease_s, time.monotonic)
-    limits = SweepLimits(settings.max_attempts, settings.queue_timeout_s)
+    limits = SweepLimits(settings.max_losses, settings.queue_timeout_s)
     sweeper = Sweeper(store, queue, fleet, observer, limits, now_ms)
     return Backend(buffer_client, queue_client, store, queue, fleet, observer, sweeper)

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from tokentail.cursor import Cursor
-from tokentail.element import decode, is_end, is_token
+from tokentail.element import decode, is_token
 from tokentail.job import Status
 
 
@@ -52,8 +52,3 @@ class Batch:
     def is_news(self, *, with_events: bool) -> bool:
         """Whether a waiting poll should be answered: for a token, a reset or the end; with events, for any element."""
         return self.is_reset or self.is_done or bool(self.elements if with_events else self.tokens)
-
-
-def closing_element(elements: tuple[bytes, ...]) -> bytes | None:
-    """The `end` among `elements`, which can only be the last."""
-    return elements[-1] if elements and is_end(elements[-1]) else None

@@ -216,9 +216,9 @@ def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: s
     return Command(_close, _keys(job_id), args, decode_closed)
 
 
-def requeue(job_id: str, holder: str, enqueues: int, now_ms: int) -> Command[int]:
+def requeue(job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bool = False) -> Command[int]:
     """The number of the enqueue that must follow; 0 when the job has moved on."""
-    return Command(_requeue, _keys(job_id), (holder, enqueues, now_ms), int)
+    return Command(_requeue, _keys(job_id), (holder, enqueues, now_ms, int(is_loss)), int)
 
 
 def delete(job_id: str, end: End, now_ms: int, retention: Retention) -> Command[bool]:
@@ -279,6 +279,7 @@ def view(job_id: str) -> Command[Job]:
             ended_at_ms=moment("ended_at"),
             expires_at_ms=moment("expires_at"),
             attempts=int(record["attempts"]),
+            losses=int(record.get("losses", 0)),
             enqueues=int(record["enqueues"]),
             attempt=record["attempt"],
             worker=record["worker"],

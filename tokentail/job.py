@@ -102,6 +102,7 @@ class Job:
     ended_at_ms: int | None
     expires_at_ms: int | None  # when log and request go; None while the job is open
     attempts: int  # how many workers have taken it
+    losses: int  # how many of them were lost, rather than handed it over
     enqueues: int  # how often it was put in the queue; numbers its RQ id
     attempt: str  # the holder's fence token; "" when nobody holds it
     worker: str  # the holder's process; "" when nobody holds it

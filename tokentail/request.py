@@ -19,7 +19,7 @@ from tokentail.message import ImagePart, Message, NamedTool, NonEmpty, RequestPa
 
 # Tab, line feed and carriage return are text; the other control characters, and lone surrogates (which UTF-8
 # cannot carry), are not, and providers refuse them at random.
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # What `extra` may not name: what makes a stream of one answer of one model, and what has a field of its own.
 OURS = frozenset(
     {
@@ -87,7 +87,8 @@ def parse_request(body: bytes) -> GenerationRequest:
     try:
         request = msgspec.convert(value, GenerationRequest)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(_fault(str(error))) from None
+        # It stops at the first; one look at each field by itself finds the others.
+        raise InvalidRequest(*(_field_faults(value) or [_fault(str(error))])) from None
     if faults := list(_request_faults(request)):
         raise InvalidRequest(*faults)
     return request
@@ -126,6 +127,16 @@ def _parse_json(body: bytes) -> Any:
         raise MalformedBody("The body is not usable JSON: it is nested too deeply.") from None
     except ValueError:  # not finite, or an integer of thousands of digits
         raise MalformedBody("The body is not usable JSON: a number is NaN, infinite or too long.") from None
+
+
+def _field_faults(value: Any) -> list[Fault]:
+    faults = []
+    for name, content in value.items() if isinstance(value, dict) else ():
+        try:
+            msgspec.convert({name: content}, GenerationRequest)
+        except msgspec.ValidationError as error:
+            faults.append(_fault(str(error)))
+    return faults
 
 
 def _fault(message: str) -> Fault:

@@ -43,13 +43,13 @@ class Settings:
     max_body_bytes: int = _setting("TOKENTAIL_MAX_BODY_BYTES", 4 << 20, "largest request body", least=1024)
     max_wait_s: float = _setting("TOKENTAIL_MAX_WAIT_S", 25.0, "longest wait of a long poll", least=0, most=300)
     web_threads: int = _setting(
-        "TOKENTAIL_WEB_THREADS", 64, "requests a web process serves at once", least=4, most=1024
+        "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=4, most=1024
     )
     retention_s: float = _setting("TOKENTAIL_RETENTION_S", 86400.0, "how long a closed job can be read", least=1)
     tombstone_s: float = _setting("TOKENTAIL_TOMBSTONE_S", 7 * 86400.0, "how long it answers 410 after that", least=0)
     max_log_bytes: int = _setting("TOKENTAIL_MAX_LOG_BYTES", 16 << 20, "a log's limit; its job then fails", least=1024)
     queue_timeout_s: float = _setting("TOKENTAIL_QUEUE_TIMEOUT_S", 3600.0, "longest time in the queue", least=1)
-    max_attempts: int = _setting("TOKENTAIL_MAX_ATTEMPTS", 3, "workers that may take one job", least=1)
+    max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 3, "workers that may be lost on one job", least=1)
     lease_s: float = _setting("TOKENTAIL_LEASE_S", 6.0, "silence after which a worker is dead", least=2)
     worker_concurrency: int = _setting("TOKENTAIL_WORKER_CONCURRENCY", 200, "jobs one worker runs at once", least=1)
     grace_s: float = _setting("TOKENTAIL_GRACE_S", 25.0, "time that running jobs get at SIGTERM", least=0)

@@ -105,9 +105,9 @@ class Store:
         """Close an open job with `end`; False when it was closed before or `holder` no longer holds it."""
         return self.run(commands.close(job_id, end, now_ms, self.retention, holder=holder))
 
-    def requeue(self, job_id: str, holder: str, enqueues: int, now_ms: int) -> int:
+    def requeue(self, job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bool = False) -> int:
         """Take the job from `holder` and back to the queue; the number of the enqueue that must follow, or 0."""
-        return self.run(commands.requeue(job_id, holder, enqueues, now_ms))
+        return self.run(commands.requeue(job_id, holder, enqueues, now_ms, is_loss=is_loss))
 
     def delete(self, job_id: str, end: End, now_ms: int) -> bool:
         """Cancel the job if it is open and erase its content; False when there is no such job."""

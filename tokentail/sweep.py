@@ -24,7 +24,7 @@ _CHUNK = 500  # records read in one round trip
 class SweepLimits:
     """What the sweep waits for before it acts."""
 
-    max_attempts: int
+    max_losses: int  # how many workers one job may cost
     queue_timeout_s: float  # how long a job may wait for a worker
     missing_after_s: float = 5.0  # how long an accepted job may be on its way to the queue
     period_s: float = 2.0
@@ -89,14 +89,16 @@ class Sweeper:
 
     def take_back(self, job: Job) -> None:
         """Take a job from a holder that is gone: to the queue again, or to its end when that was tried too often."""
-        if job.attempts >= self._limits.max_attempts:
-            message = f"The worker was lost {job.attempts} times while it ran this job."
+        losses = job.losses + 1
+        if losses >= self._limits.max_losses:
+            message = f"The worker was lost {losses} times while it ran this job."
             self._fail(job, Failure(FailureKind.INTERNAL, message, is_retryable=True))
         else:
             self._enqueue(job)
 
     def _enqueue(self, job: Job) -> None:
-        enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms())
+        is_loss = job.status is Status.RUNNING
+        enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms(), is_loss=is_loss)
         if enqueues:
             self._queue.enqueue(job.id, enqueues)
             log.warning("job.requeued", extra={"job_id": job.id, "was": job.status, "worker": job.worker})

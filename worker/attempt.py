@@ -24,6 +24,7 @@ class Attempt:
         self._greenlet = gevent.getcurrent()
         self._is_open = False
         self._thrown: Any = None  # the event loop's callback that throws, once there is one
+        self._reason: BaseException | None = None
 
     def claimed(self, claim: Claim) -> LogWriter:
         """The writer of the job, now that it is ours."""
@@ -34,6 +35,13 @@ class Attempt:
         """Raise `reason` in the attempt's greenlet, wherever it waits. The first reason wins."""
         if self._is_open and self._thrown is None:
             self._thrown = gevent.get_hub().loop.run_callback(self._greenlet.throw, reason)
+            self._reason = reason
+
+    def withdraw(self, kind: type[BaseException]) -> None:
+        """What was meant to be raised and was not yet is of no matter any more, if it is of this kind."""
+        if self._thrown is not None and isinstance(self._reason, kind):
+            self._thrown.stop()
+            self._thrown = self._reason = None
 
     def __enter__(self) -> Self:
         self._is_open = True

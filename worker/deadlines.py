@@ -22,7 +22,7 @@ class Deadlines:
 
     def __init__(self, settings: Settings, asked: Timeouts, interrupt: Callable[[BaseException], None]) -> None:
         """The shorter of what the deployment allows and the job `asked` for."""
-        self._first_s = settings.connect_timeout_s + _shorter(settings.first_token_timeout_s, asked.first_token_s)
+        self._first_s = _shorter(settings.first_token_timeout_s, asked.first_token_s)  # connecting included
         self._idle_s = _shorter(settings.idle_timeout_s, asked.idle_s)
         self._last = time.monotonic() + _shorter(settings.job_timeout_s, asked.total_s)
         self._interrupt = interrupt

@@ -72,12 +72,14 @@ class Runner:
                 outcome = self._see_to_end(attempt, writer, claim.request)
         except AttemptLost:
             outcome = "lost"
-            self._cancel_upstream(writer, claim.request)
+            model = str(decode_request(claim.request).model)
+            self._cancel_unless_taken_over(writer, self._registry.provider_for(model))
         except HandedOver:
             outcome = "handed over"
-        except Exception:
+        except Exception as error:
+            log.error("job.dropped", extra={"job_id": job_id, "error": type(error).__name__, "at": _place(error)})
             self._give_back(attempt)  # a job must not stay with a holder that has forgotten it
-            raise
+            outcome = "dropped"
         finally:
             del self._held[job_id]
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
@@ -115,6 +117,8 @@ class Runner:
             outcome = "failed: internal"
         finally:
             deadlines.close()
+            # A deadline that passed in this very moment must not hit the answer's way into the store.
+            attempt.withdraw(DeadlinePassed)
         self._commit.flush(writer)
         return outcome
 
@@ -143,8 +147,12 @@ class Runner:
                 generation.note_failed_call(failure)
                 delay_s = None if isinstance(failure, DeadlinePassed) else retries.delay_s(failure, deadlines.left_s)
                 if delay_s is None:
+                    self._cancel_upstream(writer, provider)
                     raise
-                position = "" if isinstance(failure, PositionLost) else writer.upstream
+                if isinstance(failure, PositionLost):
+                    self._cancel_upstream(writer, provider)  # it may go on all the same
+                    writer.upstream = ""
+                position = writer.upstream
                 facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
                 log.info("job.retried", extra=facts)
             deadlines.pause()
@@ -171,18 +179,21 @@ class Runner:
                     self._commit.wait_for_room(writer)
                     deadlines.token_came()
 
-    def _cancel_upstream(self, writer: LogWriter, stored_request: bytes) -> None:
+    def _cancel_unless_taken_over(self, writer: LogWriter, provider: Provider | None) -> None:
         """Stop an answer that would go on without us, if the job was closed rather than taken over."""
-        provider = self._registry.provider_for(str(decode_request(stored_request).model))
-        if not writer.upstream or provider is None:
-            return
         try:
-            if self._backend.store.view(writer.job_id).status is not Status.CANCELLED:
-                return
+            is_over = self._backend.store.view(writer.job_id).status.is_closed
         except (JobGone, JobNotFound):
-            log.debug("job.deleted", extra={"job_id": writer.job_id})  # which cancels it, too
+            is_over = True  # deleted
         except StoreUnavailable:
-            return  # another worker may be about to take the answer up
+            is_over = False  # another worker may be about to take the answer up
+        if is_over and provider is not None:
+            self._cancel_upstream(writer, provider)
+
+    def _cancel_upstream(self, writer: LogWriter, provider: Provider) -> None:
+        """Stop an answer that would go on without us, as far as the provider can be reached."""
+        if not writer.upstream:
+            return
         try:
             with gevent.Timeout(_CANCEL_S):
                 cancel_upstream(provider, writer.upstream, self._transport)

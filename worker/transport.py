@@ -114,7 +114,8 @@ def open_transport(settings: Settings) -> HttpTransport:
     return HttpTransport(
         connections=settings.worker_concurrency,
         connect_timeout_s=settings.connect_timeout_s,
-        read_timeout_s=max(settings.first_token_timeout_s, settings.idle_timeout_s),
+        # The attempt's own deadlines come first; this one only bounds what they cannot reach.
+        read_timeout_s=settings.job_timeout_s,
     )
 
 

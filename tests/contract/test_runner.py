@@ -1,5 +1,6 @@
 """The runner: every job that it takes comes to its end, is lost to another, or is handed over."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -316,3 +317,22 @@ def test_a_job_keeps_to_the_deadline_that_it_asked_for(build: Build) -> None:
     submitter = Submitter(house.backend.store, house.backend.queue, now_ms)
     job_id = submitter.submit("", parse_request(body), "scripted", None).job_id
     assert house.run(job_id) == "failed: timeout"
+
+
+def test_a_deadline_that_passes_as_the_answer_ends_spoils_nothing(build: Build) -> None:
+    """The answer is complete: it is stored once, and nobody is asked again, whatever the clock says in that moment."""
+
+    def slow_to_end() -> Iterator[list[Chunk]]:
+        yield ["Hello", Finish(FinishReason.STOP, "stop"), Terminal()]
+        # Past the deadline, without giving way to the loop that would notice.
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+        gevent.idle()
+
+    house = build(slow_to_end, TOKENTAIL_IDLE_TIMEOUT_S="0.25")
+    for _ in range(5):
+        job_id = house.submit()
+        assert house.run(job_id) in {"completed", "failed: timeout"}
+        job = house.job(job_id)
+        assert (job.attempts, job.enqueues, job.status.is_closed) == (1, 1, True)

@@ -226,7 +226,7 @@ def submit_until(backend: Backend, steps: int, error: Exception) -> Submission:
     return Submitter(store, queue, lambda: NOW_MS).submit("owner", REQUEST, "demo", "key")
 
 
-LIMITS = SweepLimits(max_attempts=3, queue_timeout_s=3600)
+LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
 
 
 def sweep_at(backend: Backend, seconds_later: float) -> None:

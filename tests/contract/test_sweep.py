@@ -18,7 +18,7 @@ from tokentail.submit import Submitter
 from tokentail.sweep import Sweeper, SweepLimits
 
 LEASE_S = 6.0
-LIMITS = SweepLimits(max_attempts=2, queue_timeout_s=60, missing_after_s=5)
+LIMITS = SweepLimits(max_losses=2, queue_timeout_s=60, missing_after_s=5)
 
 
 @dataclass
@@ -255,9 +255,9 @@ def test_a_job_that_moved_on_since_it_was_looked_at_is_not_failed(watch: Watch) 
     watch.take(job_id, "w1")
     for worker in ("w2", "w3"):
         stale = watch.job(job_id)
-        assert watch.store.requeue(job_id, stale.attempt, stale.enqueues, NOW_MS)
+        assert watch.store.requeue(job_id, stale.attempt, stale.enqueues, NOW_MS, is_loss=True)
         watch.take(job_id, worker)
-    assert stale.attempts == LIMITS.max_attempts
+    assert stale.losses + 1 == LIMITS.max_losses
     watch.sweeper.take_back(stale)
     assert (watch.job(job_id).status, watch.job(job_id).worker) == (Status.RUNNING, "w3")
 
@@ -327,3 +327,17 @@ def test_a_job_that_its_living_holder_has_forgotten_is_taken_from_it(watch: Watc
     assert watch.job(job_id).status is Status.RUNNING
     watch.sweep_after(3, "w1")
     assert watch.job(job_id).status is Status.QUEUED
+
+
+def test_a_job_that_is_handed_over_loses_no_life(watch: Watch) -> None:
+    """A worker that goes in peace is no loss, however often the job meets one: only lost ones count."""
+    job_id = watch.submit()
+    for _ in range(5):
+        watch.take(job_id, "w1")
+        job = watch.job(job_id)
+        assert watch.store.requeue(job_id, job.attempt, job.enqueues, NOW_MS)
+    watch.take(job_id, "w1")
+    watch.beat("w1")
+    watch.sweep_after(LEASE_S + 1)
+    job = watch.job(job_id)
+    assert (job.status, job.losses, job.attempts) == (Status.QUEUED, 1, 6)

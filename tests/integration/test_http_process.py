@@ -169,7 +169,7 @@ def test_the_caretaker_brings_a_lost_job_to_its_end(server: ValkeyServer, worker
     job_id = worker.submit()
     worker.backend.store.index("", job_id, int(time.time() * 1000))
     worker.take(job_id)
-    with WebProcess(server.url, TOKENTAIL_LEASE_S="2", TOKENTAIL_MAX_ATTEMPTS="1") as web:
+    with WebProcess(server.url, TOKENTAIL_LEASE_S="2", TOKENTAIL_MAX_LOSSES="1") as web:
         body = web.ask("GET", f"/v1/jobs/{job_id}/tokens?wait=20&cursor=0").json
         while not body["done"]:
             body = web.ask("GET", f"/v1/jobs/{job_id}/tokens?wait=20&cursor={body['cursor']}").json

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tokentail.batch import Batch, closing_element
+from tokentail.batch import Batch
 from tokentail.cursor import Cursor
 from tokentail.element import End, Event, Reasoning, Start, encode
 from tokentail.job import FinishReason, Status
@@ -74,10 +74,3 @@ def test_what_a_waiting_poll_is_answered_for(given_batch: Batch, for_tokens: boo
     """A token, a reset or the end; with events, any element."""
     assert given_batch.is_news(with_events=False) is for_tokens
     assert given_batch.is_news(with_events=True) is for_events
-
-
-def test_only_the_last_element_can_close() -> None:
-    """What is found there is the end or nothing."""
-    assert closing_element((START, END)) == END
-    assert closing_element((START,)) is None
-    assert closing_element(()) is None

@@ -295,3 +295,13 @@ def test_any_json_is_a_request_or_told(value: object) -> None:
 def test_any_bytes_are_a_request_or_told(body: bytes) -> None:
     """A crash here would be a 500 for everybody's mistakes."""
     is_request_or_told(body)
+
+
+def test_every_field_at_fault_is_named_at_once() -> None:
+    """Whoever sends three mistakes learns of three."""
+    assert fault_fields({"prompt": 1, "temperature": "x", "colour": 1}) == ["prompt", "temperature", "colour"]
+
+
+def test_control_characters_of_the_second_kind_are_refused_too() -> None:
+    """Terminals obey them like the first."""
+    assert fault_fields({"prompt": "a\x9bb"}) == ["prompt"]

@@ -103,7 +103,7 @@ def test_every_fault_is_told_at_once() -> None:
         ("TOKENTAIL_MAX_WAIT_S", "1e9"),
         ("TOKENTAIL_MAX_WAIT_S", "-1"),
         ("TOKENTAIL_RETENTION_S", "0"),
-        ("TOKENTAIL_MAX_ATTEMPTS", "0"),
+        ("TOKENTAIL_MAX_LOSSES", "0"),
         ("TOKENTAIL_MAX_BODY_BYTES", "1"),
         ("TOKENTAIL_ALLOW_OPEN", "2"),
         ("REDIS_URL", "http://localhost"),

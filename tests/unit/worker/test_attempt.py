@@ -63,3 +63,16 @@ def test_the_first_reason_wins() -> None:
     with pytest.raises(_Reason) as caught:
         wait_interrupted_twice()
     assert caught.value is first
+
+
+def test_a_deadline_that_passes_too_late_can_be_withdrawn() -> None:
+    """What came after the answer was complete is not hit by it; a graver reason still gets through."""
+    attempt = Attempt("job")
+    with attempt:
+        attempt.interrupt(TimeoutError())
+        attempt.withdraw(TimeoutError)
+        gevent.sleep(0.01)
+        attempt.interrupt(_Reason())
+        attempt.withdraw(TimeoutError)
+        with pytest.raises(_Reason):
+            gevent.sleep(5)

@@ -13,7 +13,6 @@ from worker.chunk import ProviderFailure
 from worker.deadlines import Deadlines
 
 _SHORT = {
-    "TOKENTAIL_CONNECT_TIMEOUT_S": "0.1",
     "TOKENTAIL_FIRST_TOKEN_TIMEOUT_S": "0.1",
     "TOKENTAIL_IDLE_TIMEOUT_S": "0.1",
 }
@@ -102,7 +101,7 @@ def test_each_call_has_its_own_wait_for_a_first_token() -> None:
         deadlines.pause()
         gevent.sleep(0.3)
         deadlines.call_began()
-        gevent.sleep(0.1)
+        gevent.sleep(0.03)
         assert fired == []
         gevent.sleep(0.3)
     assert len(fired) == 1
