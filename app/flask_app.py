@@ -8,7 +8,7 @@ import traceback
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from app.answer import JSON, Answer, problem, problem_of
 from app.api_page import api_page_file
@@ -126,7 +126,10 @@ def _tell_errors(app: Flask, calls: Calls) -> None:
         headers = {}
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        return to_response(problem(error.code or 500, error.description or error.name, headers))
+        detail = error.description or error.name
+        if isinstance(error, NotFound):
+            detail = "There is nothing at this path; the interface is described at /openapi.json and shown at /docs."
+        return to_response(problem(error.code or 500, detail, headers))
 
     @app.errorhandler(Exception)
     def handle_fault(error: Exception) -> Response:

@@ -136,8 +136,7 @@ class Client:
             if update.is_done:
                 return
             cursor = update.cursor
-            if not wait_s:
-                self._pause(update.poll_after_ms / 1000)
+            self._pause(update.poll_after_ms / 1000)  # 0 after news of a long poll
 
     def text(self, job_id: str) -> str:
         """The text of the job so far. Raises ApiError, ServerUnreachable."""

@@ -42,6 +42,11 @@ class Fleet:
         with redis_errors():
             self._client.hdel(commands.WORKERS, worker)
 
+    def forget_all(self) -> None:
+        """Forget every worker. Only for who knows that none lives."""
+        with redis_errors():
+            self._client.delete(commands.WORKERS)
+
     def leases(self) -> dict[str, Lease]:
         """Every worker that has not left, alive or not."""
         with redis_errors():

@@ -29,7 +29,8 @@ class Retries:
         """
         if self._left == 0 or not failure.failure.is_retryable:
             return None
-        delay_s = max(self._backoff_s * (0.5 + self._spread()), failure.retry_after_s or 0.0)
+        # From three to five quarters: spread, and yet each wait is longer than the one before.
+        delay_s = max(self._backoff_s * (0.75 + self._spread() / 2), failure.retry_after_s or 0.0)
         if delay_s >= left_s:
             return None
         self._left -= 1

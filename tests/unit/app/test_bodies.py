@@ -28,6 +28,7 @@ def job(**differences: Any) -> Job:
         "ended_at_ms": None,
         "expires_at_ms": None,
         "attempts": 0,
+        "losses": 0,
         "enqueues": 1,
         "attempt": "fence-token",
         "worker": "worker-name",

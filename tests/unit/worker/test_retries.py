@@ -21,9 +21,12 @@ def test_the_number_is_bounded() -> None:
 
 
 def test_waits_grow_and_are_spread() -> None:
-    """Half to one and a half of a wait that doubles."""
-    assert Retries(1, lambda: 0.0).delay_s(_failure(), 100) == 0.25
-    assert Retries(1, lambda: 1.0).delay_s(_failure(), 100) == 0.75
+    """Three to five quarters of a wait that doubles: whatever chance says, the next is longer."""
+    assert Retries(1, lambda: 0.0).delay_s(_failure(), 100) == 0.375
+    assert Retries(1, lambda: 1.0).delay_s(_failure(), 100) == 0.625
+    chances = iter((1.0, 0.0))
+    unlucky = Retries(2, lambda: next(chances))
+    assert [unlucky.delay_s(_failure(), 100) for _ in range(2)] == [0.625, 0.75]
     retries = Retries(20, lambda: 0.5)
     waits = [retries.delay_s(_failure(), 100) for _ in range(10)]
     assert waits[:4] == [0.5, 1.0, 2.0, 4.0]
