@@ -49,6 +49,15 @@ def test_a_change_beyond_the_baselines_spread_is_named() -> None:
     assert "outside" not in append
 
 
+def test_a_faster_machine_is_no_change_of_ours() -> None:
+    """With a limit, what counts is ours beside it: both twice as fast is the same as before."""
+    baseline = Report({}, [Measure("polls", "polls/s", [100.0, 110.0], [200.0, 210.0], "bare")])
+    same = Report({}, [Measure("polls", "polls/s", [200.0, 220.0], [400.0, 420.0], "bare")])
+    worse = Report({}, [Measure("polls", "polls/s", [100.0, 110.0], [400.0, 420.0], "bare")])
+    assert "outside" not in same.table_against(baseline)
+    assert "outside" in worse.table_against(baseline)
+
+
 def test_a_spread_is_of_the_runs() -> None:
     """Least, median and most."""
     assert (spread([3, 1, 2]).least, spread([3, 1, 2]).middle, spread([3, 1, 2]).most) == (1, 2, 3)
