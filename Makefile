@@ -36,6 +36,7 @@ clean:
 # Stamps make the second time fast; a changed pyproject.toml makes it anew.
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed, with its venv module (on Debian: python3-venv)." >&2; exit 1; fi
+	@echo "Installing into $(VENV); the first time takes about a minute." >&2
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-dev: pyproject.toml | $(BIN)/python

@@ -44,6 +44,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
+    logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     backend = open_backend(settings, _REDIS_TIMEOUT_S)
     runner = Runner(worker, settings, backend, registry, open_transport(settings))
