@@ -1,35 +1,19 @@
 """What the integration tests share: a running llmock, and a transport that loses its patience soon."""
 
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.integration.llmock_server import Mock
-from tests.waiting import eventually
+from tests.integration.llmock_server import Mock, running_llmock
 from worker.transport import HttpTransport
 
 
 @pytest.fixture(scope="session")
 def running_mock() -> Iterator[Mock]:
     """One mock for all tests here."""
-    command = shutil.which("llmock", path=str(Path(sys.executable).parent))
-    assert command, "llmock belongs to the extra dev"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = [command, "serve", "--port", str(port), "--stream-chunk-delay-ms", "5", "--log-level", "warning"]
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        mock = Mock(f"http://127.0.0.1:{port}")
-        try:
-            eventually(mock.is_up, within_s=30, what="llmock answers")
-            yield mock
-        finally:
-            server.kill()
+    with running_llmock() as mock:
+        yield mock
 
 
 @pytest.fixture

@@ -1,9 +1,17 @@
-"""llmock, a mock of several providers that others wrote, and a transport to ask it with; real HTTP, no network."""
+"""llmock, a mock of several providers that others wrote, and what a provider makes of it; real HTTP, no network."""
 
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.waiting import eventually
 from tokentail.request import GenerationRequest
 from worker.chunk import Chunk, ProviderFailure
 from worker.providers.provider import HttpProvider
@@ -29,6 +37,23 @@ class Mock:
         """Have the next request meet this."""
         answer = requests.post(f"{self.url}/_llmock/scenario", json={"behaviors": [behavior]}, timeout=5)
         assert answer.ok, answer.text
+
+
+@contextmanager
+def running_llmock() -> Iterator[Mock]:
+    """The mock on a free port; stopped at the end."""
+    command = shutil.which("llmock", path=str(Path(sys.executable).parent))
+    assert command, "llmock belongs to the extra dev"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = [command, "serve", "--port", str(port), "--stream-chunk-delay-ms", "5", "--log-level", "warning"]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        mock = Mock(f"http://127.0.0.1:{port}")
+        try:
+            eventually(mock.is_up, within_s=30, what="llmock answers")
+            yield mock
+        finally:
+            server.kill()
 
 
 def taken(
