@@ -36,18 +36,20 @@ def wire_calls(settings: Settings, backend: Backend) -> Calls:
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
     places = Places(queue, time.monotonic)
     seats = Seats(settings.web_threads)
-    reads = Reads(store, follower, places, seats, settings.max_wait_s, now_ms)
+    reads = Reads(
+        store=store, follower=follower, places=places, seats=seats, max_wait_s=settings.max_wait_s, now_ms=now_ms
+    )
     writes = Writes(
-        store,
-        queue,
-        Submitter(store, queue, now_ms),
-        follower,
-        reads,
-        catalog,
-        places,
-        seats,
-        settings.model,
-        settings.max_wait_s,
-        now_ms,
+        store=store,
+        queue=queue,
+        submitter=Submitter(store, queue, now_ms),
+        follower=follower,
+        reads=reads,
+        catalog=catalog,
+        places=places,
+        seats=seats,
+        default_model=settings.model,
+        max_wait_s=settings.max_wait_s,
+        now_ms=now_ms,
     )
     return Calls(settings, Access(settings), reads, writes, System(backend, catalog, settings.model), wakeups, seats)

@@ -29,6 +29,7 @@ class Reads:
 
     def __init__(
         self,
+        *,
         store: Store,
         follower: Follower,
         places: Places,

@@ -38,6 +38,7 @@ class Writes:
 
     def __init__(
         self,
+        *,
         store: Store,
         queue: JobQueue,
         submitter: Submitter,
