@@ -34,7 +34,14 @@ def test_a_text_whose_generation_is_replaced_midway_is_the_new_one_alone() -> No
         ]
     )
     unused: Any = None
-    reads = Reads(cast(Store, unused), cast(Follower, follower), cast(Places, unused), Seats(4), 25.0, lambda: 0)
+    reads = Reads(
+        store=cast(Store, unused),
+        follower=cast(Follower, follower),
+        places=cast(Places, unused),
+        seats=Seats(4),
+        max_wait_s=25.0,
+        now_ms=lambda: 0,
+    )
     answer = reads.text("", "0" * 26, None)
     assert answer.body == b"new"
     assert answer.headers["ETag"] == '"new.6"'
