@@ -51,3 +51,5 @@ class Attempt:
         self._is_open = False
         if self._thrown is not None:
             self._thrown.stop()  # what was not thrown yet must not be thrown into what comes after
+        # The reason's traceback leads back to this attempt: a circle that would keep the whole log in memory.
+        self._thrown = self._reason = None

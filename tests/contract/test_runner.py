@@ -1,7 +1,7 @@
 """The runner: every job that it takes comes to its end, is lost to another, or is handed over."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import gevent
@@ -37,7 +37,7 @@ class _Scripted:
         self._say = say
         self.is_closed = Event()
 
-    def steps(self, request: GenerationRequest, model: str) -> Iterator[tuple[float, list[Chunk]]]:
+    def steps(self, request: GenerationRequest, model: str) -> Generator[tuple[float, list[Chunk]]]:
         try:
             for chunks in self._say():
                 yield 0.0, chunks

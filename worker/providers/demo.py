@@ -4,7 +4,7 @@ The same prompt and model name give the same text, on every machine and version 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import chain, islice
 
 from tokentail.catalog import ServedModel, demo_options
@@ -29,7 +29,7 @@ class Demo:
         self.name = "demo"
         self.served = ServedModel("demo", "demo", "demo")
 
-    def steps(self, request: GenerationRequest, model: str) -> Iterator[tuple[float, list[Chunk]]]:
+    def steps(self, request: GenerationRequest, model: str) -> Generator[tuple[float, list[Chunk]]]:
         """Token i is due at i / tps seconds, whatever happened before; with tps=0 everything is due at once."""
         options = demo_options(model)
         length, tps = options["tokens"], options["tps"]

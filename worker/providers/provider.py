@@ -3,7 +3,7 @@
 Providers are pure: they say what to send and what an answer means. `source.py` does the I/O, through the transport.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -93,6 +93,6 @@ class ResumableProvider(HttpProvider, Protocol):
 class PacedProvider(Provider, Protocol):
     """A provider that needs nobody: it knows what to say and when."""
 
-    def steps(self, request: GenerationRequest, model: str) -> Iterator[tuple[float, list[Chunk]]]:
+    def steps(self, request: GenerationRequest, model: str) -> Generator[tuple[float, list[Chunk]]]:
         """(seconds since the beginning, chunks due then), in order."""
         ...

@@ -97,12 +97,13 @@ def open_chunks(
 
 
 def _paced(
-    steps: Iterator[tuple[float, list[Chunk]]], sleep: Callable[[float], object], clock: Callable[[], float]
+    steps: Generator[tuple[float, list[Chunk]]], sleep: Callable[[float], object], clock: Callable[[], float]
 ) -> Generator[list[Chunk]]:
     began = clock()
-    for due_s, chunks in steps:
-        sleep(max(0.0, began + due_s - clock()))  # even of 0, so that others run
-        yield chunks
+    with closing(steps):
+        for due_s, chunks in steps:
+            sleep(max(0.0, began + due_s - clock()))  # even of 0, so that others run
+            yield chunks
 
 
 def _streamed(
