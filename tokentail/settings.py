@@ -184,7 +184,7 @@ def _cross_checks(s: Settings) -> Iterator[str]:
     if not s.is_loopback and not s.api_keys and not s.allow_open:
         yield (
             f"TOKENTAIL_HOST: {s.host} is reachable from outside and TOKENTAIL_API_KEYS is not set; "
-            "set keys, or listen on 127.0.0.1"
+            "set keys, listen on 127.0.0.1, or give --allow-open"
         )
     if s.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         yield "TOKENTAIL_LOG_LEVEL: is not DEBUG, INFO, WARNING or ERROR"

@@ -155,3 +155,11 @@ def is_serving(up: Up) -> bool:
         return requests.get(f"{up.url}/readyz", timeout=5).ok
     except requests.ConnectionError:
         return False
+
+
+def test_listening_to_all_without_keys_needs_a_flag_and_is_told(tmp_path: Path) -> None:
+    """It is refused, and with the flag it is done with a warning."""
+    refused = run_up("--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "refused"))
+    assert "--allow-open" in refused.stderr
+    with running_up(tmp_path, "--model", "demo", "--host", "0.0.0.0", "--allow-open") as up:
+        assert "web.open" in up.log

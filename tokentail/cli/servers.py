@@ -11,13 +11,20 @@ from tokentail.settings import load_settings
 from tokentail.supervisor.service import NotStarted
 from tokentail.supervisor.up import run_up
 
+_allow_open = click.option(
+    "--allow-open",
+    is_flag=True,
+    help="Listen beyond this machine without API keys: anybody can use it (TOKENTAIL_ALLOW_OPEN).",
+)
+
 
 @click.command()
 @click.option("--host", help="Address to listen on (TOKENTAIL_HOST; 127.0.0.1).")
 @click.option("--port", help="Port to listen on (TOKENTAIL_PORT; 8000); 0 is any free one.")
 @click.option("--data-dir", help="Where the data are kept (TOKENTAIL_DATA_DIR; ./data).")
 @click.option("--model", help="Model of requests that name none (TOKENTAIL_MODEL); local/smollm2-135m, demo, openai/….")
-def up(host: str | None, port: str | None, data_dir: str | None, model: str | None) -> None:
+@_allow_open
+def up(host: str | None, port: str | None, data_dir: str | None, model: str | None, *, allow_open: bool) -> None:
     """Start everything on this machine, and look after it until Ctrl-C.
 
     It starts its own Valkey unless REDIS_URL is set, a worker, the web server, and a small local model when that is
@@ -28,6 +35,7 @@ def up(host: str | None, port: str | None, data_dir: str | None, model: str | No
         "TOKENTAIL_PORT": port,
         "TOKENTAIL_DATA_DIR": data_dir,
         "TOKENTAIL_MODEL": model,
+        "TOKENTAIL_ALLOW_OPEN": "true" if allow_open else None,
     }
     environment = dict(os.environ) | {name: value for name, value in given.items() if value is not None}
     settings = load_settings(environment)
@@ -39,8 +47,11 @@ def up(host: str | None, port: str | None, data_dir: str | None, model: str | No
 
 
 @click.command()
-def web() -> NoReturn:
+@_allow_open
+def web(*, allow_open: bool) -> NoReturn:
     """Run one web server; settings come from the environment (`tokentail check` lists them)."""
+    if allow_open:
+        os.environ["TOKENTAIL_ALLOW_OPEN"] = "true"
     _become("app")
 
 

@@ -194,8 +194,10 @@ class _Up:
         while child.poll() is None:
             if is_hurried and not is_told:
                 self._signals.wait(_BETWEEN_SIGNALS_S)  # two at once would count as one
+                if child.poll() is not None:
+                    break  # it went in that time, and its SIGCHLD with it
                 child.terminate()  # a second time: it lets go of what it has
-                deadline, is_told = time.monotonic() + _HURRIED_GRACE_S, True
+                deadline, is_told = min(deadline, time.monotonic() + _HURRIED_GRACE_S), True
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 child.kill()

@@ -12,7 +12,7 @@ import msgspec
 from tokentail.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 from worker.providers import openai_error
-from worker.providers.http_failure import retry_after_s, status_kind
+from worker.providers.http_failure import retry_after_s, should_retry, status_kind
 
 # The status's word, which says more than its number and may come without one.
 _KINDS = {
@@ -66,7 +66,7 @@ def _failure(error: dict[str, Any], status: int, headers: Mapping[str, str]) -> 
     return provider_failure(
         kind,
         message,
-        is_retryable=is_retryable,
+        is_retryable=should_retry(headers, is_retryable),
         status=status,
         code=word if isinstance(word, str) else str(number) if isinstance(number, int) else None,
         retry_after_s=_delay_s(error) if wait_s is None else wait_s,

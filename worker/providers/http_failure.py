@@ -28,8 +28,7 @@ def status_kind(status: int) -> tuple[FailureKind, bool]:
 def status_failure(status: int, headers: Mapping[str, str], words: str, code: str | None) -> ProviderFailure:
     """The failure for a status that is not 200; `words` are the provider's own, empty where it has none to quote."""
     kind, is_retryable = status_kind(status)
-    # OpenAI and Anthropic say so where the status alone misleads: a limit on spending is a 429, too.
-    is_retryable = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), is_retryable)
+    is_retryable = should_retry(headers, is_retryable)
     if status in {401, 403}:
         # Providers quote a part of the key in these answers.
         message = f"The provider refused the key that the worker uses (status {status})."
@@ -40,6 +39,11 @@ def status_failure(status: int, headers: Mapping[str, str], words: str, code: st
     return provider_failure(
         kind, message, is_retryable=is_retryable, status=status, code=code, retry_after_s=retry_after_s(headers)
     )
+
+
+def should_retry(headers: Mapping[str, str], is_retryable: bool) -> bool:
+    """What the provider itself says of it, where the status alone misleads: a limit on spending is a 429, too."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", ""), is_retryable)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
