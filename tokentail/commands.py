@@ -286,7 +286,6 @@ def view(job_id: str) -> Command[Job]:
             generation=record["generation"],
             token_count=int(record["tokens"]),
             byte_count=int(record["bytes"]),
-            is_deleted="is_deleted" in record,
             submitted=decode(submitted),
             end=decode(end) if end else None,
         )

@@ -109,6 +109,5 @@ class Job:
     generation: str
     token_count: int  # tokens in the current generation
     byte_count: int  # bytes in the log
-    is_deleted: bool
     submitted: dict[str, Any]  # the log's first element
     end: dict[str, Any] | None  # the log's last element, once the job is closed

@@ -35,7 +35,6 @@ def job(**differences: Any) -> Job:
         "generation": "gen",
         "token_count": 0,
         "byte_count": 9,
-        "is_deleted": False,
         "submitted": {"type": "submitted", "model": "demo", "metadata": {"a": "b"}},
         "end": None,
     }
