@@ -1,4 +1,4 @@
-"""`python -m bench [latency] [polls] [append]`: measure, print, and compare."""
+"""`python -m bench [latency] [polls] [append] [ingest]`: measure, print, and compare."""
 
 import argparse
 import signal
@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from bench.append import measure_append
+from bench.ingest import measure_ingest
 from bench.latency import measure_latency
 from bench.machine import Neighbours, machine_facts
 from bench.measure import Measure
@@ -15,7 +16,7 @@ from bench.report import Report, read_report
 from bench.stack import running_stack, running_valkey
 from tokentail.errors import TokentailError
 
-_PARTS = ("latency", "polls", "append")
+_PARTS = ("latency", "polls", "append", "ingest")
 
 
 def main() -> int:
@@ -67,6 +68,10 @@ def _measure(parts: list[str]) -> list[Measure]:
         with running_valkey() as redis_url:
             _tell("append")
             measures += measure_append(redis_url)
+    if "ingest" in parts:
+        with running_valkey() as redis_url:
+            _tell("ingest")
+            measures += measure_ingest(redis_url)
     return measures
 
 

@@ -63,28 +63,43 @@ def running_stack() -> Iterator[Stack]:
         pids: dict[str, int] = {}
 
         def start(name: str, *argv: str, is_ready: Callable[[], bool]) -> None:
-            environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
-                "PYTHONPATH": str(_ROOT),
-                "REDIS_URL": redis_url,
-                "TOKENTAIL_PORT": str(web_port),
-                "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
-                "TOKENTAIL_IDLE_TIMEOUT_S": "600",  # the upstream's silent streams stay open
-            }
-            log = logs / f"{name}.log"
-            with log.open("wb") as output:
-                child = start_child([sys.executable, *argv], environment, output=output, cwd=logs)
-            parts.callback(stop_child, child, _GRACE_S)
-            pids[name] = child.pid
-            _wait_until(is_ready, child, log)
+            environment = part_environment(
+                REDIS_URL=redis_url,
+                TOKENTAIL_PORT=str(web_port),
+                OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
+                TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
+            )
+            pids[name] = parts.enter_context(started_part(name, argv, environment, logs, is_ready)).pid
 
         pace = ("--tokens-per-s", str(TOKENS_PER_S))
         upstream = ("-m", "bench.upstream", "--port", str(upstream_port), *pace)
         bare = ("-m", "bench.bare_web", "--port", str(bare_port))
-        start("upstream", *upstream, is_ready=lambda: _listens(upstream_port))
-        start("bare_web", *bare, is_ready=lambda: _listens(bare_port))
-        start("web", "-m", "app", is_ready=lambda: _listens(web_port))
+        start("upstream", *upstream, is_ready=lambda: listens(upstream_port))
+        start("bare_web", *bare, is_ready=lambda: listens(bare_port))
+        start("web", "-m", "app", is_ready=lambda: listens(web_port))
         start("worker", "-m", "worker", is_ready=lambda: _has_worker(web_port))
         yield Stack(redis_url, upstream_port, web_port, bare_port, pids)
+
+
+def part_environment(**settings: str) -> dict[str, str]:
+    """The environment of one part: what any program needs, and these settings."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {"PYTHONPATH": str(_ROOT)} | settings
+
+
+@contextmanager
+def started_part(
+    name: str, argv: Sequence[str], environment: dict[str, str], folder: Path, is_ready: Callable[[], bool]
+) -> Iterator[Child]:
+    """A Python program with these arguments, ready; its log goes into the folder. Raises RuntimeError when it fails."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        child = start_child([sys.executable, *argv], environment, output=output, cwd=folder)
+    try:
+        _wait_until(is_ready, child, log)
+        yield child
+    finally:
+        stop_child(child, _GRACE_S)
 
 
 def free_ports(count: int) -> Sequence[int]:
@@ -104,7 +119,8 @@ def _wait_until(is_ready: Callable[[], bool], child: Child, log: Path) -> None:
         time.sleep(_LOOK_AGAIN_S)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on this port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), _PROBE_S).close()
     except OSError:

@@ -17,7 +17,7 @@ SILENT = "silent"
 _SILENCE_S = 600.0  # longer than any benchmark
 _GOLDEN = 0.618033988749895  # its multiples spread streams over a period, however many there are
 
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Upstream:
@@ -45,17 +45,17 @@ class Upstream:
         period_s = 0.0 if is_silent else self._period_s
         loop = asyncio.get_running_loop()
         begin = loop.time() + period_s * (next(self._streams) * _GOLDEN % 1)
-        writer.write(_HEAD + _event(_chunk({"role": "assistant", "content": ""})))
+        writer.write(HEAD + event(chunk({"role": "assistant", "content": ""})))
         for i in range(tokens):
             if (delay_s := begin + i * period_s - loop.time()) > 0:
                 await asyncio.sleep(delay_s)
-            writer.write(_event(_chunk({"content": f" {time.monotonic_ns()}"})))
+            writer.write(event(chunk({"content": f" {time.monotonic_ns()}"})))
         if is_silent:
             await asyncio.wait_for(reader.read(1), _SILENCE_S)
             raise ConnectionError
         usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
-        ending = [_chunk({}, "stop"), {**_chunk({}), "choices": [], "usage": usage}]
-        writer.write(b"".join(map(_event, ending)) + _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        ending = [chunk({}, "stop"), {**chunk({}), "choices": [], "usage": usage}]
+        writer.write(b"".join(map(event, ending)) + chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n")
         await writer.drain()
 
 
@@ -71,16 +71,19 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     return request
 
 
-def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    """One message of OpenAI's stream."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [choice]}
 
 
-def _event(chunk: dict[str, Any]) -> bytes:
-    return _chunked(b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
+def event(message: dict[str, Any]) -> bytes:
+    """The message as it goes over the wire: a server-sent event, in an HTTP chunk of its own."""
+    return chunked(b"data: " + json.dumps(message, separators=(",", ":")).encode() + b"\n\n")
 
 
-def _chunked(content: bytes) -> bytes:
+def chunked(content: bytes) -> bytes:
+    """An HTTP chunk."""
     return b"%x\r\n%s\r\n" % (len(content), content)
 
 
