@@ -1,0 +1,15 @@
+"""Another process's costs, as Linux tells them."""
+
+import os
+from pathlib import Path
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that the process has used, to a hundredth."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid: int) -> int:
+    """Its resident memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
