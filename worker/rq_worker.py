@@ -1,11 +1,13 @@
 """RQ's worker, with a greenlet for each job instead of a process.
 
-LLM streams are waiting: one process runs hundreds at once. Every hook of RQ that this leans on stands in this file. RQ
-keeps its registries, results and commands true for operators; whether a job ends is none of its concern.
+LLM streams are waiting: one process runs hundreds at once. Every hook of RQ that this leans on stands in this file, and
+tests/integration/test_rq_hooks.py fails when RQ changes one. RQ keeps its registries, results and commands true for
+operators; whether a job ends is none of its concern.
 """
 
 import logging
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +22,11 @@ from rq.executions import Execution
 from rq.job import Job as RQJob
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
+from rq.suspension import is_suspended
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker, WorkerStatus
 
+from tokentail.errors import TokentailError
 from tokentail.queue import job_id_of, open_queue
 from tokentail.store import RedisClient
 
@@ -30,8 +34,11 @@ log = logging.getLogger(__name__)
 
 _LOOK_UP_S = 1  # how soon a waiting loop sees that it should stop
 _HEARTBEAT_S = 15.0
+_WORKER_TTL_S = 30  # RQ adds 60: operators see a killed worker for a minute and a half, as they see its jobs
+_MAINTENANCE_S = 60  # between RQ's clean-ups of its books
 _RETRY_S = 1.0  # between tries at a Redis that does not answer
-_OUTAGES = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+# Whatever Redis says, from "not here" to "full", a wrong page in RQ's books must not end the jobs that are running.
+_REDIS_FAULTS = (redis.exceptions.RedisError, OSError)
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -59,7 +66,13 @@ class GreenletWorker(BaseWorker):
         hand_over: Callable[[], None],
     ) -> None:
         super().__init__(
-            [open_queue(client)], name=name, connection=client, serializer=JSONSerializer, log_job_description=False
+            [open_queue(client)],
+            name=name,
+            connection=client,
+            serializer=JSONSerializer,
+            log_job_description=False,
+            worker_ttl=_WORKER_TTL_S,
+            maintenance_interval=_MAINTENANCE_S,
         )
         self._slots = BoundedSemaphore(slots)
         self._grace_s = grace_s
@@ -67,7 +80,9 @@ class GreenletWorker(BaseWorker):
         self._hand_over = hand_over
         self._running = Group()
         self._rq_jobs: dict[str, tuple[RQJob, Execution]] = {}  # execution id → what RQ keeps alive by heartbeats
+        self._stopping = Event()
         self._hurry = Event()
+        self._suspension_seen_at = -float("inf")
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -76,13 +91,16 @@ class GreenletWorker(BaseWorker):
         self.bootstrap("WARNING")
         for signum in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(signum, self._asked_to_stop)
-        chores = [gevent.spawn(self._keep_alive), gevent.spawn(self._maintain)]
+        books = gevent.spawn(self._keep_books)
         try:
-            while not self._stop_requested:
-                self._take_one()
+            while not self._stopping.is_set():
+                if self._is_suspended():
+                    self._stopping.wait(_LOOK_UP_S)
+                else:
+                    self._take_one()
             self._drain()
         finally:
-            gevent.killall(chores)
+            books.kill()
             self._sign_off()
 
     def _take_one(self) -> None:
@@ -90,6 +108,9 @@ class GreenletWorker(BaseWorker):
             return
         try:
             taken = self._dequeue()
+            if taken is not None and self._stopping.is_set():
+                self._put_back(*taken)
+                taken = None
         except BaseException:
             self._slots.release()
             raise
@@ -109,16 +130,29 @@ class GreenletWorker(BaseWorker):
                 death_penalty_class=self.death_penalty_class,
             )
         except DequeueTimeout:
+            if not self._running:
+                self._note_state(WorkerStatus.IDLE)
             return None
-        except _OUTAGES as error:
+        except _REDIS_FAULTS as error:
             log.warning("queue.unavailable", extra={"error": type(error).__name__})
             gevent.sleep(_RETRY_S)
             return None
+        except Exception as error:
+            # A record that RQ cannot read must not end the worker, nor all others in turn.
+            log.error("queue.unreadable", extra={"rq_id": getattr(error, "job_id", ""), "error": type(error).__name__})
+            return None
         return taken
+
+    def _put_back(self, rq_job: RQJob, queue: Queue) -> None:
+        """It came while we were told to stop. It is in two places for a moment, never in none."""
+        try:
+            queue.push_job_id(rq_job.id, at_front=True)
+            queue.intermediate_queue.remove(rq_job.id)
+        except _REDIS_FAULTS as error:
+            log.warning("queue.put_back_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
 
     def _perform(self, rq_job: RQJob, queue: Queue) -> None:
         try:
-            rq_job.redis_server_version = self.get_redis_server_version()
             execution = self.prepare_execution(rq_job)
             self._rq_jobs[execution.id] = rq_job, execution
             try:
@@ -126,14 +160,28 @@ class GreenletWorker(BaseWorker):
             finally:
                 del self._rq_jobs[execution.id]
                 self.executions.pop(execution.id, None)
-        except _OUTAGES as error:
+        except _REDIS_FAULTS as error:
             # The queue's books are behind; the sweep finds the job if it did not run.
             log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
         finally:
             self._slots.release()
 
+    def _is_suspended(self) -> bool:
+        """Whether operators said `rq suspend`; as it was at most a second ago."""
+        now = time.monotonic()
+        if now - self._suspension_seen_at < _LOOK_UP_S:
+            return False
+        try:
+            if is_suspended(self.connection):
+                self._note_state(WorkerStatus.SUSPENDED)
+                return True
+        except _REDIS_FAULTS as error:
+            log.warning("queue.unavailable", extra={"error": type(error).__name__})
+        self._suspension_seen_at = now
+        return False
+
     def _drain(self) -> None:
-        self.set_state(WorkerStatus.SUSPENDED)
+        self._note_state(WorkerStatus.SUSPENDED)
         log.info("worker.draining", extra={"jobs": len(self._running), "grace_s": self._grace_s})
         ended = gevent.spawn(self._running.join)
         gevent.wait([ended, self._hurry], timeout=self._grace_s, count=1)
@@ -144,33 +192,40 @@ class GreenletWorker(BaseWorker):
     def _sign_off(self) -> None:
         try:
             self.teardown()
-        except _OUTAGES as error:
-            log.warning("queue.sign_off_failed", extra={"error": type(error).__name__})  # RQ forgets us in a minute
+        except _REDIS_FAULTS as error:
+            log.warning("queue.sign_off_failed", extra={"error": type(error).__name__})  # RQ forgets us by itself
 
     def _asked_to_stop(self) -> None:
-        if self._stop_requested:
+        if self._stopping.is_set():
             self._hurry.set()
-        self._stop_requested = True
+        self._stopping.set()
 
     # -- what RQ keeps in Redis ---------------------------------------------------------------------------------------
 
-    def _keep_alive(self) -> None:
+    def _keep_books(self) -> None:
+        """Heartbeats first: after an outage, maintenance would take our own jobs for abandoned."""
         while True:
             try:
                 self.heartbeat()
                 for rq_job, execution in list(self._rq_jobs.values()):
                     self.maintain_heartbeats(rq_job, execution)
-            except _OUTAGES as error:
-                log.warning("queue.heartbeat_failed", extra={"error": type(error).__name__})
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()
+            except _REDIS_FAULTS as error:
+                log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
+            except Exception as error:
+                # Maintenance reads what others wrote; one unreadable record must not stop our heartbeats.
+                log.error("queue.maintenance_failed", extra={"error": type(error).__name__})
             gevent.sleep(_HEARTBEAT_S)
 
-    def _maintain(self) -> None:
-        while True:
-            try:
-                self.run_maintenance_tasks()
-            except _OUTAGES as error:
-                log.warning("queue.maintenance_failed", extra={"error": type(error).__name__})
-            gevent.sleep(self.maintenance_interval)
+    def _note_state(self, state: WorkerStatus) -> None:
+        """What `rq info` shows; RQ itself notes BUSY with each job that starts."""
+        if self.get_state() == state:
+            return
+        try:
+            self.set_state(state)
+        except _REDIS_FAULTS as error:
+            log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
 
     def _set_connection(self, connection: RedisClient) -> RedisClient:
         # RQ would raise the socket timeout to minutes, and a Redis that hangs would go unnoticed as long.
@@ -178,13 +233,38 @@ class GreenletWorker(BaseWorker):
 
     # -- what operators may ask ---------------------------------------------------------------------------------------
 
+    def subscribe(self) -> None:
+        """Hear of commands. RQ's own way ends for good at the first time-out or unreadable message."""
+        ears = self.connection.pubsub(ignore_subscribe_messages=True)
+        ears.subscribe(self.pubsub_channel_name)
+        self._listening = gevent.spawn(self._listen, ears)
+
+    def unsubscribe(self) -> None:
+        """Hear no more."""
+        self._listening.kill()
+
+    def _listen(self, ears: redis.client.PubSub) -> None:
+        with ears:
+            while True:
+                try:
+                    for message in ears.listen():
+                        self.handle_payload(message)
+                except _REDIS_FAULTS as error:
+                    log.warning("queue.unheard", extra={"error": type(error).__name__})
+                    gevent.sleep(_RETRY_S)  # then redis-py connects and subscribes anew
+
     def handle_payload(self, message: Any) -> None:
         """RQ's own commands, with stopping a job made to fit many jobs at once."""
-        payload = parse_payload(message)
-        if payload["command"] == "stop-job":
-            self._stop_job(job_id_of(payload.get("job_id", "")))
-        else:
-            handle_command(self, payload)
+        try:
+            payload = parse_payload(message)
+            if payload["command"] == "stop-job":
+                self._stop_job(job_id_of(payload["job_id"]))
+            else:
+                handle_command(self, payload)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            log.warning("queue.command_unreadable", extra={"error": type(error).__name__})
+        except TokentailError as error:
+            log.warning("queue.command_failed", extra={"error": type(error).__name__})
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one execution, as `rq` asks for it."""
