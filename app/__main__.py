@@ -1,5 +1,9 @@
-"""`python -m app`: one web process, configured by the environment alone."""
+"""`python -m app`: one web process, configured by the environment alone.
 
+Where several share a listening socket, whoever started them passes it on: `--listen-fd 3`.
+"""
+
+import argparse
 import logging
 import os
 import sys
@@ -20,21 +24,24 @@ _STOP_S = 2.0
 
 def main() -> int:
     """Serve until a signal. Exit codes: 0 stopped, 1 the address is not to be had, 2 the settings are at fault."""
+    options = argparse.ArgumentParser(prog="python -m app")
+    options.add_argument("--listen-fd", type=int, help="an open socket to listen on, instead of one of its own")
+    listen_fd: int | None = options.parse_args().listen_fd
     try:
         settings = load_settings(os.environ)
+        settings.require_redis()
     except SettingsError as error:
-        return _refuse(error.faults)
-    if not settings.buffer:
-        return _refuse(["REDIS_URL: is not set; set it, or start everything at once with: tokentail up"])
+        sys.stderr.write(f"{error}\n")
+        return 2
     configure_logging(settings.log_level)
     if settings.allow_open and not (settings.is_loopback or settings.api_keys):
         log.warning("web.open", extra={"host": settings.host, "danger": "anybody who reaches it can use it"})
-    return _run(settings)
+    return _run(settings, listen_fd)
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, listen_fd: int | None) -> int:
     try:
-        listener = listen(settings)
+        listener = listen(settings, listen_fd)
     except OSError as error:
         log.error("web.cannot_listen", extra={"host": settings.host, "port": settings.port, "error": error.strerror})
         return 1
@@ -49,11 +56,6 @@ def _run(settings: Settings) -> int:
         caretaker.stop(_STOP_S)
     log.info("web.stopped")
     return 0
-
-
-def _refuse(faults: list[str]) -> int:
-    sys.stderr.writelines(f"{fault}\n" for fault in faults)
-    return 2
 
 
 if __name__ == "__main__":

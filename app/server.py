@@ -16,13 +16,13 @@ from app.calls import Calls
 from app.flask_app import create_app
 from app.gate import Gate
 from app.http_protocol import HttpProtocol
+from tokentail.address import Address, address_of
 from tokentail.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
 _GRACE_S = 2
-_BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
-            log.info("web.listening", extra={"address": _address(listener)})
+            log.info("web.listening", extra={"address": f"http://{address_of(listener)}"})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
@@ -44,10 +44,11 @@ class Server(uvicorn.Server):
         self._on_exit()
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises OSError when the address is not to be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket:
+    """The listening socket: the one that was inherited, or our own. Raises OSError when it is not to be had."""
+    if inherited_fd is not None:
+        return socket.socket(fileno=inherited_fd)
+    return Address(settings.host, settings.port).listen()
 
 
 def serve(calls: Calls, listener: socket.socket) -> None:
@@ -68,8 +69,3 @@ def serve(calls: Calls, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_GRACE_S,
     )
     Server(config, calls.wakeups.close).run([listener])
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

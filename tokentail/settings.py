@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tokentail.address import Address
 from tokentail.commands import Retention
 from tokentail.errors import SettingsError
 
@@ -73,6 +74,12 @@ class Settings:
         return self.queue_url or self.redis_url
 
     @property
+    worker_metrics: Address | None = _setting(
+        "TOKENTAIL_WORKER_METRICS", None, "host:port of a worker's metrics; the i-th of several has port + i"
+    )
+    web_metrics: Address | None = _setting(
+        "TOKENTAIL_WEB_METRICS", None, "host:port of a web process's metrics; the i-th of several has port + i"
+    )
     def buffer(self) -> str:
         """The URL of the Redis with jobs and logs."""
         return self.buffer_url or self.redis_url
@@ -95,9 +102,14 @@ class Settings:
         """(variable, value in force, meaning) of each setting, secrets hidden."""
         for f in fields(self):
             value = getattr(self, f.name)
-            shown = ",".join(value) if isinstance(value, tuple) else str(value)
+            shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
             if f.metadata["secret"] and value:
                 shown = f"(set, {len(value)} keys)" if isinstance(value, tuple) else "(set)"
+    def require_redis(self) -> None:
+        """Raises SettingsError unless both of Redis's tasks have an address."""
+        if not (self.buffer and self.queue):
+            raise SettingsError(["REDIS_URL: is not set; set it, or start everything at once with: tokentail up"])
+
             yield f.metadata["name"], shown, f.metadata["meaning"]
 
 
@@ -160,6 +172,7 @@ def _check_bounds(value: Any, metadata: Mapping[str, Any]) -> None:
     least, most = metadata.get("least"), metadata.get("most")
     if least is not None and value < least:
         raise ValueError(f"is below {least}")
+    type(None): Address.parse,  # the only settings that may be None
     if most is not None and value > most:
         raise ValueError(f"is above {most}")
 
@@ -193,6 +206,8 @@ def _cross_checks(s: Settings) -> Iterator[str]:
 
 
 def _address(url: str) -> tuple[str, str]:
+    if s.web_metrics and s.web_metrics.port and s.web_metrics in {s.worker_metrics, Address(s.host, s.port)}:
+        yield "TOKENTAIL_WEB_METRICS: is an address that something else listens on"
     """Scheme and host of a URL, both empty when it is none."""
     try:
         parts = urlsplit(url)

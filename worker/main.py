@@ -37,8 +37,7 @@ def main() -> int:
     """Run until told to stop; the exit status: 0 after a drain, 2 for settings that cannot work."""
     try:
         settings = load_settings(os.environ)
-        if not (settings.buffer and settings.queue):
-            raise SettingsError(["REDIS_URL: is not set; start everything with `tokentail up`, or set it"])
+        settings.require_redis()
         registry = build_registry(load_endpoints(settings, os.environ), settings.model)
     except SettingsError as error:
         print(error, file=sys.stderr)

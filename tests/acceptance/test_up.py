@@ -100,7 +100,7 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
             pid = up.children()[name]
             os.kill(pid, signal.SIGKILL)
             eventually(partial(is_replaced, up, name, pid), within_s=10, what=f"{name} lives again")
-        restarted = r"up\.restarted service=\w+ exit_code=-9"
+        restarted = r"service\.restarted service=\w+ exit_code=-9"
         eventually(lambda: len(re.findall(restarted, up.log)) == 3, what="each restart is in the log")
         eventually(lambda: is_serving(up), within_s=10, what="the web server answers")
         assert up.status(job_id) == "completed"

@@ -1,13 +1,13 @@
 """`up`, `web` and `worker`: what serves."""
 
 import os
-import sys
-from typing import NoReturn
 
 import click
 
 from tokentail.log_lines import configure_logging
-from tokentail.settings import load_settings
+from tokentail.settings import Settings, load_settings
+from tokentail.supervisor.processes import run_webs, run_workers
+from tokentail.supervisor.programs import python_argv
 from tokentail.supervisor.service import NotStarted
 from tokentail.supervisor.up import run_up
 
@@ -15,6 +15,13 @@ _allow_open = click.option(
     "--allow-open",
     is_flag=True,
     help="Listen beyond this machine without API keys: anybody can use it (TOKENTAIL_ALLOW_OPEN).",
+)
+_processes = click.option(
+    "--processes",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many to run; whichever dies is started again.",
 )
 
 
@@ -47,20 +54,37 @@ def up(host: str | None, port: str | None, data_dir: str | None, model: str | No
 
 
 @click.command()
+@_processes
 @_allow_open
-def web(*, allow_open: bool) -> NoReturn:
-    """Run one web server; settings come from the environment (`tokentail check` lists them)."""
+def web(processes: int, *, allow_open: bool) -> None:
+    """Run the web server; settings come from the environment (`tokentail check` lists them).
+
+    Several processes share one port.
+    """
     if allow_open:
         os.environ["TOKENTAIL_ALLOW_OPEN"] = "true"
-    _become("app")
+    if processes == 1:
+        _become("app")
+    else:
+        run_webs(_settings(), os.environ, processes)
 
 
 @click.command()
-def worker() -> NoReturn:
-    """Run one worker; settings come from the environment (`tokentail check` lists them)."""
-    _become("worker")
+@_processes
+def worker(processes: int) -> None:
+    """Run a worker; settings come from the environment (`tokentail check` lists them)."""
+    if processes == 1:
+        _become("worker")
+    else:
+        run_workers(_settings(), os.environ, processes)
 
 
-def _become(module: str) -> NoReturn:
-    # -P: a folder of that name where the user happens to be is not ours.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module])  # noqa: S606 - no shell is wanted
+def _settings() -> Settings:
+    settings = load_settings(os.environ)
+    configure_logging(settings.log_level)
+    return settings
+
+
+def _become(module: str) -> None:
+    argv = python_argv(module)
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted

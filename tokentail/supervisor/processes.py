@@ -1,0 +1,80 @@
+"""Several processes of one kind by one command: `tokentail worker --processes 4`, `tokentail web --processes 2`.
+
+They differ in nothing but their metrics' address, which one of them must have for itself. Whichever dies is started
+again; a signal goes to all of them at once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from tokentail.address import Address
+from tokentail.endpoints import load_endpoints
+from tokentail.errors import SettingsError
+from tokentail.settings import Settings
+from tokentail.supervisor.child import start_child
+from tokentail.supervisor.programs import WEB_GRACE_S, python_argv, worker_grace_s
+from tokentail.supervisor.service import NotStarted, Service
+from tokentail.supervisor.services import Services, supervisor_signals
+
+log = logging.getLogger(__name__)
+
+
+def run_workers(settings: Settings, environment: Mapping[str, str], count: int) -> None:
+    """Run so many workers until a signal. Raises SettingsError, NotStarted, OSError."""
+    settings.require_redis()
+    load_endpoints(settings, environment)  # whose faults are told here, once, and not by every worker
+    environments = _with_own_metrics(environment, "TOKENTAIL_WORKER_METRICS", settings.worker_metrics, count)
+    _run("worker", python_argv("worker"), environments, worker_grace_s(settings))
+
+
+def run_webs(settings: Settings, environment: Mapping[str, str], count: int) -> None:
+    """Run so many web processes on one port until a signal. Raises SettingsError, NotStarted, OSError.
+
+    They share one listening socket, which is ours. SO_REUSEPORT would give each its own, and the kernel would go on
+    dealing connections to one that hangs, and reset those that wait for one that died. Of one socket whoever is idle
+    takes the next connection, and while somebody restarts the others, or the backlog, take them all.
+    """
+    settings.require_redis()
+    environments = _with_own_metrics(environment, "TOKENTAIL_WEB_METRICS", settings.web_metrics, count)
+    address = Address(settings.host, settings.port)
+    try:
+        listener = address.listen()
+    except OSError as error:
+        raise NotStarted(f"cannot listen on {address}: {error.strerror}") from None
+    with listener:
+        fd = listener.fileno()
+        _run("web", python_argv("app", "--listen-fd", str(fd)), environments, WEB_GRACE_S, inherited_fds=[fd])
+
+
+def _run(
+    name: str,
+    argv: Sequence[str],
+    environments: Sequence[Mapping[str, str]],
+    grace_s: float,
+    inherited_fds: Sequence[int] = (),
+) -> None:
+    """Start one process for each environment; return when a signal has stopped them all."""
+    with supervisor_signals() as signals:
+        services = Services(signals)
+        try:
+            for number, environment in enumerate(environments, start=1):
+                start = partial(start_child, argv, environment, inherited_fds=inherited_fds)
+                services.start(Service(f"{name} {number}", start, grace_s=grace_s))
+            log.info("processes.started", extra={"program": name, "processes": len(environments)})
+            services.tend()
+            log.info("processes.stopping", extra={"program": name, "grace_s": grace_s})
+        finally:
+            services.stop_at_once()
+
+
+def _with_own_metrics(
+    environment: Mapping[str, str], name: str, address: Address | None, count: int
+) -> list[dict[str, str]]:
+    """The environment of each process: the i-th has its metrics i ports further on. Raises SettingsError."""
+    if address is None:
+        return [dict(environment)] * count
+    try:
+        return [{**environment, name: str(address.plus(i))} for i in range(count)]
+    except ValueError as error:
+        raise SettingsError([f"{name}: {error}"]) from None

@@ -1,0 +1,20 @@
+"""Our own programs, as a supervisor starts them, and how long each may take to stop."""
+
+import sys
+
+from tokentail.settings import Settings
+
+WEB_GRACE_S = 10.0
+
+_SLACK_S = 5.0  # what a drained worker needs to hand over and go
+
+
+def python_argv(module: str, *options: str) -> list[str]:
+    """How to run a module of ours."""
+    # -P: a folder named app or worker where the user happens to be is not ours.
+    return [sys.executable, "-P", "-m", module, *options]
+
+
+def worker_grace_s(settings: Settings) -> float:
+    """Long enough for a worker to keep its promise to running jobs."""
+    return settings.grace_s + _SLACK_S
