@@ -14,9 +14,10 @@ from bench.measure import Measure
 from bench.polls import measure_polls
 from bench.report import Report, read_report
 from bench.stack import running_stack, running_valkey
+from bench.start import measure_start
 from tokentail.errors import TokentailError
 
-_PARTS = ("latency", "polls", "append", "ingest")
+_PARTS = ("latency", "polls", "start", "append", "ingest")
 
 
 def main() -> int:
@@ -56,7 +57,7 @@ def main() -> int:
 
 def _measure(parts: list[str]) -> list[Measure]:
     measures: list[Measure] = []
-    if "latency" in parts or "polls" in parts:
+    if {"latency", "polls", "start"} & {*parts}:
         with running_stack() as stack:
             if "latency" in parts:
                 _tell("latency")
@@ -64,6 +65,9 @@ def _measure(parts: list[str]) -> list[Measure]:
             if "polls" in parts:
                 _tell("polls")
                 measures += measure_polls(stack)
+            if "start" in parts:
+                _tell("start")
+                measures += measure_start(stack)
     if "append" in parts:
         with running_valkey() as redis_url:
             _tell("append")
