@@ -1,7 +1,6 @@
 """The advice: when a client that polls without waiting should come again. Pure."""
 
 from tokentail.batch import Batch
-from tokentail.job import Status
 
 # The aim is a handful of tokens a poll: text then appears about as smoothly as it is read, at a few polls a second.
 _TOKENS_A_POLL = 5
@@ -10,18 +9,18 @@ _MOST_MS = 2000  # above it, a running job looks stuck
 _UNKNOWN_MS = 250  # running, but its pace is not known yet
 _QUEUED_MS = 250  # next in the queue
 _PER_PLACE_MS = 100
-_MOST_QUEUED_MS = 5000  # far behind: a free slot is still noticed within this time
+_MOST_QUEUED_MS = 5000  # far behind, or no worker lives: a free slot is still noticed within this time
 
 
-def poll_after_ms(batch: Batch, place: int | None, now_ms: int) -> int:
-    """Milliseconds to wait before the next short poll; 0 at the end, and when there is more to read already.
+def queued_poll_after_ms(before: int, *, is_served: bool) -> int:
+    """Milliseconds to wait before the next short poll of a job that waits behind `before` others, or for a worker."""
+    return min(_QUEUED_MS + _PER_PLACE_MS * before, _MOST_QUEUED_MS) if is_served else _MOST_QUEUED_MS
 
-    `place` is the number of jobs before a queued one, where it is known.
-    """
+
+def poll_after_ms(batch: Batch, now_ms: int) -> int:
+    """The same for one that runs or is over; 0 at the end, and when there is more to read already."""
     if batch.is_done or batch.first + len(batch.elements) < batch.length:
         return 0
-    if batch.status is Status.QUEUED:
-        return min(_QUEUED_MS + _PER_PLACE_MS * (place or 0), _MOST_QUEUED_MS)
     first_ms, last_ms = batch.first_token_at_ms, batch.appended_at_ms
     if first_ms is None or last_ms is None or batch.token_count < 2:
         return _UNKNOWN_MS

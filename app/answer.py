@@ -21,6 +21,7 @@ from tokentail.errors import (
     StoreFull,
     StoreUnavailable,
     TokentailError,
+    TooManyJobs,
 )
 
 JSON = "application/json"
@@ -59,7 +60,8 @@ def problem_of(error: TokentailError) -> Answer | None:
             more: dict[str, Any] = {}
             if isinstance(error, InvalidRequest):
                 more["errors"] = [{"field": fault.field, "message": fault.message} for fault in error.faults]
-            return _problem(f"urn:tokentail:problem:{name}", title, status, str(error), headers, more)
+            own = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyJobs) else headers
+            return _problem(f"urn:tokentail:problem:{name}", title, status, str(error), own, more)
     return None
 
 
@@ -71,6 +73,7 @@ _TABLE: dict[type[TokentailError], tuple[int, str, str, dict[str, str]]] = {
     JobNotFound: (404, "job-not-found", "There is no such job", {}),
     JobGone: (410, "job-gone", "The job's content is gone", {}),
     IdempotencyConflict: (409, "idempotency-conflict", "The key was used for another request", {}),
+    TooManyJobs: (429, "too-many-jobs", "Too many jobs are open", {}),
     NothingServed: (503, "nothing-served", "No model is served yet", {"Retry-After": "2"}),
     StoreUnavailable: (503, "store-unavailable", "The store does not answer", {"Retry-After": "2"}),
     StoreFull: (503, "store-full", "The store is full", {"Retry-After": "30"}),

@@ -37,14 +37,15 @@ def _batch_body(batch: Batch, name: bytes, elements: Sequence[bytes], poll_after
     return b"".join((before[:-1], b',"', name, b'":[', b",".join(elements), b"],", _encode(after)[1:]))
 
 
-def job_view(job: Job, place: int | None) -> dict[str, Any]:
-    """What there is to know of a job. `place` is the number of jobs before it, if it is in the queue."""
+def job_view(job: Job, queue_position: int | None = None, waits_for: str | None = None) -> dict[str, Any]:
+    """What there is to know of a job; the last two, if it is queued."""
     first_token_ms = None if job.first_token_at_ms is None else job.first_token_at_ms - job.created_at_ms
     return {
         "id": job.id,
         "status": job.status,
         "model": job.model,
-        "queue_position": None if place is None else place + 1,  # 1 is next
+        "queue_position": queue_position,  # 1 is next
+        "waits_for": waits_for,
         "attempts": job.attempts,
         "token_count": job.token_count,
         "time_to_first_token_ms": first_token_ms,  # since it was submitted

@@ -34,22 +34,30 @@ def wire_calls(settings: Settings, backend: Backend) -> Calls:
     wakeups = Wakeups(store.client)
     follower = Follower(store, wakeups)
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
-    places = Places(queue, time.monotonic)
+    places = Places(queue, backend.admission, time.monotonic)
     seats = Seats(settings.web_threads)
     reads = Reads(
-        store=store, follower=follower, places=places, seats=seats, max_wait_s=settings.max_wait_s, now_ms=now_ms
+        store=store,
+        follower=follower,
+        catalog=catalog,
+        places=places,
+        seats=seats,
+        max_wait_s=settings.max_wait_s,
+        now_ms=now_ms,
     )
     writes = Writes(
         store=store,
         queue=queue,
-        submitter=Submitter(store, queue, now_ms),
+        admission=backend.admission,
+        submitter=Submitter(store, queue, backend.admission, now_ms),
         follower=follower,
         reads=reads,
         catalog=catalog,
-        places=places,
         seats=seats,
         default_model=settings.model,
         max_wait_s=settings.max_wait_s,
         now_ms=now_ms,
     )
-    return Calls(settings, Access(settings), reads, writes, System(backend, catalog, settings.model), wakeups, seats)
+    return Calls(
+        settings, Access(settings), reads, writes, System(backend, catalog, places, settings.model), wakeups, seats
+    )

@@ -29,7 +29,7 @@ class Caretaker:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._stopping.wait(_EVERY_S):
+        while not self._stopping.is_set():
             try:
                 self._backend.observer.observe()
                 self._backend.sweeper.sweep_in_turn()
@@ -40,6 +40,7 @@ class Caretaker:
                 self._tell(type(error).__name__)
             else:
                 self._tell("")
+            self._stopping.wait(_EVERY_S)
 
     def _tell(self, trouble: str) -> None:
         """Say it once an outage, not once a second."""

@@ -19,6 +19,7 @@ _PROBLEMS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field or parameter is not valid; `errors` names it.",
+    429: "Too many jobs are open; Retry-After says when one has probably ended.",
     503: "Redis is away or full, or no model is served yet; Retry-After says when to try again.",
 }
 
@@ -96,7 +97,7 @@ def _submit() -> Schema:
         202: _json("Job", "The job is accepted."),
         200: _json("Result", "It ended in the time that you gave it."),
     }
-    operation = _operation("submitJob", "Submit a prompt.", answers, (400, 409, 410, 413, 415, 422))
+    operation = _operation("submitJob", "Submit a prompt.", answers, (400, 409, 410, 413, 415, 422, 429))
     body = {"required": True, "content": {JSON: {"schema": ref("GenerationRequest"), "example": {"prompt": "Hello!"}}}}
     return {**operation, "parameters": headers, "requestBody": body}
 

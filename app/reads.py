@@ -4,13 +4,14 @@ What goes wrong is raised as an error of the domain; `app/answer.py` has the tab
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
-from app.advice import poll_after_ms
+from app.advice import poll_after_ms, queued_poll_after_ms
 from app.answer import Answer, json_answer
 from app.bodies import events_body, job_view, text_of, tokens_body
 from app.query import PollQuery, page_query, poll_query
-from app.snapshots import Places, Seats
+from app.snapshots import Catalog, Places, Seats
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING
 from tokentail.errors import JobGone, JobNotFound
@@ -32,6 +33,7 @@ class Reads:
         *,
         store: Store,
         follower: Follower,
+        catalog: Catalog,
         places: Places,
         seats: Seats,
         max_wait_s: float,
@@ -39,6 +41,7 @@ class Reads:
     ) -> None:
         self._store = store
         self._follower = follower
+        self._catalog = catalog
         self._places = places
         self._seats = seats
         self._max_wait_s = max_wait_s
@@ -70,8 +73,7 @@ class Reads:
 
     def view(self, owner: str, job_id: str) -> Answer:
         """One job's status and numbers."""
-        job = self.job(owner, job_id)
-        return json_answer(job_view(job, self._place(job)))
+        return json_answer(self.described(self.job(owner, job_id)))
 
     def page(self, owner: str, query: Query) -> Answer:
         """The owner's jobs, newest first. A page may be short, for jobs that are gone are left out of it."""
@@ -80,7 +82,7 @@ class Reads:
         views = []
         for job in self._store.view_many(job_ids):
             if isinstance(job, Job):
-                views.append(job_view(job, self._place(job)))
+                views.append(self.described(job))
             elif not isinstance(job, JobNotFound | JobGone):
                 raise job
         older = urlencode({"limit": page.limit, "older_than": job_ids[-1]}) if len(job_ids) == page.limit else None
@@ -98,6 +100,18 @@ class Reads:
             raise JobNotFound(JobNotFound.__doc__)
         return job
 
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job's view, with its place in the queue and what it waits for."""
+        if job.status is not Status.QUEUED:
+            return job_view(job)
+        place = self._places.place_of(job.id)
+        waits_for = None
+        if self._catalog.is_waited_for(job.model):
+            waits_for = "worker"
+        elif place is not None:
+            waits_for = "share" if place.is_held else "slot"
+        return job_view(job, None if place is None else place.before + 1, waits_for)
+
     def _poll(self, owner: str, job_id: str, query: Query, *, with_events: bool) -> tuple[Batch, int]:
         """The batch, and the advice when to come again."""
         asked = poll_query(query, self._max_wait_s)
@@ -109,8 +123,14 @@ class Reads:
                 self._seats.leave()
         if is_seated and batch.is_news(with_events=with_events):
             return batch, 0  # the next poll waits here, not there
-        after_ms = poll_after_ms(batch, self._place(batch), self._now_ms())
+        after_ms = self._advice(batch)
         return batch, max(after_ms - int(asked.wait_s * 1000), 0) if is_seated else after_ms
+
+    def _advice(self, batch: Batch) -> int:
+        if batch.status is Status.QUEUED:
+            place = self._places.place_of(batch.job_id)
+            return queued_poll_after_ms(place.before if place else 0, is_served=not self._catalog.is_waited_for())
+        return poll_after_ms(batch, self._now_ms())
 
     def _wait(self, owner: str, job_id: str, asked: PollQuery, wait_s: float, with_events: bool) -> Batch:
         return self._follower.wait(
@@ -122,11 +142,6 @@ class Reads:
             linger_s=asked.linger_s,
             with_events=with_events,
         )
-
-    def _place(self, subject: Job | Batch) -> int | None:
-        if subject.status is not Status.QUEUED:
-            return None
-        return self._places.place_of(subject.id if isinstance(subject, Job) else subject.job_id)
 
 
 def checked(job_id: str) -> str:

@@ -56,6 +56,9 @@ def schemas() -> dict[str, Schema]:
                 "slots": {"type": "integer", "description": "Jobs that all workers can hold at once."},
                 "held": {"type": "integer", "description": "Jobs that they hold."},
                 "models": {"type": "array", "items": {"type": "string"}},
+                "queued": {"type": "integer", "description": "Jobs in the queue."},
+                "held_out": {"type": "integer", "description": "Jobs held out of it: their clients have their share."},
+                "warning": _or_null({"type": "string", "description": "What keeps jobs from being run."}),
             }
         ),
         "Problem": _problem(),
@@ -105,6 +108,11 @@ def _job(more: dict[str, Schema]) -> Schema:
     # Left out only by a 202 that was given while Redis went away.
     usual = {
         "queue_position": {**whole, "description": "1 is next; null when it is not queued. May be two seconds old."},
+        "waits_for": {
+            **_or_null({"enum": ["worker", "slot", "share"]}),
+            "description": "What a queued job waits for: a worker that serves its model, a free slot, or the end of "
+            "another job of its client, who has its share of the slots.",
+        },
         "attempts": {"type": "integer", "description": "How many workers have taken it."},
         "token_count": {"type": "integer"},
         "time_to_first_token_ms": {**whole, "description": "Since it was submitted."},

@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tokentail.catalog import ServedModel
+from tokentail.admission import Admission
+from tokentail.catalog import ServedModel, dialect_of
 from tokentail.errors import StoreUnavailable
 from tokentail.fleet import Fleet, Lease, Observer
 from tokentail.queue import JobQueue
@@ -51,6 +53,11 @@ class Catalog:
         dead = self._observer.dead
         return {worker: lease for worker, lease in sorted(self._fleet.leases().items()) if worker not in dead}
 
+    def is_waited_for(self, model: str | None = None) -> bool:
+        """Whether a worker has yet to come that serves `model`, or any at all."""
+        live = self._observer.live
+        return not live if model is None else not dialect_of(model, models_of(live))
+
     def _read(self) -> list[ServedModel]:
         served = models_of(self.live())
         return served or self._fleet.last_catalog()
@@ -61,18 +68,47 @@ def models_of(leases: dict[str, Lease]) -> list[ServedModel]:
     return list(dict.fromkeys(model for lease in leases.values() for model in lease.models))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a job waits."""
+
+    before: int  # jobs that come first
+    is_held: bool  # it is not in the queue yet, for its client has its share there
+
+
 class Places:
-    """Where jobs stand in the queue. It is a courtesy: without the queue's Redis nobody has a place."""
+    """Where jobs wait. It is a courtesy: without Redis nobody has a place."""
 
-    def __init__(self, queue: JobQueue, clock: Clock) -> None:
-        self._waiting = Snapshot(queue.waiting, _PLACES_S, clock)
+    def __init__(self, queue: JobQueue, admission: Admission, clock: Clock) -> None:
+        self._queue = queue
+        self._admission = admission
+        self._places = Snapshot(self._read, _PLACES_S, clock)
 
-    def place_of(self, job_id: str) -> int | None:
-        """How many jobs are before it, at most two seconds ago; None when it is not known to be in the queue."""
+    def place_of(self, job_id: str) -> Place | None:
+        """Its place, at most two seconds ago; None when it is not known to wait."""
         try:
-            return self._waiting.get().get(job_id)
+            return self._places.get().get(job_id)
         except StoreUnavailable:
             return None
+
+    def counts(self) -> tuple[int, int]:
+        """Jobs in the queue and jobs held out of it, at most two seconds ago. Raises StoreUnavailable."""
+        places = self._places.get()
+        held = sum(place.is_held for place in places.values())
+        return len(places) - held, held
+
+    def _read(self) -> dict[str, Place]:
+        held_by_client: dict[str, list[str]] = {}
+        for job_id, client in self._admission.entered().held.items():
+            held_by_client.setdefault(client, []).append(job_id)
+        # Each waits for jobs of its own client; those in the queue may come first, too.
+        queue = self._queue.waiting()
+        places = {
+            job_id: Place(len(queue) + rank, is_held=True)
+            for held in held_by_client.values()
+            for rank, job_id in enumerate(held)
+        }
+        return places | {job_id: Place(before, is_held=False) for job_id, before in queue.items()}
 
 
 class Seats:

@@ -1,7 +1,7 @@
 """The system's own calls: whether it lives, whether it is ready, which models it serves."""
 
 from app.answer import Answer, json_answer
-from app.snapshots import Catalog, models_of
+from app.snapshots import Catalog, Places, models_of
 from tokentail.backend import Backend
 from tokentail.store import redis_errors
 
@@ -9,9 +9,10 @@ from tokentail.store import redis_errors
 class System:
     """What operators, load balancers and model pickers ask."""
 
-    def __init__(self, backend: Backend, catalog: Catalog, default_model: str) -> None:
+    def __init__(self, backend: Backend, catalog: Catalog, places: Places, default_model: str) -> None:
         self._backend = backend
         self._catalog = catalog
+        self._places = places
         self._default_model = default_model
 
     def health(self) -> Answer:
@@ -23,12 +24,16 @@ class System:
         with redis_errors():
             self._backend.queue_client.ping()
         leases = self._catalog.live()
+        queued, held_out = self._places.counts()
         report = {
             "status": "ready",
             "workers": len(leases),
             "slots": sum(lease.slots for lease in leases.values()),
             "held": sum(len(lease.attempts) for lease in leases.values()),
             "models": [model.name for model in models_of(leases)],
+            "queued": queued,
+            "held_out": held_out,  # of the queue, until their clients' earlier jobs end
+            "warning": None if leases else "No worker lives: jobs wait. Start one with: tokentail worker",
         }
         return json_answer(report)
 

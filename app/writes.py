@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from app.answer import Answer, json_answer
-from app.bodies import job_path, job_view, links, text_of
+from app.bodies import job_path, links, text_of
 from app.query import preferred_wait_s
 from app.reads import Reads, checked
-from app.snapshots import Catalog, Places, Seats
+from app.snapshots import Catalog, Seats
+from tokentail.admission import Admission
 from tokentail.catalog import dialect_of, resolve_model
 from tokentail.cursor import BEGINNING
 from tokentail.dialects import check_dialect
@@ -41,11 +42,11 @@ class Writes:
         *,
         store: Store,
         queue: JobQueue,
+        admission: Admission,
         submitter: Submitter,
         follower: Follower,
         reads: Reads,
         catalog: Catalog,
-        places: Places,
         seats: Seats,
         default_model: str,
         max_wait_s: float,
@@ -53,11 +54,11 @@ class Writes:
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._submitter = submitter
         self._follower = follower
         self._reads = reads
         self._catalog = catalog
-        self._places = places
         self._seats = seats
         self._default_model = default_model
         self._max_wait_s = max_wait_s
@@ -87,7 +88,7 @@ class Writes:
                 log.info("job.cancelled", extra={"job_id": job_id})
             self._tidy(job)
             job = self._reads.job(owner, job_id)
-        return json_answer(job_view(job, None))
+        return json_answer(self._reads.described(job))
 
     def delete(self, owner: str, job_id: str) -> Answer:
         """Cancel the job and erase its content; once that is so, saying it again changes nothing."""
@@ -112,8 +113,7 @@ class Writes:
             finally:
                 self._seats.leave()
         job = self._reads.job(owner, job_id)
-        place = self._places.place_of(job_id) if job.status is Status.QUEUED else None
-        view = job_view(job, place)
+        view = self._reads.described(job)
         if text is None:
             return json_answer(view, 202, {"Location": job_path(job_id), **waited})
         return json_answer({**view, "text": text}, 200, {"Content-Location": job_path(job_id), **waited})
@@ -139,7 +139,7 @@ class Writes:
     def _tidy(self, job: Job) -> None:
         """Take a closed job out of index and queue. What fails here, the sweep puts right."""
         with suppress(StoreUnavailable, StoreFull):
-            self._store.unindex_open(job.id)
+            self._admission.leave(job.owner, job.id)
             if job.status is Status.QUEUED:
                 self._queue.discard(job.id, job.enqueues)
 

@@ -184,7 +184,7 @@ class _Moment:
 
 
 def _submit(backend: Backend, model: str, count: int) -> list[str]:
-    submitter = Submitter(backend.store, backend.queue, now_ms)
+    submitter = Submitter(backend.store, backend.queue, backend.admission, now_ms)
     return [submitter.submit("", GenerationRequest(prompt="x"), model, None).job_id for _ in range(count)]
 
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from tokentail.admission import Admission, AdmissionLimits
 from tokentail.fleet import Fleet, Observer
 from tokentail.queue import JobQueue
 from tokentail.settings import Settings
@@ -25,6 +26,7 @@ class Backend:
     queue: JobQueue
     fleet: Fleet
     observer: Observer
+    admission: Admission
     sweeper: Sweeper
 
 
@@ -39,6 +41,8 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     queue = JobQueue(queue_client)
     fleet = Fleet(buffer_client)
     observer = Observer(fleet, settings.lease_s, time.monotonic)
+    admission_limits = AdmissionLimits(settings.max_open_jobs, settings.max_client_jobs, settings.client_share)
+    admission = Admission(store, queue, observer, admission_limits)
     limits = SweepLimits(settings.max_losses, settings.queue_timeout_s)
-    sweeper = Sweeper(store, queue, fleet, observer, limits, now_ms)
-    return Backend(buffer_client, queue_client, store, queue, fleet, observer, sweeper)
+    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms)
+    return Backend(buffer_client, queue_client, store, queue, fleet, observer, admission, sweeper)

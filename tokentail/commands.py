@@ -5,11 +5,9 @@ The one file that knows them. Pure: it builds commands and decodes replies; `sto
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.resources import files
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from tokentail.batch import Batch
 from tokentail.cursor import OPENING, Cursor
@@ -17,40 +15,14 @@ from tokentail.element import End, Submitted, decode, encode
 from tokentail.errors import AttemptLost, JobGone, JobNotFound
 from tokentail.identifiers import new_generation
 from tokentail.job import Job, NewJob, Status
+from tokentail.script import Command, Script
 
-Reply = TypeVar("Reply")
-
-OPEN_JOBS = "tt:open"  # sorted set of open jobs by creation; an index, repaired by the sweep
+# Open jobs, and which of them may be in the queue: indexes, in a slot of their own, repaired by the sweep.
+OPEN_JOBS = "tt:{open}:jobs"  # sorted set by creation
+OPEN_CLIENTS = "tt:{open}:clients"  # set of owners that have some
 WORKERS = "tt:workers"  # hash: worker → its lease and what it serves
 CATALOG = "tt:catalog"  # what was served last, for when no worker lives
 SWEEP_TURN = "tt:sweep"  # held by the one process that sweeps now
-
-_PRELUDE = files("tokentail").joinpath("lua/prelude.lua").read_text()
-
-
-@dataclass(frozen=True)
-class Script:
-    """A Lua script and the digest by which Redis knows it."""
-
-    name: str
-
-    @cached_property
-    def source(self) -> str:
-        return _PRELUDE + files("tokentail").joinpath(f"lua/{self.name}.lua").read_text()
-
-    @cached_property
-    def sha(self) -> str:
-        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-
-
-@dataclass(frozen=True)
-class Command(Generic[Reply]):
-    """One script call on one job: what to send, and what the reply means."""
-
-    script: Script
-    keys: tuple[str, str, str]
-    args: tuple[str | bytes | int, ...]
-    decode: Callable[[Any], Reply] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,6 +37,7 @@ class Retention:
 class Claim:
     """A job that was taken: what its attempt goes on from."""
 
+    owner: str
     generation: str  # the name to give the next generation
     length: int  # of the log
     token_count: int
@@ -121,9 +94,35 @@ def closed_job_id(message: bytes) -> str:
     return message.decode().removeprefix("tt:{").removesuffix("}:job")
 
 
+def held_jobs(owner: str) -> str:
+    """Sorted set of an owner's open jobs that may not be in the queue yet, by creation."""
+    return f"tt:{{open}}:held:{owner}"
+
+
+def admitted_jobs(owner: str) -> str:
+    """Set of an owner's open jobs that are in the queue or run."""
+    return f"tt:{{open}}:admitted:{owner}"
+
+
 def owner_index(owner: str) -> str:
     """Sorted set of an owner's jobs by creation."""
     return f"tt:owner:{owner}"
+
+
+def enter(owner: str, job_id: str, now_ms: int, most: int, most_of_owner: int, share: int) -> Command[list[Any]]:
+    """Count the job among the open ones: [b"admitted"], [b"held"], [b"full"], or [b"client", admitted jobs]."""
+    return Command(_enter, _open_keys(owner), (owner, job_id, now_ms, most, most_of_owner, share), list)
+
+
+def admit(owner: str, share: int, ended: Sequence[str]) -> Command[list[str]]:
+    """Take `ended` out of the count; the jobs of the owner that may enter the queue now."""
+    return Command(
+        _admit, _open_keys(owner), (owner, share, *ended), lambda reply: [job_id.decode() for job_id in reply]
+    )
+
+
+def _open_keys(owner: str) -> tuple[str, ...]:
+    return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner)
 
 
 def idempotency_key(owner: str, key: str) -> str:
@@ -133,9 +132,10 @@ def idempotency_key(owner: str, key: str) -> str:
 
 
 _create, _claim, _append, _close, _requeue, _delete, _read, _view = (
-    Script(name) for name in ("create", "claim", "append", "close", "requeue", "delete", "read", "view")
+    Script(name, preludes=("prelude",))
+    for name in ("create", "claim", "append", "close", "requeue", "delete", "read", "view")
 )
-_vital = Script("vital")
+_vital, _enter, _admit = Script("vital"), Script("enter"), Script("admit")
 
 
 def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
@@ -171,9 +171,9 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim 
     def decode_claim(reply: list[Any]) -> Claim | None:
         if reply[0] != b"claimed":
             return None
-        _, length, tokens, size, upstream, attempts, request = reply
+        _, length, tokens, size, upstream, attempts, request, owner = reply
         # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
-        return Claim(new_generation(), length, tokens, size, upstream.decode(), attempts, request)
+        return Claim(owner.decode(), new_generation(), length, tokens, size, upstream.decode(), attempts, request)
 
     return Command(_claim, _keys(job_id), (attempt, worker, now_ms), decode_claim)
 

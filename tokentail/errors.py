@@ -55,6 +55,14 @@ class IdempotencyConflict(TokentailError):
     """This Idempotency-Key was used with a different body. Use a new key for a new request."""
 
 
+class TooManyJobs(TokentailError):
+    """As many jobs are open as this deployment takes. Send it again after `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(f"{message} Send it again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
 class StoreUnavailable(TokentailError):
     """Redis does not answer. Nothing was lost; try again shortly."""
 

@@ -5,6 +5,7 @@ when it saw the counter stand still for a whole lease, during which all of its o
 Redis therefore kills nobody.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from tokentail import commands
 from tokentail.catalog import ServedModel
 from tokentail.store import RedisClient, redis_errors
+
+_PACE_S = 30.0  # over how long the pace is taken
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -21,6 +24,7 @@ class Lease(msgspec.Struct, frozen=True):
     slots: int  # jobs it can hold at once
     attempts: list[str]  # those that hold a job now
     models: list[ServedModel]  # in order of preference: the first is the default
+    ended: int = 0  # jobs that it has seen to their end so far
 
 
 class Fleet:
@@ -79,6 +83,15 @@ class Observer:
         self.dead: frozenset[str] = frozenset()
         self._held: set[str] = set()
         self._unheld: dict[str, float] = {}  # attempt that no lease names → when that was first noticed
+        self._ended: dict[str, int] = {}  # worker → jobs that it had ended when it was last seen
+        self._ends: deque[tuple[float, int]] = deque()  # when it was seen that jobs had ended, and how many
+        self._began = clock()
+
+    @property
+    def ended_per_s(self) -> float:
+        """Jobs that all workers together saw to their end, a second, lately."""
+        watched_s = min(self._clock() - self._began, _PACE_S)
+        return sum(count for _, count in self._ends) / watched_s if watched_s > 0 else 0.0
 
     def observe(self) -> None:
         """Read the leases. After a read that failed, every wait begins anew."""
@@ -95,12 +108,21 @@ class Observer:
         }
         self.dead = frozenset(w for w, (_, since) in self._seen.items() if now - since >= self._lease_s)
         self.live = {worker: lease for worker, lease in leases.items() if worker not in self.dead}
+        self._note_ends(now)
         self._held = {attempt for lease in self.live.values() for attempt in lease.attempts}
         self._unheld = {
             attempt: since
             for attempt, since in self._unheld.items()
             if attempt not in self._held and now - since < 2 * self._lease_s
         }
+
+    def _note_ends(self, now: float) -> None:
+        ended = {worker: lease.ended for worker, lease in self.live.items()}
+        count = sum(max(total - self._ended.get(worker, total), 0) for worker, total in ended.items())
+        self._ended = ended
+        self._ends.append((now, count))
+        while self._ends[0][0] < now - _PACE_S:
+            self._ends.popleft()
 
     def is_lost(self, worker: str, attempt: str) -> bool:
         """Whether nobody works on a job any more that `attempt` of `worker` holds, by its record.

@@ -50,6 +50,13 @@ class Settings:
     tombstone_s: float = _setting("TOKENTAIL_TOMBSTONE_S", 7 * 86400.0, "how long it answers 410 after that", least=0)
     max_log_bytes: int = _setting("TOKENTAIL_MAX_LOG_BYTES", 16 << 20, "a log's limit; its job then fails", least=1024)
     queue_timeout_s: float = _setting("TOKENTAIL_QUEUE_TIMEOUT_S", 3600.0, "longest time in the queue", least=1)
+    max_open_jobs: int = _setting("TOKENTAIL_MAX_OPEN_JOBS", 20_000, "jobs queued or running at once, in all", least=1)
+    max_client_jobs: int = _setting(
+        "TOKENTAIL_MAX_CLIENT_JOBS", 5000, "jobs queued or running at once, of one API key", least=1
+    )
+    client_share: float = _setting(
+        "TOKENTAIL_CLIENT_SHARE", 0.5, "part of the workers' slots that one API key may take", least=0, most=1
+    )
     max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 3, "workers that may be lost on one job", least=1)
     lease_s: float = _setting("TOKENTAIL_LEASE_S", 6.0, "silence after which a worker is dead", least=2)
     worker_concurrency: int = _setting("TOKENTAIL_WORKER_CONCURRENCY", 200, "jobs one worker runs at once", least=1)
@@ -67,6 +74,12 @@ class Settings:
     retries: int = _setting("TOKENTAIL_RETRIES", 2, "further calls of a provider that failed", least=0, most=20)
     local_url: str = _setting("TOKENTAIL_LOCAL_URL", "", "where the local model is served; `up` sets it")
     log_level: str = _setting("TOKENTAIL_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+    worker_metrics: Address | None = _setting(
+        "TOKENTAIL_WORKER_METRICS", None, "host:port of a worker's metrics; the i-th of several has port + i"
+    )
+    web_metrics: Address | None = _setting(
+        "TOKENTAIL_WEB_METRICS", None, "host:port of a web process's metrics; the i-th of several has port + i"
+    )
 
     @property
     def queue(self) -> str:
@@ -74,12 +87,6 @@ class Settings:
         return self.queue_url or self.redis_url
 
     @property
-    worker_metrics: Address | None = _setting(
-        "TOKENTAIL_WORKER_METRICS", None, "host:port of a worker's metrics; the i-th of several has port + i"
-    )
-    web_metrics: Address | None = _setting(
-        "TOKENTAIL_WEB_METRICS", None, "host:port of a web process's metrics; the i-th of several has port + i"
-    )
     def buffer(self) -> str:
         """The URL of the Redis with jobs and logs."""
         return self.buffer_url or self.redis_url
@@ -98,6 +105,11 @@ class Settings:
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
 
+    def require_redis(self) -> None:
+        """Raises SettingsError unless both of Redis's tasks have an address."""
+        if not (self.buffer and self.queue):
+            raise SettingsError(["REDIS_URL: is not set; set it, or start everything at once with: tokentail up"])
+
     def describe(self) -> Iterator[tuple[str, str, str]]:
         """(variable, value in force, meaning) of each setting, secrets hidden."""
         for f in fields(self):
@@ -105,11 +117,6 @@ class Settings:
             shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
             if f.metadata["secret"] and value:
                 shown = f"(set, {len(value)} keys)" if isinstance(value, tuple) else "(set)"
-    def require_redis(self) -> None:
-        """Raises SettingsError unless both of Redis's tasks have an address."""
-        if not (self.buffer and self.queue):
-            raise SettingsError(["REDIS_URL: is not set; set it, or start everything at once with: tokentail up"])
-
             yield f.metadata["name"], shown, f.metadata["meaning"]
 
 
@@ -165,6 +172,7 @@ _READERS: dict[type, Callable[[str], Any]] = {
     int: _read_int,
     float: _read_float,
     tuple: _read_list,
+    type(None): Address.parse,  # the only settings that may be None
 }
 
 
@@ -172,7 +180,6 @@ def _check_bounds(value: Any, metadata: Mapping[str, Any]) -> None:
     least, most = metadata.get("least"), metadata.get("most")
     if least is not None and value < least:
         raise ValueError(f"is below {least}")
-    type(None): Address.parse,  # the only settings that may be None
     if most is not None and value > most:
         raise ValueError(f"is above {most}")
 
@@ -199,6 +206,8 @@ def _cross_checks(s: Settings) -> Iterator[str]:
             f"TOKENTAIL_HOST: {s.host} is reachable from outside and TOKENTAIL_API_KEYS is not set; "
             "set keys, listen on 127.0.0.1, or give --allow-open"
         )
+    if s.web_metrics and s.web_metrics.port and s.web_metrics in {s.worker_metrics, Address(s.host, s.port)}:
+        yield "TOKENTAIL_WEB_METRICS: is an address that something else listens on"
     if s.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         yield "TOKENTAIL_LOG_LEVEL: is not DEBUG, INFO, WARNING or ERROR"
     if s.idle_timeout_s > s.job_timeout_s or s.first_token_timeout_s > s.job_timeout_s:
@@ -206,8 +215,6 @@ def _cross_checks(s: Settings) -> Iterator[str]:
 
 
 def _address(url: str) -> tuple[str, str]:
-    if s.web_metrics and s.web_metrics.port and s.web_metrics in {s.worker_metrics, Address(s.host, s.port)}:
-        yield "TOKENTAIL_WEB_METRICS: is an address that something else listens on"
     """Scheme and host of a URL, both empty when it is none."""
     try:
         parts = urlsplit(url)

@@ -13,11 +13,12 @@ from redis.retry import Retry
 
 from tokentail import commands
 from tokentail.batch import Batch
-from tokentail.commands import Append, Appended, Claim, Command, Retention
+from tokentail.commands import Append, Appended, Claim, Retention
 from tokentail.cursor import Cursor
 from tokentail.element import End
 from tokentail.errors import StoreFull, StoreUnavailable
 from tokentail.job import Job, NewJob
+from tokentail.script import Command
 
 Reply = TypeVar("Reply")
 
@@ -113,7 +114,7 @@ class Store:
         """Cancel the job if it is open and erase its content; False when there is no such job."""
         return self.run(commands.delete(job_id, end, now_ms, self.retention))
 
-    # -- indexes: outside the job's slot, written before it, repaired by the sweep ------------------------------------
+    # -- beside the jobs: outside their slots, written before them -----------------------------------------------------
 
     def remember(self, owner: str, key: str, job_id: str, digest: str, ttl_ms: int) -> tuple[str, str]:
         """Bind an Idempotency-Key to a job, once: the job id and body digest that it is bound to, ours or earlier."""
@@ -125,26 +126,16 @@ class Store:
         first_id, first_digest = bound.decode().split(" ")
         return first_id, first_digest
 
-    def index(self, owner: str, job_id: str, now_ms: int) -> None:
-        """List the job among the open ones and its owner's."""
-        kept_ms = self.retention.content_ms + _INDEX_SLACK_MS
+    def list_for(self, owner: str, job_id: str, now_ms: int) -> None:
+        """Put the job on its owner's list."""
+        kept_ms = self.retention.content_ms + _LIST_SLACK_MS
+        name = commands.owner_index(owner)
         with redis_errors():
             pipe = self.client.pipeline(transaction=False)
-            pipe.zadd(commands.OPEN_JOBS, {job_id: now_ms}, nx=True)
-            pipe.zadd(commands.owner_index(owner), {job_id: now_ms}, nx=True)
-            pipe.zremrangebyscore(commands.owner_index(owner), 0, now_ms - kept_ms)
-            pipe.pexpire(commands.owner_index(owner), kept_ms)
+            pipe.zadd(name, {job_id: now_ms}, nx=True)
+            pipe.zremrangebyscore(name, 0, now_ms - kept_ms)
+            pipe.pexpire(name, kept_ms)
             pipe.execute()
-
-    def unindex_open(self, job_id: str) -> None:
-        """The job is no longer open."""
-        with redis_errors():
-            self.client.zrem(commands.OPEN_JOBS, job_id)
-
-    def open_jobs(self) -> list[tuple[str, int]]:
-        """Ids of the jobs indexed as open, with their creation time (Unix ms), oldest first."""
-        with redis_errors():
-            return [(i.decode(), int(at)) for i, at in self.client.zrange(commands.OPEN_JOBS, 0, -1, withscores=True)]
 
     def jobs_of(self, owner: str, older_than: str | None, limit: int) -> list[str]:
         """At most `limit` ids of an owner's jobs, newest first; with `older_than`, those created before that job."""
@@ -169,9 +160,13 @@ class Store:
         script = command.script
         with redis_errors():
             try:
-                reply = self.client.execute_command("EVALSHA", script.sha, 3, *command.keys, *command.args)
+                reply = self.client.execute_command(
+                    "EVALSHA", script.sha, len(command.keys), *command.keys, *command.args
+                )
             except redis.exceptions.NoScriptError:
-                reply = self.client.execute_command("EVAL", script.source, 3, *command.keys, *command.args)
+                reply = self.client.execute_command(
+                    "EVAL", script.source, len(command.keys), *command.keys, *command.args
+                )
         return command.decode(reply)
 
     def _run_many(self, many: Sequence[Command[Reply]]) -> list[Reply | Exception]:
@@ -194,7 +189,7 @@ class Store:
         return replies
 
 
-_INDEX_SLACK_MS = 7 * 24 * 3600 * 1000  # an owner's list may name a job for this long after it must have expired
+_LIST_SLACK_MS = 7 * 24 * 3600 * 1000  # an owner's list may name a job for this long after it must have expired
 
 
 def _outcome(decode: Callable[[Any], Reply], reply: Any) -> Reply | Exception:

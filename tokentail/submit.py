@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from tokentail.errors import IdempotencyConflict, StoreFull, StoreUnavailable
+from tokentail.admission import Admission
+from tokentail.errors import IdempotencyConflict, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.identifiers import new_job_id
 from tokentail.job import NewJob
 from tokentail.queue import JobQueue
@@ -31,31 +32,42 @@ class Submission:
 class Submitter:
     """Turns requests into queued jobs."""
 
-    def __init__(self, store: Store, queue: JobQueue, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, queue: JobQueue, admission: Admission, now_ms: Callable[[], int]) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._now_ms = now_ms
 
     def submit(self, owner: str, request: GenerationRequest, model: str, key: str | None) -> Submission:
-        """Accept `request` for `model`, a full name. Raises IdempotencyConflict, StoreUnavailable, StoreFull."""
+        """Accept `request` for `model`, a full name.
+
+        Raises IdempotencyConflict, TooManyJobs, JobGone (the key's job), StoreUnavailable, StoreFull.
+        """
         now_ms = self._now_ms()
-        job_id = new_job_id()
+        job_id = own_id = new_job_id()
         if key is not None:
             asked = digest(request)  # of what the client sent, whatever the default model is today
             job_id, bound = self._store.remember(owner, key, job_id, asked, _KEY_TTL_MS)
             if bound != asked:
                 raise IdempotencyConflict(IdempotencyConflict.__doc__)
+            if job_id != own_id and self._has_started(job_id):
+                return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
         job = NewJob(job_id, owner, model, now_ms, metadata)
-        self._store.index(owner, job_id, now_ms)
+        is_admitted = self._admission.enter(owner, job_id, now_ms)
+        self._store.list_for(owner, job_id, now_ms)
         is_new = self._store.create(job, encode_request(replace(request, model=model)))
         try:
-            self._enqueue(job_id, is_new)
+            if is_admitted:
+                self._queue.enqueue(job_id, 1)
         except (StoreUnavailable, StoreFull):
             return Submission(job_id, is_new)  # accepted all the same: the sweep enqueues it
         return Submission(job_id, is_new)
 
-    def _enqueue(self, job_id: str, is_new: bool) -> None:
-        # A job that was there already may have moved on; only its first enqueue can be missing because of us.
-        if is_new or self._store.view(job_id).started_at_ms is None:
-            self._queue.enqueue(job_id, 1)
+    def _has_started(self, job_id: str) -> bool:
+        """Whether a job of an earlier submission has left the queue, so that nothing of it can be missing."""
+        try:
+            job = self._store.view(job_id)
+        except JobNotFound:
+            return False
+        return job.started_at_ms is not None or job.status.is_closed

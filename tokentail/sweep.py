@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tokentail.admission import Admission, Entered
 from tokentail.element import End
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
 from tokentail.fleet import Fleet, Observer
@@ -37,6 +38,7 @@ class Sweeper:
         self,
         store: Store,
         queue: JobQueue,
+        admission: Admission,
         fleet: Fleet,
         observer: Observer,
         limits: SweepLimits,
@@ -44,6 +46,7 @@ class Sweeper:
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._fleet = fleet
         self._observer = observer
         self._limits = limits
@@ -56,36 +59,58 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Look at every open job once."""
-        open_jobs = self._store.open_jobs()
+        entered = self._admission.entered()
+        open_jobs = self._admission.open_jobs()
         waiting = self._queue.waiting() if open_jobs else {}
-        for at in range(0, len(open_jobs), _CHUNK):
-            chunk = open_jobs[at : at + _CHUNK]
-            for (job_id, indexed_ms), job in zip(chunk, self._store.view_many([i for i, _ in chunk]), strict=True):
-                self._sweep_job(job_id, indexed_ms, job, waiting)
+        suspects = [(i, at) for i, at in open_jobs if self._may_be_forgotten(i, at, entered, waiting)]
+        for at in range(0, len(suspects), _CHUNK):
+            chunk = suspects[at : at + _CHUNK]
+            for (job_id, entered_ms), job in zip(chunk, self._store.view_many([i for i, _ in chunk]), strict=True):
+                self._sweep_job(job_id, entered_ms, job, entered, waiting)
         for worker in self._observer.dead:
             self._fleet.leave(worker)  # none of its jobs is left
+        self._settle_accounts(entered, {job_id for job_id, _ in open_jobs})
 
-    def _sweep_job(self, job_id: str, indexed_ms: int, job: Job | Exception, waiting: dict[str, int]) -> None:
+    def _may_be_forgotten(self, job_id: str, entered_ms: int, entered: Entered, waiting: dict[str, int]) -> bool:
+        """Not so are jobs that wait where they should, and not for too long."""
+        is_waiting = job_id in waiting or job_id in entered.held
+        return not is_waiting or self._age_s(entered_ms) > self._limits.queue_timeout_s
+
+    def _sweep_job(
+        self, job_id: str, entered_ms: int, job: Job | Exception, entered: Entered, waiting: dict[str, int]
+    ) -> None:
+        owner = entered.admitted.get(job_id) or entered.held.get(job_id) or ""
         if isinstance(job, JobNotFound):
-            # Indexed before it was made. If it never was, a client saw an error and nobody waits for it.
-            if self._age_s(indexed_ms) > self._limits.queue_timeout_s:
-                self._store.unindex_open(job_id)
+            # Entered before it was made. If it never was, a client saw an error and nobody waits for it.
+            if self._age_s(entered_ms) > self._limits.queue_timeout_s:
+                self._admission.leave(owner, job_id)
         elif isinstance(job, JobGone):
-            self._store.unindex_open(job_id)
+            self._admission.leave(job.owner, job_id)
         elif isinstance(job, StoreUnavailable):
             raise job
         elif isinstance(job, Exception):
             # A record that this version cannot read must not keep the others from their end.
             log.error("job.unreadable", extra={"job_id": job_id, "error": type(job).__name__})
         elif job.status.is_closed:
-            self._store.unindex_open(job_id)
+            self._admission.leave(job.owner, job_id)
+        elif job_id not in entered.admitted and job_id not in entered.held and self._is_overdue(job.created_at_ms):
+            self._admission.adopt(job.owner, job_id, job.created_at_ms)
         elif job.status is Status.RUNNING:
             if self._observer.is_lost(job.worker, job.attempt):
                 self.take_back(job)
         elif self._age_s(job.queued_at_ms) > self._limits.queue_timeout_s:
             self._fail(job, Failure(FailureKind.TIMEOUT, "No worker took the job in time.", is_retryable=True))
-        elif job_id not in waiting and self._age_s(job.queued_at_ms) > self._limits.missing_after_s:
+        elif job_id not in waiting and job_id not in entered.held and self._is_overdue(job.queued_at_ms):
             self._enqueue(job)
+
+    def _settle_accounts(self, entered: Entered, open_ids: set[str]) -> None:
+        """Let clients' shares follow the workers' slots; forget what is counted and not open."""
+        stale: dict[str, list[str]] = {owner: [] for owner in entered.held.values()}
+        for job_id, owner in (*entered.held.items(), *entered.admitted.items()):
+            if job_id not in open_ids:
+                stale.setdefault(owner, []).append(job_id)
+        for owner, job_ids in stale.items():
+            self._admission.admit(owner, job_ids)
 
     def take_back(self, job: Job) -> None:
         """Take a job from a holder that is gone: to the queue again, or to its end when that was tried too often."""
@@ -107,7 +132,11 @@ class Sweeper:
         end = End(Status.FAILED, error=failure)
         if self._store.close(job.id, end, self._now_ms(), holder=job.attempt):
             log.error("job.failed", extra={"job_id": job.id, "error": failure.message})
-            self._store.unindex_open(job.id)
+            self._admission.leave(job.owner, job.id)
+
+    def _is_overdue(self, since_ms: int) -> bool:
+        """Whether who was on the way to the queue since then should have come there."""
+        return self._age_s(since_ms) > self._limits.missing_after_s
 
     def _age_s(self, since_ms: int) -> float:
         return (self._now_ms() - since_ms) / 1000

@@ -86,7 +86,7 @@ class _Beat:
     def beat(self) -> None:
         if not self._is_stopped:
             self._counter += 1
-            lease = Lease(self._counter, self._slots, self._runner.attempts, self._models)
+            lease = Lease(self._counter, self._slots, self._runner.attempts, self._models, self._runner.ended)
             self._backend.fleet.beat(self._runner.worker, lease)
 
     def stop(self) -> None:

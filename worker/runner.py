@@ -12,7 +12,7 @@ import gevent
 
 from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
-from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreUnavailable
+from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.identifiers import new_generation
 from tokentail.job import Failure, FailureKind
 from tokentail.log_writer import LogWriter
@@ -47,6 +47,7 @@ class Runner:
         self._transport = transport
         self._held: dict[str, Attempt] = {}
         self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
+        self.ended = 0  # jobs that were seen to their end here
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost)
 
     @property
@@ -85,7 +86,8 @@ class Runner:
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
             self._kept.append((time.monotonic() + self._settings.lease_s, writer))
-            self._unindex(job_id)
+            self.ended += 1
+            self._leave(claim.owner, job_id)
         return outcome
 
     def _claim(self, attempt: Attempt) -> Claim | None:
@@ -241,11 +243,11 @@ class Runner:
         if attempt is not None and attempt.writer is writer:
             attempt.interrupt(error)
 
-    def _unindex(self, job_id: str) -> None:
+    def _leave(self, owner: str, job_id: str) -> None:
         try:
-            self._backend.store.unindex_open(job_id)
-        except StoreUnavailable:
-            log.warning("job.unindex_failed", extra={"job_id": job_id})  # the sweep does it
+            self._backend.admission.leave(owner, job_id)
+        except (StoreUnavailable, StoreFull):
+            log.warning("job.not_counted_out", extra={"job_id": job_id})  # the sweep does it
 
 
 def _place(error: BaseException) -> str:

@@ -68,7 +68,7 @@ def test_cancelling_closes_a_queued_job_at_once(house: HttpHouse) -> None:
     assert [answer.status_code for answer in answers] == [200, 200]
     assert [json_of(answer)["status"] for answer in answers] == ["cancelled", "cancelled"]
     assert house.backend.queue.waiting() == {}
-    assert house.backend.store.open_jobs() == []
+    assert house.backend.admission.open_jobs() == []
     body = house.poll(job_id)
     assert (body["status"], body["done"]) == ("cancelled", True)
 

@@ -143,10 +143,13 @@ def test_without_a_key_nothing_of_v1_is_shown(backend: Backend) -> None:
 def test_readiness_tells_who_works(backend: Backend) -> None:
     """/readyz is 200 while Redis answers, with or without workers."""
     house = open_house(backend, has_worker=False)
-    empty = {"status": "ready", "workers": 0, "slots": 0, "held": 0, "models": []}
-    assert json_of(house.get("/readyz")) == empty
+    jobs = {"held": 0, "queued": 0, "held_out": 0}
+    alone = json_of(house.get("/readyz"))
+    assert "tokentail worker" in alone.pop("warning")
+    assert alone == {"status": "ready", "workers": 0, "slots": 0, "models": [], **jobs}
     house.worker.beat(ServedModel("demo", "demo", "demo"), slots=7)
-    assert json_of(house.get("/readyz")) == {**empty, "workers": 1, "slots": 7, "models": ["demo"]}
+    served = {"status": "ready", "workers": 1, "slots": 7, "models": ["demo"], "warning": None, **jobs}
+    assert json_of(house.get("/readyz")) == served
 
 
 def test_models_are_listed_once_with_the_default(house: HttpHouse) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from app.calls import wire_calls
+from app.flask_app import create_app
 from tests.http_house import HttpHouse, assert_problem, json_of, open_house
 from tests.waiting import eventually
-from tokentail.backend import Backend
+from tokentail.backend import Backend, wire
 from tokentail.catalog import ServedModel
 from tokentail.identifiers import is_job_id
+from tokentail.settings import load_settings
 
 
 @pytest.fixture
@@ -199,3 +202,38 @@ def test_a_repeat_may_prefer_to_wait(house: HttpHouse) -> None:
     again = house.submit(Idempotency_Key="k", Prefer="wait=5")
     assert again.status_code == 200
     assert (json_of(again)["id"], json_of(again)["text"]) == (first["id"], "a")
+
+
+def test_too_many_open_jobs_are_429(backend: Backend) -> None:
+    """With a Retry-After, and nothing is left of what was refused."""
+    house = open_house(backend, TOKENTAIL_API_KEYS="a-key,other-key")
+    limited = wire(backend.buffer_client, backend.queue_client, load_settings({"TOKENTAIL_MAX_CLIENT_JOBS": "1"}))
+    limited.observer.observe()
+    client = create_app(wire_calls(house.calls.settings, limited)).test_client()
+    key, other = ({"Authorization": f"Bearer {name}"} for name in ("a-key", "other-key"))
+    assert client.post("/v1/jobs", json={"prompt": "why"}, headers=key).status_code == 202
+    refused = client.post("/v1/jobs", json={"prompt": "why"}, headers=key)
+    assert assert_problem(refused, 429)["type"] == "urn:tokentail:problem:too-many-jobs"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert client.post("/v1/jobs", json={"prompt": "why"}, headers=other).status_code == 202
+    assert len(json_of(client.get("/v1/jobs", headers=key))["jobs"]) == 1
+
+
+def test_a_queued_job_says_what_it_waits_for(backend: Backend) -> None:
+    """For a worker, for a slot, or for another job of its own client."""
+    house = open_house(backend, TOKENTAIL_API_KEYS="a-key")
+    key = {"Authorization": "Bearer a-key"}
+    house.worker.beat(slots=1)
+
+    def submitted() -> str:
+        return str(json_of(house.client.post("/v1/jobs", json={"prompt": "why"}, headers=key))["id"])
+
+    first, second = submitted(), submitted()
+    other = open_house(backend, TOKENTAIL_API_KEYS="a-key", has_worker=False)  # places are kept for two seconds
+    views = [json_of(other.get(f"/v1/jobs/{job_id}", headers=key)) for job_id in (first, second)]
+    assert [(view["waits_for"], view["queue_position"]) for view in views] == [("slot", 1), ("share", 2)]
+    backend.fleet.leave("scripted")
+    backend.observer.observe()
+    assert json_of(house.get(f"/v1/jobs/{first}", headers=key))["waits_for"] == "worker"
+    assert json_of(house.get(f"/v1/jobs/{first}/tokens", headers=key))["poll_after_ms"] == 5000
+    house.calls.wakeups.close()

@@ -62,7 +62,11 @@ class _House:
 
     def submit(self, model: str = "scripted") -> str:
         request = parse_request(b'{"prompt": "%s"}' % _PROMPT.encode())
-        return Submitter(self.backend.store, self.backend.queue, now_ms).submit("", request, model, None).job_id
+        return (
+            Submitter(self.backend.store, self.backend.queue, self.backend.admission, now_ms)
+            .submit("", request, model, None)
+            .job_id
+        )
 
     def run(self, job_id: str) -> str:
         with gevent.Timeout(10):
@@ -134,7 +138,7 @@ def test_a_job_is_seen_to_its_end(build: Build) -> None:
     assert (house.text(job_id), job.status) == ("Hello", Status.COMPLETED)
     assert job.end is not None
     assert (job.end["finish_reason"], job.end["provider_reason"]) == ("stop", "stop")
-    assert house.backend.store.open_jobs() == []
+    assert house.backend.admission.open_jobs() == []
     assert house.runner.attempts == []
 
 
@@ -314,7 +318,7 @@ def test_a_job_keeps_to_the_deadline_that_it_asked_for(build: Build) -> None:
     """Shorter than the deployment's."""
     house = build(_mute)
     body = b'{"prompt": "p", "timeouts": {"idle_s": 0.1}}'
-    submitter = Submitter(house.backend.store, house.backend.queue, now_ms)
+    submitter = Submitter(house.backend.store, house.backend.queue, house.backend.admission, now_ms)
     job_id = submitter.submit("", parse_request(body), "scripted", None).job_id
     assert house.run(job_id) == "failed: timeout"
 

@@ -8,6 +8,8 @@ from threading import Barrier
 import pytest
 
 from tests.contract.single_job import CANCELLED, NOW_MS
+from tests.scripted_worker import ScriptedWorker
+from tokentail.admission import Admission, AdmissionLimits
 from tokentail.backend import Backend, wire
 from tokentail.commands import Retention
 from tokentail.cursor import BEGINNING
@@ -26,7 +28,8 @@ OTHER = parse_request(b'{"prompt": "why not"}')
 
 
 def submitter(backend: Backend) -> Submitter:
-    return Submitter(backend.store, backend.queue, lambda: NOW_MS)
+    ScriptedWorker(backend).beat()
+    return Submitter(backend.store, backend.queue, backend.admission, lambda: NOW_MS)
 
 
 def test_a_submitted_job_is_there_whole_and_waits_in_the_queue(backend: Backend) -> None:
@@ -39,7 +42,7 @@ def test_a_submitted_job_is_there_whole_and_waits_in_the_queue(backend: Backend)
     assert (job.created_at_ms, job.queued_at_ms, job.started_at_ms) == (NOW_MS, NOW_MS, None)
     assert job.submitted["metadata"] == {"a": "b"}
     assert backend.store.jobs_of("owner", None, 10) == [job.id]
-    assert backend.store.open_jobs() == [(job.id, NOW_MS)]
+    assert backend.admission.open_jobs() == [(job.id, NOW_MS)]
     assert backend.queue.waiting() == {job.id: 0}
 
 
@@ -74,7 +77,7 @@ def test_the_same_key_and_another_body_is_a_conflict(backend: Backend) -> None:
     first = submitter(backend).submit("owner", REQUEST, "demo", "key")
     with pytest.raises(IdempotencyConflict):
         submitter(backend).submit("owner", OTHER, "demo", "key")
-    assert [job_id for job_id, _ in backend.store.open_jobs()] == [first.job_id]
+    assert [job_id for job_id, _ in backend.admission.open_jobs()] == [first.job_id]
 
 
 def test_a_key_is_its_owners(backend: Backend) -> None:
@@ -112,7 +115,7 @@ def test_a_duplicate_of_a_deleted_job_does_not_bring_it_back(backend: Backend) -
 def test_jobs_are_listed_newest_first_page_by_page(backend: Backend) -> None:
     """Each page goes on before the last job of the one before it."""
     clock = iter(range(NOW_MS, NOW_MS + 5))
-    submits = Submitter(backend.store, backend.queue, lambda: next(clock))
+    submits = Submitter(backend.store, backend.queue, backend.admission, lambda: next(clock))
     ids = [submits.submit("owner", REQUEST, "demo", None).job_id for _ in range(5)]
     newest_first = ids[::-1]
     first = backend.store.jobs_of("owner", None, 2)
@@ -148,7 +151,7 @@ def test_duplicates_at_the_same_moment_make_one_job(real_client: RedisClient, ro
     submissions = [outcome for outcome in outcomes if isinstance(outcome, Submission)]
     (job_id,) = {submission.job_id for submission in submissions}
     assert sorted(submission.is_new for submission in submissions) == [False] * 7 + [True]
-    assert [job for job, _ in backend.store.open_jobs()] == [job_id]
+    assert [job for job, _ in backend.admission.open_jobs()] == [job_id]
     assert real_client.llen("rq:queue:tokentail") == 1
     assert backend.queue.waiting() == {job_id: 0}
 
@@ -160,7 +163,7 @@ def test_one_key_with_two_bodies_at_the_same_moment_makes_one_job(real_client: R
         8, lambda number: submitter(backend).submit("owner", (REQUEST, OTHER)[number % 2], "demo", "key")
     )
     assert sum(isinstance(outcome, IdempotencyConflict) for outcome in outcomes) == 4
-    assert len(backend.store.open_jobs()) == 1
+    assert len(backend.admission.open_jobs()) == 1
 
 
 # -- crashes between any two steps -----------------------------------------------------------------------------------
@@ -194,13 +197,25 @@ class FusedStore(Store):
         self._fuse.burn()
         return super().remember(owner, key, job_id, digest, ttl_ms)
 
-    def index(self, owner: str, job_id: str, now_ms: int) -> None:
+    def list_for(self, owner: str, job_id: str, now_ms: int) -> None:
         self._fuse.burn()
-        super().index(owner, job_id, now_ms)
+        super().list_for(owner, job_id, now_ms)
 
     def create(self, job: NewJob, request: bytes) -> bool:
         self._fuse.burn()
         return super().create(job, request)
+
+
+class FusedAdmission(Admission):
+    """An admission that fails at a given step of submitting."""
+
+    def __init__(self, store: Store, queue: JobQueue, backend: Backend, fuse: Fuse) -> None:
+        super().__init__(store, queue, backend.observer, AdmissionLimits(10, 10, 1.0))
+        self._fuse = fuse
+
+    def enter(self, owner: str, job_id: str, now_ms: int) -> bool:
+        self._fuse.burn()
+        return super().enter(owner, job_id, now_ms)
 
 
 class FusedQueue(JobQueue):
@@ -215,7 +230,7 @@ class FusedQueue(JobQueue):
         super().enqueue(job_id, enqueues)
 
 
-STEPS = ["remember", "index", "create", "enqueue"]
+STEPS = ["remember", "enter", "list", "create", "enqueue"]
 
 
 def submit_until(backend: Backend, steps: int, error: Exception) -> Submission:
@@ -223,7 +238,8 @@ def submit_until(backend: Backend, steps: int, error: Exception) -> Submission:
     fuse = Fuse(steps, error)
     store = FusedStore(backend.buffer_client, backend.store.retention, fuse)
     queue = FusedQueue(backend.queue_client, fuse)
-    return Submitter(store, queue, lambda: NOW_MS).submit("owner", REQUEST, "demo", "key")
+    admission = FusedAdmission(store, queue, backend, fuse)
+    return Submitter(store, queue, admission, lambda: NOW_MS).submit("owner", REQUEST, "demo", "key")
 
 
 LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
@@ -231,17 +247,19 @@ LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
 
 def sweep_at(backend: Backend, seconds_later: float) -> None:
     now_ms = NOW_MS + int(seconds_later * 1000)
-    Sweeper(backend.store, backend.queue, backend.fleet, backend.observer, LIMITS, lambda: now_ms).sweep()
+    Sweeper(
+        backend.store, backend.queue, backend.admission, backend.fleet, backend.observer, LIMITS, lambda: now_ms
+    ).sweep()
 
 
-@pytest.mark.parametrize("steps", range(4), ids=STEPS)
+@pytest.mark.parametrize("steps", range(5), ids=STEPS)
 def test_a_repeat_finishes_what_a_crash_left_undone(backend: Backend, steps: int) -> None:
     """The client, who saw no answer, sends the same again: one job, in the queue once."""
     with pytest.raises(Crashed):
         submit_until(backend, steps, Crashed())
     job_id = submitter(backend).submit("owner", REQUEST, "demo", "key").job_id
     assert backend.store.view(job_id).status is Status.QUEUED
-    assert [job for job, _ in backend.store.open_jobs()] == [job_id]
+    assert [job for job, _ in backend.admission.open_jobs()] == [job_id]
     assert backend.store.jobs_of("owner", None, 10) == [job_id]
     assert backend.queue.waiting() == {job_id: 0}
 
@@ -249,8 +267,8 @@ def test_a_repeat_finishes_what_a_crash_left_undone(backend: Backend, steps: int
 def test_the_sweep_enqueues_a_job_whose_enqueue_crashed(backend: Backend) -> None:
     """Once the record is written the job is accepted, and will run, whether or not the client repeats."""
     with pytest.raises(Crashed):
-        submit_until(backend, 3, Crashed())
-    ((job_id, _),) = backend.store.open_jobs()
+        submit_until(backend, 4, Crashed())
+    ((job_id, _),) = backend.admission.open_jobs()
     sweep_at(backend, 1)
     assert backend.queue.waiting() == {}  # it may still be on its way
     sweep_at(backend, 6)
@@ -262,11 +280,11 @@ def test_the_sweep_enqueues_a_job_whose_enqueue_crashed(backend: Backend) -> Non
 def test_the_sweep_forgets_a_job_that_was_indexed_and_never_made(backend: Backend) -> None:
     """Only after the queue's time, for its submission may be slow."""
     with pytest.raises(Crashed):
-        submit_until(backend, 2, Crashed())
+        submit_until(backend, 3, Crashed())
     sweep_at(backend, 6)
-    assert len(backend.store.open_jobs()) == 1
+    assert len(backend.admission.open_jobs()) == 1
     sweep_at(backend, 3601)
-    assert backend.store.open_jobs() == []
+    assert backend.admission.open_jobs() == []
     assert backend.queue.waiting() == {}
 
 
@@ -274,7 +292,7 @@ def test_a_crash_before_the_first_index_leaves_no_trace_but_the_key(backend: Bac
     """There is nothing to sweep, and the key still takes its own body only."""
     with pytest.raises(Crashed):
         submit_until(backend, 1, Crashed())
-    assert backend.store.open_jobs() == []
+    assert backend.admission.open_jobs() == []
     with pytest.raises(IdempotencyConflict):
         submitter(backend).submit("owner", OTHER, "demo", "key")
 
@@ -282,8 +300,8 @@ def test_a_crash_before_the_first_index_leaves_no_trace_but_the_key(backend: Bac
 @pytest.mark.parametrize("error", [StoreUnavailable(), StoreFull()])
 def test_a_queue_that_is_away_or_full_does_not_undo_an_accepted_job(backend: Backend, error: Exception) -> None:
     """The answer is 202 once the record is written; the sweep does the rest."""
-    submission = submit_until(backend, 3, error)
-    ((job_id, _),) = backend.store.open_jobs()
+    submission = submit_until(backend, 4, error)
+    ((job_id, _),) = backend.admission.open_jobs()
     assert submission == Submission(job_id, is_new=True)
     batch = backend.store.read(job_id, BEGINNING, 10)
     assert (batch.status, batch.is_done) == (Status.QUEUED, False)
@@ -291,7 +309,7 @@ def test_a_queue_that_is_away_or_full_does_not_undo_an_accepted_job(backend: Bac
     assert backend.queue.waiting() == {job_id: 0}
 
 
-@pytest.mark.parametrize("steps", range(3), ids=STEPS[:3])
+@pytest.mark.parametrize("steps", range(4), ids=STEPS[:4])
 def test_a_store_that_is_away_before_the_record_is_written_is_told(backend: Backend, steps: int) -> None:
     """Nobody is promised a job that there is not."""
     with pytest.raises(StoreUnavailable):

@@ -43,13 +43,15 @@ class Watch:
         self.queue = queue or backend.queue
         self.clock = Clock()
         self.observer = Observer(backend.fleet, LEASE_S, self.clock.monotonic)
-        self.sweeper = Sweeper(self.store, self.queue, backend.fleet, self.observer, LIMITS, self.clock.now_ms)
+        self.sweeper = Sweeper(
+            self.store, self.queue, backend.admission, backend.fleet, self.observer, LIMITS, self.clock.now_ms
+        )
         self._counters: dict[str, int] = {}
         self.attempts: dict[str, list[str]] = {}  # what each worker says that it runs
 
     def submit(self) -> str:
-        submitter = Submitter(self.store, self.backend.queue, self.clock.now_ms)
-        return submitter.submit("owner", parse_request(b'{"prompt": "why"}'), "demo", None).job_id
+        submitter = Submitter(self.store, self.backend.queue, self.backend.admission, self.clock.now_ms)
+        return submitter.submit("", parse_request(b'{"prompt": "why"}'), "demo", None).job_id
 
     def beat(self, worker: str) -> None:
         self._counters[worker] = self._counters.get(worker, 0) + 1
@@ -88,7 +90,7 @@ class Watch:
         return self.store.view(job_id)
 
     def open_ids(self) -> list[str]:
-        return [job_id for job_id, _ in self.store.open_jobs()]
+        return [job_id for job_id, _ in self.backend.admission.open_jobs()]
 
     def in_queue(self) -> int:
         length: int = self.backend.queue_client.llen("rq:queue:tokentail")
@@ -269,6 +271,7 @@ def test_closed_and_gone_jobs_are_no_longer_looked_at(watch: Watch) -> None:
     writer.write(COMPLETED)
     watch.send(writer)
     watch.store.delete(deleted, CANCELLED, NOW_MS)
+    watch.backend.queue.discard(deleted, 1)
     watch.sweep_after(1)
     assert watch.open_ids() == [waiting]
 
@@ -283,7 +286,7 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_others_from_their_end(wa
 
 def test_an_index_entry_of_no_job_is_kept_for_the_queues_time_only(watch: Watch) -> None:
     """Its submission may be on its way; after that nobody waits for it."""
-    watch.store.index("owner", new_job_id(), watch.clock.now_ms())
+    watch.backend.admission.enter("", new_job_id(), watch.clock.now_ms())
     watch.sweep_after(LIMITS.queue_timeout_s)
     assert len(watch.open_ids()) == 1
     watch.sweep_after(1)
@@ -293,7 +296,7 @@ def test_an_index_entry_of_no_job_is_kept_for_the_queues_time_only(watch: Watch)
 def test_many_open_jobs_are_all_looked_at(watch: Watch) -> None:
     """More than are read in one round trip."""
     for _ in range(510):
-        watch.store.index("owner", new_job_id(), watch.clock.now_ms())
+        watch.backend.admission.enter("", new_job_id(), watch.clock.now_ms())
     job_id = watch.submit()
     watch.backend.queue.discard(job_id, 1)
     watch.sweep_after(6)

@@ -41,7 +41,7 @@ def test_creating_raises_and_leaves_nothing(backend: Backend, fill: Callable[[],
 @pytest.mark.parametrize("key", [None, "key"])
 def test_submitting_raises_and_leaves_nothing(backend: Backend, fill: Callable[[], None], key: str | None) -> None:
     """Neither the Idempotency-Key nor an index remembers a job that there is not."""
-    submitter = Submitter(backend.store, backend.queue, lambda: NOW_MS)
+    submitter = Submitter(backend.store, backend.queue, backend.admission, lambda: NOW_MS)
     fill()
     with pytest.raises(StoreFull):
         submitter.submit("owner", parse_request(b'{"prompt": "why"}'), "demo", key)

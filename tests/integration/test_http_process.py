@@ -167,7 +167,7 @@ def test_a_full_redis_refuses_jobs_and_still_ends_them(
 def test_the_caretaker_brings_a_lost_job_to_its_end(server: ValkeyServer, worker: ScriptedWorker) -> None:
     """A web process alone sees that a worker has died, and takes its job back."""
     job_id = worker.submit()
-    worker.backend.store.index("", job_id, int(time.time() * 1000))
+    worker.backend.admission.enter("", job_id, int(time.time() * 1000))
     worker.take(job_id)
     with WebProcess(server.url, TOKENTAIL_LEASE_S="2", TOKENTAIL_MAX_LOSSES="1") as web:
         body = web.ask("GET", f"/v1/jobs/{job_id}/tokens?wait=20&cursor=0").json

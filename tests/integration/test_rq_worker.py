@@ -43,7 +43,11 @@ class _Process:
 
     def submit(self, model: str) -> str:
         request = parse_request(b'{"prompt": "p"}')
-        return Submitter(self.backend.store, self.backend.queue, now_ms).submit("", request, model, None).job_id
+        return (
+            Submitter(self.backend.store, self.backend.queue, self.backend.admission, now_ms)
+            .submit("", request, model, None)
+            .job_id
+        )
 
     def status(self, job_id: str) -> Status:
         return self.backend.store.view(job_id).status

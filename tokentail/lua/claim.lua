@@ -1,7 +1,7 @@
 -- ARGV: attempt, worker, now.
--- Returns {'claimed', length, tokens, bytes, upstream, attempts, request}, or {'refused', status or ''}.
+-- Returns {'claimed', length, tokens, bytes, upstream, attempts, request, owner}, or {'refused', status or ''}.
 local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
-local r = redis.call('HMGET', record, 'status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts')
+local r = redis.call('HMGET', record, 'status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner')
 local attempts = tonumber(r[6] or 0)
 local is_repeat = r[1] == 'running' and r[2] == attempt
 if not is_repeat then
@@ -16,4 +16,5 @@ local length = redis.call('LLEN', log)
 if not is_repeat then
   publish(length, {})
 end
-return {'claimed', length, tonumber(r[3]), tonumber(r[4]), r[5] or '', attempts, redis.call('GET', request) or ''}
+local body = redis.call('GET', request) or ''
+return {'claimed', length, tonumber(r[3]), tonumber(r[4]), r[5] or '', attempts, body, r[7]}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.advice import poll_after_ms
+from app.advice import poll_after_ms, queued_poll_after_ms
 from tests.unit.app.batches import a_batch
 from tokentail.element import End, encode
 from tokentail.job import Status
@@ -18,26 +18,31 @@ def running(tokens: int, took_ms: int, silent_ms: int = 0) -> int:
         first_token_at_ms=NOW_MS - silent_ms - took_ms,
         appended_at_ms=NOW_MS - silent_ms,
     )
-    return poll_after_ms(batch, None, NOW_MS)
+    return poll_after_ms(batch, NOW_MS)
 
 
 def test_at_the_end_there_is_nothing_to_wait_for() -> None:
     """Done is 0, so that a client that sleeps before it looks loses no time."""
     batch = a_batch(status=Status.COMPLETED, first=1, elements=(END,), length=2, end_element=END)
-    assert poll_after_ms(batch, None, NOW_MS) == 0
+    assert poll_after_ms(batch, NOW_MS) == 0
 
 
 def test_whoever_is_behind_comes_again_at_once() -> None:
     """A batch that its limit cut is followed by the next without a pause."""
-    assert poll_after_ms(a_batch(first=1, elements=(b'"a"',), length=9), None, NOW_MS) == 0
+    assert poll_after_ms(a_batch(first=1, elements=(b'"a"',), length=9), NOW_MS) == 0
 
 
 @pytest.mark.parametrize(
-    ("place", "expected_ms"), [(None, 250), (0, 250), (1, 350), (10, 1250), (47, 4950), (48, 5000), (100_000, 5000)]
+    ("before", "expected_ms"), [(0, 250), (1, 350), (10, 1250), (47, 4950), (48, 5000), (100_000, 5000)]
 )
-def test_the_queue_is_asked_less_often_from_farther_behind(place: int | None, expected_ms: int) -> None:
+def test_the_queue_is_asked_less_often_from_farther_behind(before: int, expected_ms: int) -> None:
     """The pause grows with the place in the queue, up to five seconds."""
-    assert poll_after_ms(a_batch(status=Status.QUEUED), place, NOW_MS) == expected_ms
+    assert queued_poll_after_ms(before, is_served=True) == expected_ms
+
+
+def test_without_a_worker_the_queue_is_asked_seldom() -> None:
+    """Nothing moves until one comes."""
+    assert queued_poll_after_ms(0, is_served=False) == 5000
 
 
 @pytest.mark.parametrize(

@@ -80,15 +80,15 @@ def test_the_end_is_told_once_it_is_reached() -> None:
 
 def test_a_view_names_moments_in_utc() -> None:
     """Times are RFC 3339 in UTC, to the millisecond; what has not happened is null."""
-    view = job_view(job(first_token_at_ms=1_700_000_001_501), 0)
+    view = job_view(job(first_token_at_ms=1_700_000_001_501), 1, "slot")
     assert view["created_at"] == "2023-11-14T22:13:20.001Z"
     assert view["started_at"] is None
     assert view["time_to_first_token_ms"] == 1500
-    assert view["queue_position"] == 1
+    assert (view["queue_position"], view["waits_for"]) == (1, "slot")
 
 
 def test_a_view_keeps_what_is_ours() -> None:
     """Fence tokens, worker names, owners and generations are nobody's business outside."""
-    view = json.dumps(job_view(job(owner="owner-name"), None))
+    view = json.dumps(job_view(job(owner="owner-name")))
     for secret in ("fence-token", "worker-name", "owner-name", "gen"):
         assert secret not in view

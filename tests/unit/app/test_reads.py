@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from app.reads import Reads
-from app.snapshots import Places, Seats
+from app.snapshots import Catalog, Places, Seats
 from tests.unit.app.batches import a_batch
 from tokentail.batch import Batch
 from tokentail.cursor import Cursor
@@ -37,6 +37,7 @@ def test_a_text_whose_generation_is_replaced_midway_is_the_new_one_alone() -> No
     reads = Reads(
         store=cast(Store, unused),
         follower=cast(Follower, follower),
+        catalog=cast(Catalog, unused),
         places=cast(Places, unused),
         seats=Seats(4),
         max_wait_s=25.0,

@@ -1,0 +1,229 @@
+"""Admission: a client's thousand jobs do not hold up another's one, and nobody has more open jobs than the limits."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.contract.single_job import CANCELLED, NOW_MS
+from tests.scripted_worker import DEMO, ScriptedWorker
+from tokentail.admission import Admission, AdmissionLimits
+from tokentail.backend import Backend
+from tokentail.errors import TooManyJobs
+from tokentail.fleet import Lease, Observer
+from tokentail.job import Status
+from tokentail.queue import JobQueue
+from tokentail.request import parse_request
+from tokentail.submit import Submitter
+from tokentail.sweep import Sweeper, SweepLimits
+
+REQUEST = parse_request(b'{"prompt": "why"}')
+SWEEP_LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is told."""
+
+    at_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+    def now_ms(self) -> int:
+        return NOW_MS + int(self.at_s * 1000)
+
+
+class Door:
+    """One deployment with a worker of `slots`, and what stands at its door."""
+
+    def __init__(self, backend: Backend, slots: int, limits: AdmissionLimits, queue: JobQueue | None = None) -> None:
+        self.backend = backend
+        self.clock = Clock()
+        self.observer = Observer(backend.fleet, 6.0, self.clock.monotonic)
+        self.admission = Admission(backend.store, queue or backend.queue, self.observer, limits)
+        self.worker = ScriptedWorker(backend)
+        self._counter = 0
+        self.beat(slots)
+
+    def beat(self, slots: int, held: int = 0, ended: int = 0) -> None:
+        self._counter += 1
+        attempts = [f"attempt-{i}" for i in range(held)]
+        self.backend.fleet.beat("w1", Lease(self._counter, slots, attempts, [DEMO], ended))
+        self.observer.observe()
+
+    def submit(self, owner: str) -> str:
+        self.clock.at_s += 0.001  # in the same millisecond, none is the earlier
+        submitter = Submitter(self.backend.store, self.backend.queue, self.admission, self.clock.now_ms)
+        return submitter.submit(owner, REQUEST, "demo", None).job_id
+
+    def queued(self) -> list[str]:
+        waiting = self.backend.queue.waiting()
+        return sorted(waiting, key=waiting.__getitem__)
+
+    def run(self, job_id: str) -> None:
+        """A worker takes the job out of the queue and answers it."""
+        self.backend.queue.discard(job_id, 1)
+        self.worker.answer(job_id, "a")
+        self.admission.leave(self.backend.store.view(job_id).owner, job_id)
+
+    def sweep(self) -> None:
+        backend = self.backend
+        Sweeper(
+            backend.store, backend.queue, self.admission, backend.fleet, self.observer, SWEEP_LIMITS, self.clock.now_ms
+        ).sweep()
+
+
+def open_door(backend: Backend, *, slots: int = 4, most: int = 100, of_client: int = 100, share: float = 0.5) -> Door:
+    return Door(backend, slots, AdmissionLimits(most, of_client, share))
+
+
+def test_what_exceeds_a_clients_share_stays_out_of_the_queue(backend: Backend) -> None:
+    """Two of a hog's many jobs are in the queue of four slots, and another's one is right behind them."""
+    door = open_door(backend)
+    hog = [door.submit("hog") for _ in range(50)]
+    other = door.submit("other")
+    assert door.queued() == [*hog[:2], other]
+    assert {backend.store.view(job_id).status for job_id in hog} == {Status.QUEUED}
+
+
+def test_when_one_of_a_clients_jobs_ends_its_next_one_enters(backend: Backend) -> None:
+    """In the order in which they came, and each once."""
+    door = open_door(backend)
+    jobs = [door.submit("hog") for _ in range(5)]
+    order = []
+    while queued := door.queued():
+        order.append(queued[0])
+        door.run(queued[0])
+    assert order == jobs
+    assert door.admission.open_jobs() == []
+    assert door.admission.entered().admitted == {}
+    assert backend.buffer_client.exists("tt:{open}:clients") == 0
+
+
+def test_a_cancelled_job_makes_room_whether_it_was_held_or_not(backend: Backend) -> None:
+    """A held one never enters; one in the queue gives its place to the next."""
+    door = open_door(backend)
+    jobs = [door.submit("hog") for _ in range(4)]
+    for job_id in (jobs[2], jobs[0]):
+        backend.store.close(job_id, CANCELLED, NOW_MS)
+        backend.queue.discard(job_id, 1)
+        door.admission.leave("hog", job_id)
+    assert door.queued() == [jobs[1], jobs[3]]
+
+
+def test_where_there_are_no_keys_there_is_one_client_who_has_it_all(backend: Backend) -> None:
+    """Nothing is held out of an open deployment's queue."""
+    door = open_door(backend, slots=2)
+    jobs = [door.submit("") for _ in range(9)]
+    assert door.queued() == jobs
+
+
+def test_shares_follow_the_workers_slots(backend: Backend) -> None:
+    """With no worker each client has one job in the queue; when workers come, the sweep lets in what they can take."""
+    door = open_door(backend, slots=0)
+    jobs = [door.submit("hog") for _ in range(6)]
+    assert door.queued() == jobs[:1]
+    door.beat(slots=8)
+    door.sweep()
+    assert door.queued() == jobs[:4]
+
+
+def test_the_sweep_leaves_held_jobs_where_they_are(backend: Backend) -> None:
+    """However long they wait within the queue's time; after that they fail like any other."""
+    door = open_door(backend, slots=2)
+    first, second = door.submit("hog"), door.submit("hog")
+    door.clock.at_s = 3500.0
+    door.sweep()
+    assert door.queued() == [first]
+    door.clock.at_s = 3601
+    door.beat(slots=2)
+    door.sweep()
+    assert [backend.store.view(job_id).status for job_id in (first, second)] == [Status.FAILED, Status.FAILED]
+    assert door.admission.entered().held == {}
+
+
+def test_a_job_that_entered_and_was_not_enqueued_is_enqueued_by_the_sweep(backend: Backend) -> None:
+    """A process may die between the two."""
+    door = open_door(backend)
+    jobs = [door.submit("hog") for _ in range(3)]
+    for job_id in jobs[:2]:
+        backend.queue.discard(job_id, 1)
+    door.clock.at_s = 6
+    door.sweep()
+    assert sorted(door.queued()) == sorted(jobs[:2])
+
+
+def test_the_sweep_settles_wrong_accounts(backend: Backend) -> None:
+    """An ended job that is still counted goes; an open one that is not counted comes back."""
+    door = open_door(backend)
+    jobs = [door.submit("hog") for _ in range(4)]
+    backend.buffer_client.zrem("tt:{open}:jobs", jobs[0])
+    backend.buffer_client.srem("tt:{open}:admitted:hog", jobs[1])
+    backend.queue.discard(jobs[1], 1)
+    door.clock.at_s = 6
+    door.sweep()
+    entered = door.admission.entered()
+    assert jobs[0] not in entered.admitted
+    assert entered.admitted[jobs[1]] == "hog"
+    assert set(entered.admitted) | set(entered.held) == set(jobs[1:])
+
+
+def test_a_client_has_no_more_open_jobs_than_its_limit(backend: Backend) -> None:
+    """Others still may, and it may again when one of its own has ended."""
+    door = open_door(backend, of_client=3)
+    jobs = [door.submit("hog") for _ in range(3)]
+    with pytest.raises(TooManyJobs, match="3 of your jobs"):
+        door.submit("hog")
+    door.submit("other")
+    door.run(jobs[0])
+    door.submit("hog")
+    assert len(backend.store.jobs_of("hog", None, 10)) == 4, "a refused job is on no list"
+
+
+def test_all_clients_together_have_no_more_open_jobs_than_the_limit(backend: Backend) -> None:
+    """Whoever comes next is told so."""
+    door = open_door(backend, most=3)
+    jobs = [door.submit(f"client-{i}") for i in range(3)]
+    with pytest.raises(TooManyJobs, match="3 jobs are open here"):
+        door.submit("another")
+    door.run(jobs[0])
+    door.submit("another")
+
+
+def test_a_submission_that_is_repeated_counts_once(backend: Backend) -> None:
+    """A client at its limit may still repeat what was accepted, and a job that has ended does not come back."""
+    door = open_door(backend, of_client=1)
+    submitter = Submitter(backend.store, backend.queue, door.admission, door.clock.now_ms)
+    first = submitter.submit("hog", REQUEST, "demo", "key")
+    assert submitter.submit("hog", REQUEST, "demo", "key").job_id == first.job_id
+    door.run(first.job_id)
+    assert submitter.submit("hog", REQUEST, "demo", "key").job_id == first.job_id
+    assert door.admission.open_jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("ended_in_20_s", "expected_s"),
+    [(0, 30), (1, 20), (40, 1), (400, 1)],
+    ids=["nobody knows", "slow", "fast", "faster"],
+)
+def test_retry_after_is_when_a_job_has_probably_ended(backend: Backend, ended_in_20_s: int, expected_s: int) -> None:
+    """By the pace at which workers saw jobs to their end lately."""
+    door = open_door(backend, most=1)
+    door.submit("")
+    door.clock.at_s = 19.9
+    door.beat(slots=4, ended=ended_in_20_s)
+    with pytest.raises(TooManyJobs) as refused:
+        door.submit("")
+    assert refused.value.retry_after_s == expected_s
+
+
+def test_a_clients_retry_after_is_by_its_own_part_of_the_pace(backend: Backend) -> None:
+    """Who has one of four held jobs sees one in four end."""
+    door = open_door(backend, of_client=1)
+    door.submit("hog")
+    door.beat(slots=4, held=4, ended=0)
+    door.clock.at_s = 19.9
+    door.beat(slots=4, held=4, ended=20)
+    with pytest.raises(TooManyJobs) as refused:
+        door.submit("hog")
+    assert refused.value.retry_after_s == 4
