@@ -28,6 +28,7 @@ from tokentail.log_writer import LogWriter  # noqa: E402
 from tokentail.settings import load_settings  # noqa: E402
 from tokentail.store import RedisClient, Store  # noqa: E402
 from worker.group_commit import GroupCommit  # noqa: E402
+from worker.meters import NoMeters  # noqa: E402
 
 _WORDS = ["The", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", "."]
 _TIMEOUT_S = 10.0
@@ -65,7 +66,7 @@ def append_ours(backend: Backend, jobs: int, tokens: int, tokens_per_s: float) -
     """
     store = _RecordingStore(backend.store)
     lost: list[LogWriter] = []
-    commit = GroupCommit(store, now_ms, lambda writer, _: lost.append(writer))
+    commit = GroupCommit(store, now_ms, lambda writer, _: lost.append(writer), NoMeters())
     writers = [_claimed(store) for _ in range(jobs)]
     each = tokens // jobs
 

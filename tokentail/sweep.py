@@ -31,6 +31,16 @@ class SweepLimits:
     period_s: float = 2.0
 
 
+@dataclass
+class SweepTotals:
+    """What one process's sweeps have done since it began, for whoever watches."""
+
+    enqueued: int = 0  # jobs that were queued, and in no queue
+    taken_back: int = 0  # jobs whose holder was gone, and that were queued again
+    failed: int = 0  # jobs that waited or were lost too often
+    lost_workers: int = 0
+
+
 class Sweeper:
     """One process's part in the sweep."""
 
@@ -51,6 +61,7 @@ class Sweeper:
         self._observer = observer
         self._limits = limits
         self._now_ms = now_ms
+        self.totals = SweepTotals()
 
     def sweep_in_turn(self) -> None:
         """Sweep, if it is this process's turn. Raises StoreUnavailable; the next turn goes on."""
@@ -69,6 +80,7 @@ class Sweeper:
                 self._sweep_job(job_id, entered_ms, job, entered, waiting)
         for worker in self._observer.dead:
             self._fleet.leave(worker)  # none of its jobs is left
+            self.totals.lost_workers += 1
         self._settle_accounts(entered, {job_id for job_id, _ in open_jobs})
 
     def _may_be_forgotten(self, job_id: str, entered_ms: int, entered: Entered, waiting: dict[str, int]) -> bool:
@@ -126,11 +138,16 @@ class Sweeper:
         enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms(), is_loss=is_loss)
         if enqueues:
             self._queue.enqueue(job.id, enqueues)
+            if is_loss:
+                self.totals.taken_back += 1
+            else:
+                self.totals.enqueued += 1
             log.warning("job.requeued", extra={"job_id": job.id, "was": job.status, "worker": job.worker})
 
     def _fail(self, job: Job, failure: Failure) -> None:
         end = End(Status.FAILED, error=failure)
         if self._store.close(job.id, end, self._now_ms(), holder=job.attempt):
+            self.totals.failed += 1
             log.error("job.failed", extra={"job_id": job.id, "error": failure.message})
             self._admission.leave(job.owner, job.id)
 

@@ -21,6 +21,7 @@ class Attempt:
         self.job_id = job_id
         self.token = new_attempt()
         self.writer: LogWriter | None = None  # None until the job is claimed
+        self.provider = ""  # who answers, once that is known
         self._greenlet = gevent.getcurrent()
         self._is_open = False
         self._thrown: Any = None  # the event loop's callback that throws, once there is one

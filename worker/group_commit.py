@@ -6,6 +6,7 @@ is slow or away stops `wait_for_room`, and with it the reading from upstreams.
 """
 
 import logging
+import time
 from collections.abc import Callable
 
 import gevent
@@ -15,6 +16,7 @@ from tokentail.commands import Append
 from tokentail.errors import AttemptLost, StoreFull, StoreUnavailable
 from tokentail.log_writer import LogWriter
 from tokentail.store import Store
+from worker.meters import Meters
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +29,16 @@ class GroupCommit:
     """Appends what writers have written. `on_lost` is told of a writer that was fenced out."""
 
     def __init__(
-        self, store: Store, now_ms: Callable[[], int], on_lost: Callable[[LogWriter, AttemptLost], None]
+        self,
+        store: Store,
+        now_ms: Callable[[], int],
+        on_lost: Callable[[LogWriter, AttemptLost], None],
+        meters: Meters,
     ) -> None:
         self._store = store
         self._now_ms = now_ms
         self._on_lost = on_lost
+        self._meters = meters  # told once a round trip
         self._due: dict[LogWriter, None] = {}  # in order of their first unsent element
         self._probes: dict[LogWriter, None] = {}
         self._has_work = Event()
@@ -75,13 +82,16 @@ class GroupCommit:
         batch = self._take()
         if not batch:
             return True
+        began = time.monotonic()
         try:
             outcomes = self._store.append_many([append for _, append in batch])
         except StoreUnavailable as error:
+            self._meters.commit_failed()
             log.warning("commit.store_unavailable", extra={"jobs": len(batch), "error": str(error)})
             self._due = dict.fromkeys([writer for writer, _ in batch]) | self._due
             return False
-        is_taken = True
+        took_s = time.monotonic() - began
+        is_taken, elements = True, 0
         for (writer, append), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, StoreFull | StoreUnavailable):
                 self._due[writer] = None
@@ -90,7 +100,9 @@ class GroupCommit:
             try:
                 if isinstance(outcome, Exception):
                     raise outcome
+                unsettled = writer.unsettled
                 writer.settle(append, outcome)
+                elements += max(unsettled - writer.unsettled, 0)
             except AttemptLost as error:
                 self._on_lost(writer, error)
                 continue
@@ -98,6 +110,7 @@ class GroupCommit:
                 self.push(writer)
             if writer in self._settled:
                 self._settled[writer].set()
+        self._meters.committed(len(batch), elements, took_s)
         if not is_taken:
             log.warning("commit.store_full")
         return is_taken

@@ -23,6 +23,7 @@ from worker.chunk import PositionLost, ProviderFailure
 from worker.deadlines import DeadlinePassed, Deadlines
 from worker.generation import Generation
 from worker.group_commit import GroupCommit
+from worker.meters import Meters, NoMeters
 from worker.providers.provider import Provider, ResumableProvider
 from worker.providers.registry import Registry
 from worker.providers.source import Transport, cancel_upstream, open_chunks
@@ -38,17 +39,24 @@ class Runner:
     """The jobs that this process holds."""
 
     def __init__(
-        self, worker: str, settings: Settings, backend: Backend, registry: Registry, transport: Transport
+        self,
+        worker: str,
+        settings: Settings,
+        backend: Backend,
+        registry: Registry,
+        transport: Transport,
+        meters: Meters | None = None,
     ) -> None:
         self.worker = worker
         self._settings = settings
         self._backend = backend
         self._registry = registry
         self._transport = transport
+        self._meters = meters or NoMeters()
         self._held: dict[str, Attempt] = {}
         self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
         self.ended = 0  # jobs that were seen to their end here
-        self._commit = GroupCommit(backend.store, now_ms, self._writer_lost)
+        self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
 
     @property
     def attempts(self) -> list[str]:
@@ -72,9 +80,8 @@ class Runner:
             with attempt:
                 outcome = self._see_to_end(attempt, writer, claim.request)
         except AttemptLost:
-            outcome = "lost"
-            model = str(decode_request(claim.request).model)
-            self._cancel_unless_taken_over(writer, self._registry.provider_for(model))
+            provider = self._provider_of(decode_request(claim.request))
+            outcome = "closed" if self._cancel_unless_taken_over(writer, provider) else "lost"
         except HandedOver:
             outcome = "handed over"
         except Exception as error:
@@ -83,6 +90,7 @@ class Runner:
             outcome = "dropped"
         finally:
             del self._held[job_id]
+        self._meters.job_left(attempt.provider, outcome)
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
             self._kept.append((time.monotonic() + self._settings.lease_s, writer))
@@ -103,7 +111,10 @@ class Runner:
         request = decode_request(stored_request)
         deadlines = Deadlines(self._settings, request.timeouts or Timeouts(), attempt.interrupt)
         try:
-            self._generate(writer, generation, deadlines, request)
+            if (provider := self._provider_of(request)) is None:
+                raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
+            attempt.provider = provider.name
+            self._generate(writer, generation, deadlines, request, provider)
             generation.complete()
             outcome = "completed"
         except ProviderFailure as error:
@@ -124,14 +135,19 @@ class Runner:
         self._commit.flush(writer)
         return outcome
 
+    def _provider_of(self, request: GenerationRequest) -> Provider | None:
+        return self._registry.provider_for(str(request.model))  # the web process has put in the full name
+
     def _generate(
-        self, writer: LogWriter, generation: Generation, deadlines: Deadlines, request: GenerationRequest
+        self,
+        writer: LogWriter,
+        generation: Generation,
+        deadlines: Deadlines,
+        request: GenerationRequest,
+        provider: Provider,
     ) -> None:
         """Call the provider until it has given a whole answer, or may not be called again."""
-        model = str(request.model)  # the web process has put in the full name
-        provider = self._registry.provider_for(model)
-        if provider is None:
-            raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
+        model = str(request.model)
         retries = Retries(self._settings.retries)
         position = writer.upstream if isinstance(provider, ResumableProvider) else ""
         if position:
@@ -146,6 +162,7 @@ class Runner:
                 self._stream(writer, generation, deadlines, request, provider, position)
                 return
             except ProviderFailure as failure:
+                self._meters.call_failed(provider.name, failure.failure.kind)
                 generation.note_failed_call(failure)
                 delay_s = None if isinstance(failure, DeadlinePassed) else retries.delay_s(failure, deadlines.left_s)
                 if delay_s is None:
@@ -157,6 +174,7 @@ class Runner:
                 position = writer.upstream
                 facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
                 log.info("job.retried", extra=facts)
+                self._meters.call_retried(provider.name)
             deadlines.pause()
             gevent.sleep(delay_s)
             if generation.is_shown and not position:
@@ -172,17 +190,25 @@ class Runner:
         position: str,
     ) -> None:
         source = open_chunks(provider, request, str(request.model), self._transport, gevent.sleep, resume_from=position)
-        with source as answer:
-            for chunks in answer:
-                is_content = generation.take(chunks)
-                self._commit.push(writer)
-                if is_content:
-                    deadlines.pause()
-                    self._commit.wait_for_room(writer)
-                    deadlines.token_came()
+        began_at: float | None = time.monotonic()  # None once the first content has come
+        self._meters.call_began(provider.name)
+        try:
+            with source as answer:
+                for chunks in answer:
+                    is_content = generation.take(chunks)
+                    self._commit.push(writer)
+                    if is_content:
+                        if began_at is not None:
+                            self._meters.first_token(provider.name, time.monotonic() - began_at)
+                            began_at = None
+                        deadlines.pause()
+                        self._commit.wait_for_room(writer)
+                        deadlines.token_came()
+        finally:
+            self._meters.call_ended(provider.name)
 
-    def _cancel_unless_taken_over(self, writer: LogWriter, provider: Provider | None) -> None:
-        """Stop an answer that would go on without us, if the job was closed rather than taken over."""
+    def _cancel_unless_taken_over(self, writer: LogWriter, provider: Provider | None) -> bool:
+        """Whether the job was closed rather than taken over; if so, stop an answer that would go on without us."""
         try:
             is_over = self._backend.store.view(writer.job_id).status.is_closed
         except (JobGone, JobNotFound):
@@ -191,6 +217,7 @@ class Runner:
             is_over = False  # another worker may be about to take the answer up
         if is_over and provider is not None:
             self._cancel_upstream(writer, provider)
+        return is_over
 
     def _cancel_upstream(self, writer: LogWriter, provider: Provider) -> None:
         """Stop an answer that would go on without us, as far as the provider can be reached."""

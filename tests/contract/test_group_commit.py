@@ -15,6 +15,7 @@ from tokentail.job import NewJob, Status
 from tokentail.log_writer import LogWriter
 from tokentail.store import Store
 from worker.group_commit import MAX_UNSETTLED, GroupCommit
+from worker.meters import NoMeters
 
 
 class _FlakyStore(Store):
@@ -42,7 +43,7 @@ class _Bench:
     def __init__(self, backend: Backend) -> None:
         self.store = _FlakyStore(backend.store)
         self.lost: list[LogWriter] = []
-        self.commit = GroupCommit(self.store, now_ms, lambda writer, _: self.lost.append(writer))
+        self.commit = GroupCommit(self.store, now_ms, lambda writer, _: self.lost.append(writer), NoMeters())
         self.greenlet = gevent.spawn(self.commit.run)
 
     def writer(self) -> LogWriter:

@@ -161,7 +161,7 @@ def test_a_cancelled_job_leaves_its_upstream_at_once(build: Build, say: Callable
     house.runner.closed_elsewhere(job_id)
     assert house.provider.is_closed.wait(timeout=0.5)
     running.join(timeout=5)
-    assert running.value == "lost"
+    assert running.value == "closed"
     assert house.job(job_id).status is Status.CANCELLED
 
 
@@ -174,7 +174,7 @@ def test_a_cancellation_whose_news_was_lost_is_found(build: Build, say: Callable
     house.backend.store.close(job_id, End(Status.CANCELLED), now_ms())
     house.runner.look_after_logs()
     running.join(timeout=5)
-    assert running.value == "lost"
+    assert running.value == "closed"
 
 
 def test_what_was_shown_before_a_failure_stays(build: Build) -> None:
