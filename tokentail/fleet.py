@@ -1,8 +1,8 @@
 """The fleet: which workers live, and what they serve.
 
 A worker process has one lease, a counter that it raises. Nobody trusts a clock for it: an observer calls a worker dead
-when it saw the counter stand still for a whole lease, during which all of its own reads succeeded. An outage of
-Redis therefore kills nobody.
+when it saw the counter stand still for a whole lease, during which all of its own reads succeeded, and promptly. An
+outage of Redis, or a Redis that hangs, therefore kills nobody.
 """
 
 from collections import deque
@@ -13,6 +13,8 @@ import msgspec
 from tokentail import commands
 from tokentail.catalog import ServedModel
 from tokentail.store import RedisClient, redis_errors
+
+_PROMPT = 4  # a read that takes more than this part of a lease says nothing of the time before it
 
 _PACE_S = 30.0  # over how long the pace is taken
 
@@ -78,6 +80,7 @@ class Observer:
         self._fleet = fleet
         self._lease_s = lease_s
         self._clock = clock
+        self._looked_at = clock()  # when the last read that counts was asked for
         self._seen: dict[str, tuple[int, float]] = {}  # worker → its counter, and when that was first seen
         self.live: dict[str, Lease] = {}
         self.dead: frozenset[str] = frozenset()
@@ -94,19 +97,23 @@ class Observer:
         return sum(count for _, count in self._ends) / watched_s if watched_s > 0 else 0.0
 
     def observe(self) -> None:
-        """Read the leases. After a read that failed, every wait begins anew."""
+        """Read the leases. After one that failed or hung every wait begins anew: beats may have hung, too."""
+        asked_at = self._clock()
         try:
             leases = self._fleet.leases()
         except Exception:
-            self._seen.clear()
-            self._unheld.clear()
+            self._begin_anew()
             raise
         now = self._clock()
+        if now - asked_at > self._lease_s / _PROMPT:
+            self._begin_anew()
+            asked_at = now
+        self._looked_at = asked_at
         self._seen = {
             worker: seen if (seen := self._seen.get(worker)) and seen[0] == lease.counter else (lease.counter, now)
             for worker, lease in leases.items()
         }
-        self.dead = frozenset(w for w, (_, since) in self._seen.items() if now - since >= self._lease_s)
+        self.dead = frozenset(w for w, (_, since) in self._seen.items() if asked_at - since >= self._lease_s)
         self.live = {worker: lease for worker, lease in leases.items() if worker not in self.dead}
         self._note_ends(now)
         self._held = {attempt for lease in self.live.values() for attempt in lease.attempts}
@@ -134,4 +141,10 @@ class Observer:
             return True
         if attempt in self._held:
             return False
-        return self._clock() - self._unheld.setdefault(attempt, self._clock()) >= self._lease_s
+        # Time passes only with looks that count: the caller's own reads may just have hung.
+        return self._looked_at - self._unheld.setdefault(attempt, self._clock()) >= self._lease_s
+
+    def _begin_anew(self) -> None:
+        self._seen.clear()
+        self._unheld.clear()
+        self.dead = frozenset()

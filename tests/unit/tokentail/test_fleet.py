@@ -1,5 +1,7 @@
 """The observer: a worker is dead when its lease stood still for a whole lease during which every read succeeded."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tokentail.catalog import ServedModel
@@ -17,8 +19,10 @@ class PlainFleet(Fleet):
         self.counters: dict[str, int] = {}
         self.attempts: dict[str, list[str]] = {}
         self.is_away = False
+        self.hang: Callable[[], None] = lambda: None  # called within every read
 
     def leases(self) -> dict[str, Lease]:
+        self.hang()
         if self.is_away:
             raise StoreUnavailable(StoreUnavailable.__doc__)
         return {
@@ -106,11 +110,39 @@ def test_an_outage_in_between_starts_every_wait_anew(scene: Scene) -> None:
     assert not scene.observer.is_lost("unknown", "attempt")
 
 
+def test_a_redis_that_hangs_kills_nobody(scene: Scene) -> None:
+    """The read came through at last, and so will the beats that hung beside it: the wait begins with its end."""
+    scene.look_for(3, "w1")
+    scene.look_for(1)
+    assert not scene.observer.is_lost("unknown", "attempt")
+
+    def hang() -> None:
+        scene.now_s += 10
+
+    scene.fleet.hang = hang
+    scene.look_for(1)
+    scene.fleet.hang = lambda: None
+    assert not scene.observer.is_lost("w1", "attempt")
+    assert not scene.observer.is_lost("unknown", "attempt")
+    scene.look_for(5)
+    assert not scene.observer.is_lost("w1", "attempt")
+    scene.look_for(1)
+    assert scene.observer.is_lost("w1", "attempt")
+
+
+def test_the_caller_who_hung_takes_nobody_for_lost(scene: Scene) -> None:
+    """Its clock went on while it could not look: that the worker was silent meanwhile is not known."""
+    scene.look_for(1)
+    assert not scene.observer.is_lost("unknown", "attempt")
+    scene.now_s += 100
+    assert not scene.observer.is_lost("unknown", "attempt")
+
+
 def test_who_holds_a_job_without_a_lease_has_the_time_of_one(scene: Scene) -> None:
     """It may just have come, or it left."""
     scene.look_for(1)
     assert not scene.observer.is_lost("w1", "attempt")
-    scene.look_for(5)
+    scene.look_for(6)
     assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(1)
     assert scene.observer.is_lost("w1", "attempt")
