@@ -46,6 +46,11 @@ class ValkeyServer:
     def url(self) -> str:
         return f"unix://{self._socket}"
 
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its data."""
+        return self._folder
+
     def connect(self, timeout_s: float = 5.0) -> RedisClient:
         """A new client of the kind that the product uses."""
         return connect(self.url, timeout_s=timeout_s)

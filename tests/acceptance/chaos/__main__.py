@@ -1,0 +1,62 @@
+"""`python -m tests.acceptance.chaos --seconds 600 --seed 7`: faults in random order for that long."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random, SystemRandom
+
+from tests.acceptance.chaos.campaign import Campaign
+from tests.acceptance.chaos.faults import FAULTS, Fault
+from tests.acceptance.chaos.load import LoadShape
+from tests.acceptance.chaos.violation import Violation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000))
+    parser.add_argument(
+        "--lease-s", type=float, default=0.0, help="TOKENTAIL_LEASE_S; drawn from the seed if not given"
+    )
+    parser.add_argument("--open-jobs", type=int, default=40)
+    parser.add_argument("--only", choices=[fault.name for fault in FAULTS], action="append", help="these faults alone")
+    options = parser.parse_args()
+    random = Random(options.seed)
+    lease_s = random.choice([2.0, 3.0, 6.0])
+    lease_s = options.lease_s or lease_s
+    folder = Path(tempfile.mkdtemp(prefix="tt-chaos-"))
+    print(
+        f"chaos: seed {options.seed}, lease {lease_s:g} s, {options.open_jobs} jobs at once, logs in {folder}",
+        flush=True,
+    )
+    until = time.monotonic() + options.seconds
+    chosen = [fault for fault in FAULTS if not options.only or fault.name in options.only]
+    campaign = Campaign(folder, options.seed, _tell, lease_s=lease_s, shape=LoadShape(open_jobs=options.open_jobs))
+    try:
+        asyncio.run(campaign.run(_rounds(chosen, random, until)))
+    except Violation as violation:
+        print(f"\nVIOLATION (seed {options.seed}, logs in {folder})\n{violation}", flush=True)
+        return 1
+    print(f"chaos: seed {options.seed}: no violation", flush=True)
+    return 0
+
+
+def _rounds(faults: list[Fault], random: Random, until: float) -> Iterator[Fault]:
+    """Every fault in turn, shuffled anew each time."""
+    while time.monotonic() < until:
+        for fault in random.sample(faults, len(faults)):
+            if time.monotonic() >= until:
+                return
+            yield fault
+
+
+def _tell(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

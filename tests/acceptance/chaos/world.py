@@ -1,0 +1,107 @@
+"""The world: a Valkey with its append-only file, workers, a web process, an upstream, and a proxy on every way.
+
+Workers and web process each reach Redis through a proxy of their own, so that one can be cut off alone.
+"""
+
+import asyncio
+import shutil
+import socket
+from pathlib import Path
+
+from tests.acceptance.chaos.connection import LOST, Connection
+from tests.acceptance.chaos.program import Program
+from tests.acceptance.chaos.proxy import Proxy
+from tests.acceptance.chaos.upstream import Upstream
+from tests.valkey_server import ValkeyServer
+
+MODEL = "openai/m"
+GRACE_S = 1.5
+
+
+class World:
+    """Everything that runs. Everything in it can be injured, and is started again by whoever injured it."""
+
+    def __init__(self, folder: Path, *, workers: int = 2, lease_s: float = 2.0, slots: int = 25) -> None:
+        self.lease_s = lease_s
+        self.valkey = ValkeyServer("--auto-aof-rewrite-percentage", "0", is_durable=True)
+        self.upstream = Upstream()
+        self.upstream_proxy = Proxy(lambda: asyncio.open_connection("127.0.0.1", self.upstream.port))
+        self.redis_proxies = [Proxy(self._open_valkey) for _ in range(workers + 1)]  # the web process's is the last
+        self.web_port = _free_port()
+        self.workers: list[Program] = []
+        self._folder = folder
+        self._slots = slots
+
+    async def start(self) -> None:
+        self.valkey.start()
+        await self.upstream.start()
+        for proxy in (self.upstream_proxy, *self.redis_proxies):
+            await proxy.start()
+        settings = {
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{self.upstream_proxy.port}/v1",
+            "OPENAI_API_KEY": "none",
+            "TOKENTAIL_LEASE_S": f"{self.lease_s:g}",
+            "TOKENTAIL_GRACE_S": f"{GRACE_S:g}",
+            "TOKENTAIL_WORKER_CONCURRENCY": str(self._slots),
+            "TOKENTAIL_CONNECT_TIMEOUT_S": "3",
+            "TOKENTAIL_FIRST_TOKEN_TIMEOUT_S": "10",
+            "TOKENTAIL_IDLE_TIMEOUT_S": "10",
+            "TOKENTAIL_JOB_TIMEOUT_S": "120",
+            "TOKENTAIL_QUEUE_TIMEOUT_S": "120",
+            "TOKENTAIL_PORT": str(self.web_port),
+        }
+        urls = [f"redis://127.0.0.1:{proxy.port}" for proxy in self.redis_proxies]
+        self.workers = [
+            Program("worker", f"worker-{i}", self._folder, {**settings, "REDIS_URL": url})
+            for i, url in enumerate(urls[:-1])
+        ]
+        self.web = Program("app", "web", self._folder, {**settings, "REDIS_URL": urls[-1]})
+        for program in (*self.workers, self.web):
+            program.start()
+        await self.ready()
+
+    async def stop(self) -> None:
+        for program in (*self.workers, self.web):
+            program.kill()
+        for proxy in (self.upstream_proxy, *self.redis_proxies):
+            await proxy.stop()
+        await self.upstream.stop()
+        self.valkey.kill()
+        self.valkey.erase()
+
+    async def ready(self, within_s: float = 30.0) -> None:
+        """Wait until the web process answers and knows what the workers serve."""
+        async with asyncio.timeout(within_s):
+            while not await self._has_models():
+                await asyncio.sleep(0.1)
+
+    async def _has_models(self) -> bool:
+        connection = Connection(self.web_port)
+        try:
+            reply = await connection.ask("GET", "/v1/models")
+            return reply.status == 200 and b"openai/" in reply.body
+        except LOST:
+            return False
+        finally:
+            connection.close()
+
+    def copy_valkey(self) -> Path:
+        """Put what Valkey has on its disk now aside, as a replica that lags would have it."""
+        copy = self._folder / "aside"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.valkey.folder / "appendonlydir", copy)
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Give Valkey, which is not running, that older state."""
+        shutil.rmtree(self.valkey.folder / "appendonlydir")
+        shutil.move(copy, self.valkey.folder / "appendonlydir")
+
+    async def _open_valkey(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self.valkey.url.removeprefix("unix://"))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
