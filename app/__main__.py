@@ -10,15 +10,18 @@ import sys
 
 from app.calls import wire_calls
 from app.caretaker import Caretaker
+from app.metrics import DeploymentCollector, WebMetrics
 from app.server import listen, serve
-from tokentail.backend import open_backend
+from tokentail.backend import now_ms, open_backend
 from tokentail.errors import SettingsError
 from tokentail.log_lines import configure_logging
+from tokentail.metrics.exposition import expose
 from tokentail.settings import Settings, load_settings
 
 log = logging.getLogger("app")
 
 _TRY_S = 0.9  # each of two tries at Redis: whoever waits for it hears within two seconds
+_SCRAPE_TRY_S = 0.5  # a scraper that waits ten seconds would rather have the rest of the metrics
 _STOP_S = 2.0
 
 
@@ -47,10 +50,21 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
         return 1
     backend = open_backend(settings, timeout_s=_TRY_S)
     calls = wire_calls(settings, backend)
+    on_answer = None
+    if settings.web_metrics:
+        scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)
+        deployment = DeploymentCollector(scrape_backend, backend.observer, now_ms)
+        metrics = WebMetrics(deployment, backend.sweeper.totals, lambda: calls.seats.free)
+        on_answer = metrics.answered
+        try:
+            expose(settings.web_metrics, metrics.registry)
+        except OSError as error:
+            log.error("metrics.cannot_listen", extra={"address": settings.web_metrics, "error": error.strerror})
+            return 1
     caretaker = Caretaker(backend)
     caretaker.start()
     try:
-        serve(calls, listener)
+        serve(calls, listener, on_answer)
     finally:
         calls.wakeups.close()
         caretaker.stop(_STOP_S)

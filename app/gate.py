@@ -20,6 +20,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
+OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its status, how many seconds it took
 
 _BODY_WITHIN_S = 60.0  # a client that sends slower than this is not worth a socket
 
@@ -31,10 +32,11 @@ class ClientLeft(Exception):
 class Gate:
     """An ASGI application around another, which gets whole requests only."""
 
-    def __init__(self, inner: Asgi, access: Access, max_body_bytes: int) -> None:
+    def __init__(self, inner: Asgi, access: Access, max_body_bytes: int, on_answer: OnAnswer | None = None) -> None:
         self._inner = inner
         self._access = access
         self._max_body_bytes = max_body_bytes
+        self._on_answer = on_answer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -54,10 +56,12 @@ class Gate:
                 raise
             await self._send(fault(error), scope, send_noting)
         finally:
-            ms = round((time.monotonic() - began) * 1000)
+            took_s = time.monotonic() - began
+            if self._on_answer:
+                self._on_answer(scope, status, took_s)
             # Reads that succeed are nearly all requests; at INFO they would drown the rest.
             level = logging.DEBUG if scope["method"] in SAFE_METHODS and status < 400 else logging.INFO
-            facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": ms}
+            facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(took_s * 1000)}
             log.log(level, "request", extra=facts)
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from a2wsgi import WSGIMiddleware
 
 from app.calls import Calls
 from app.flask_app import create_app
-from app.gate import Gate
+from app.gate import Gate, OnAnswer
 from app.http_protocol import HttpProtocol
 from tokentail.address import Address, address_of
 from tokentail.settings import Settings
@@ -51,12 +51,12 @@ def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket
     return Address(settings.host, settings.port).listen()
 
 
-def serve(calls: Calls, listener: socket.socket) -> None:
-    """Serve until a signal; then answer who waits, and return."""
+def serve(calls: Calls, listener: socket.socket, on_answer: OnAnswer | None = None) -> None:
+    """Serve until a signal; then answer who waits, and return. `on_answer` is told of each request."""
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
     config = uvicorn.Config(
-        Gate(threads, calls.access, calls.settings.max_body_bytes),
+        Gate(threads, calls.access, calls.settings.max_body_bytes, on_answer),
         http=HttpProtocol,
         loop="uvloop",
         ws="none",

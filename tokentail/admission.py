@@ -105,6 +105,11 @@ class Admission:
             pairs = self._store.client.zrange(commands.OPEN_JOBS, 0, -1, withscores=True)
         return [(job_id.decode(), int(at)) for job_id, at in pairs]
 
+    def open_count(self) -> int:
+        """How many jobs are open."""
+        with redis_errors():
+            return int(self._store.client.zcard(commands.OPEN_JOBS))
+
     def _share_of(self, owner: str) -> int:
         """How many of the owner's jobs may be in the queue or run."""
         if not owner:

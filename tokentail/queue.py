@@ -50,6 +50,17 @@ class JobQueue:
         except NoSuchJobError:
             return  # a worker had it already
 
+    def length(self) -> int:
+        """How many jobs are waiting."""
+        with redis_errors():
+            return int(self._queue.count)
+
+    def head(self) -> str | None:
+        """The job that will be taken next; None when the queue is empty."""
+        with redis_errors():
+            rq_ids = self._queue.get_job_ids(0, 1)
+        return job_id_of(rq_ids[0]) if rq_ids else None
+
     def waiting(self) -> dict[str, int]:
         """Job id → jobs before it in the queue."""
         with redis_errors():

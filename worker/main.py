@@ -19,8 +19,10 @@ from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavail
 from tokentail.fleet import Lease
 from tokentail.job import Status
 from tokentail.log_lines import configure_logging
+from tokentail.metrics.exposition import expose
 from tokentail.settings import load_settings
 from worker import task
+from worker.metrics import WorkerMetrics
 from worker.providers.registry import build_registry
 from worker.rq_worker import GreenletWorker
 from worker.runner import Runner
@@ -46,7 +48,16 @@ def main() -> int:
     logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     backend = open_backend(settings, _REDIS_TIMEOUT_S)
-    runner = Runner(worker, settings, backend, registry, open_transport(settings))
+    metrics = WorkerMetrics(settings.worker_concurrency, backend.sweeper.totals) if settings.worker_metrics else None
+    runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics)
+    if metrics and settings.worker_metrics:
+        metrics.watch_held(lambda: len(runner.attempts))
+        try:
+            expose(settings.worker_metrics, metrics.registry)
+        except OSError as error:
+            log.error("metrics.cannot_listen", extra={"address": settings.worker_metrics, "error": error.strerror})
+            return 1
+        _essential(metrics.watch_loop)
     task.bind(runner)
     _wait_for_redis(backend)
     rq_worker = GreenletWorker(

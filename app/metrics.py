@@ -1,0 +1,113 @@
+"""The web process's metrics: its requests, its sweeps, and how the whole deployment stands.
+
+What is true of all (jobs, queue, workers) is told here and not by workers, because it must be seen most when no worker
+lives; several web processes tell the same. No label holds anything that a client chose.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from tokentail.backend import Backend
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
+from tokentail.fleet import Observer
+from tokentail.metrics.sweep_collector import SweepCollector
+from tokentail.sweep import SweepTotals
+
+_REQUEST_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+_PLAIN = frozenset({"/v1/jobs", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs"})
+_OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/cancel)")
+_OTHER = "other"
+_WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
+
+
+def route_of(path: str) -> str:
+    """The route's template, one of a dozen, whatever the path."""
+    if path in _PLAIN:
+        return path
+    if match := _OF_JOB.fullmatch(path):
+        return f"/v1/jobs/{{job_id}}{match[1]}"
+    return "/docs/{name}" if path.startswith("/docs/") else _OTHER
+
+
+class WebMetrics:
+    """One process's, in a registry of their own."""
+
+    def __init__(self, deployment: Collector, totals: SweepTotals, free_seats: Callable[[], int]) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        registry.register(SweepCollector(totals))
+        registry.register(deployment)
+        self._requests = Counter(
+            "tokentail_http_requests",
+            "Requests, by route and status; 499: the client left, 0: the answer failed.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "tokentail_http_request_seconds",
+            "From a request's head to the end of its answer; waits: by its query it was ready to wait.",
+            ["method", "route", "waits"],
+            buckets=_REQUEST_S,
+            registry=registry,
+        )
+        seats = Gauge("tokentail_http_free_seats", "Long polls that could wait here besides those.", registry=registry)
+        seats.set_function(free_seats)
+
+    def answered(self, scope: Any, status: int, took_s: float) -> None:
+        """A request, by its ASGI scope, has had its answer."""
+        method = scope["method"] if scope["method"] in _METHODS else _OTHER
+        route = route_of(scope["path"])
+        waits = "true" if _WAITS.search(scope["query_string"]) else "false"
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route, waits).observe(took_s)
+
+
+class DeploymentCollector(Collector):
+    """Jobs, queue and workers, read when somebody asks; nothing while Redis does not answer.
+
+    Its backend is of its own, with a short timeout: a scraper does not wait long. `observer` is the process's.
+    """
+
+    def __init__(self, backend: Backend, observer: Observer, now_ms: Callable[[], int]) -> None:
+        self._backend = backend
+        self._observer = observer
+        self._now_ms = now_ms
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            open_jobs = self._backend.admission.open_count()
+            length, head_age_s = self._backend.queue.length(), self._head_age_s()
+        except StoreUnavailable:
+            return
+        leases = self._observer.live.values()
+        running = sum(len(lease.attempts) for lease in leases)
+        jobs = GaugeMetricFamily("tokentail_jobs", "Open jobs; queued are also those held back.", labels=["state"])
+        jobs.add_metric(["queued"], max(open_jobs - running, 0))
+        jobs.add_metric(["running"], running)
+        yield jobs
+        yield GaugeMetricFamily("tokentail_queue_length", "Jobs in the queue, of which any slot takes one.", length)
+        yield GaugeMetricFamily(
+            "tokentail_queue_head_age_seconds", "How long the next job in the queue has waited; 0: none.", head_age_s
+        )
+        yield GaugeMetricFamily("tokentail_workers", "Live workers.", len(leases))
+        yield GaugeMetricFamily(
+            "tokentail_slots", "Jobs that all live workers can hold.", sum(lease.slots for lease in leases)
+        )
+
+    def _head_age_s(self) -> float:
+        head = self._backend.queue.head()
+        if head is None:
+            return 0.0
+        try:
+            queued_at_ms = self._backend.store.view(head).queued_at_ms
+        except (JobNotFound, JobGone):
+            return 0.0  # closed, and not yet out of the queue
+        return max(self._now_ms() - queued_at_ms, 0) / 1000
