@@ -149,7 +149,7 @@ class Runner:
         """Call the provider until it has given a whole answer, or may not be called again."""
         model = str(request.model)
         retries = Retries(self._settings.retries)
-        position = writer.upstream if isinstance(provider, ResumableProvider) else ""
+        position = writer.upstream if writer.upstream and isinstance(provider, ResumableProvider) else ""
         if position:
             generation.go_on()
             log.info("job.resumed", extra={"job_id": writer.job_id})

@@ -1,0 +1,449 @@
+"""Every hook of RQ that the worker leans on: each test fails when RQ renames it, calls it otherwise, or no longer.
+
+The worker runs in this process, on a real Valkey, one turn of its loop at a time.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, ClassVar, cast
+
+import gevent
+import pytest
+import redis
+from gevent.event import Event
+from rq import Queue, Worker
+from rq.command import send_kill_horse_command, send_stop_execution_command, send_stop_job_command
+from rq.job import Job as RQJob
+from rq.job import JobStatus
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+from rq.utils import now
+from rq.worker import BaseWorker, WorkerStatus
+
+from tokentail.errors import StoreUnavailable
+from tokentail.queue import JobQueue, open_queue
+from tokentail.store import RedisClient
+from worker import task
+from worker.rq_worker import GreenletWorker, NoDeathPenalty
+from worker.runner import Runner
+
+_NAME = "worker-under-test"
+_CALLED_BY_RQ = {"_set_connection", "subscribe", "unsubscribe", "prepare_job_execution", "handle_execution_ended"}
+_CALLED_BY_RQ |= {"request_stop_execution", "death_penalty_class"}
+_CALLED_BY_US = {"prepare_execution", "handle_payload"}
+
+
+class _Runner:
+    """Stands in for the runner: a job named `hold` stays until it is let go, and `break` fails."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.let_go = Event()
+
+    def run(self, job_id: str) -> str:
+        self.ran.append(job_id)
+        if job_id == "hold":
+            self.let_go.wait(10)
+        if job_id == "break":
+            raise RuntimeError("broken")
+        return "completed"
+
+
+class _Worker(GreenletWorker):
+    """Does not listen: sockets block here, where nothing is patched. What it would hear, tests hand to it."""
+
+    def _listen(self, ears: redis.client.PubSub) -> None:
+        ears.close()
+
+
+class _Noting(_Worker):
+    """Notes which of our overrides RQ's own code calls, with whatever arguments it gives."""
+
+    noted: set[str]
+
+    def __getattribute__(self, name: str) -> Any:
+        caller = sys._getframe(1).f_globals["__name__"]
+        if name in vars(GreenletWorker) and caller.startswith("rq."):
+            self.__dict__.setdefault("noted", set()).add(name)
+        return super().__getattribute__(name)
+
+
+@pytest.fixture
+def runner() -> Iterator[_Runner]:
+    runner = _Runner()
+    task.bind(cast("Runner", runner))
+    yield runner
+    runner.let_go.set()
+
+
+@pytest.fixture
+def stopped() -> list[str]:
+    """The jobs that operators stopped."""
+    return []
+
+
+@pytest.fixture
+def worker(real_client: RedisClient, runner: _Runner, stopped: list[str]) -> Iterator[_Noting]:
+    worker = _Noting(real_client, _NAME, 2, 1.0, stopped.append, lambda: None)
+    worker.bootstrap("WARNING")
+    yield worker
+    runner.let_go.set()
+    worker._running.join(timeout=5)
+    worker._sign_off()
+
+
+@pytest.fixture
+def queue(real_client: RedisClient) -> Queue:
+    return open_queue(real_client)
+
+
+@pytest.fixture
+def enqueue(real_client: RedisClient) -> Callable[[str], str]:
+    """`enqueue("job")`: its RQ id."""
+
+    def enqueue(job_id: str) -> str:
+        JobQueue(real_client).enqueue(job_id, 1)
+        return f"{job_id}-1"
+
+    return enqueue
+
+
+def _turn(worker: GreenletWorker) -> None:
+    """Take one job, and let it run as far as it goes."""
+    worker._take_one()
+    gevent.sleep(0.01)
+
+
+def _keep_books_once(worker: GreenletWorker) -> None:
+    chore = gevent.spawn(worker._keep_books)
+    gevent.sleep(0.05)
+    chore.kill()
+
+
+# -- what RQ calls ----------------------------------------------------------------------------------------------------
+
+
+def test_rq_calls_every_method_that_is_overridden(
+    worker: _Noting, enqueue: Callable[[str], str], runner: _Runner, queue: Queue
+) -> None:
+    """In one life: made, started, a job that ends, one that is stopped, the end. What it does not call is dead."""
+    overridden = {name for name in vars(GreenletWorker) if hasattr(BaseWorker, name) and not name.startswith("__")}
+    assert overridden == _CALLED_BY_RQ | _CALLED_BY_US, "a new override needs its own test here"
+    enqueue("job")
+    _turn(worker)
+    enqueue("hold")
+    _turn(worker)
+    (execution,) = worker.executions.values()
+    worker.handle_payload(_message(command="stop-execution", job_id="hold-1", execution_id=execution.id))
+    runner.let_go.set()
+    worker._running.join(timeout=5)
+    worker.teardown()
+    assert worker.noted >= _CALLED_BY_RQ
+    worker.bootstrap("WARNING")  # for the fixture's end
+
+
+def test_rq_leaves_the_socket_timeout_alone(worker: _Noting, real_client: RedisClient) -> None:
+    """RQ would raise it to minutes, for which a Redis that hangs would go unnoticed."""
+    assert real_client.connection_pool.connection_kwargs["socket_timeout"] == 5.0
+    before = BaseWorker([open_queue(real_client)], connection=redis.Redis(socket_timeout=5), prepare_for_work=False)
+    assert before.connection.connection_pool.connection_kwargs["socket_timeout"] > 60, "then ours is not needed"
+
+
+class _NotedPenalty(NoDeathPenalty):
+    armed: ClassVar[list[float]] = []
+
+    def setup_death_penalty(self) -> None:
+        super().setup_death_penalty()
+        self.armed.append(self._timeout)
+
+
+def test_rq_arms_no_alarm(worker: _Noting, enqueue: Callable[[str], str]) -> None:
+    """SIGALRM would hit whichever greenlet runs; the death penalty that RQ asks for is the one that does nothing."""
+    worker.death_penalty_class = _NotedPenalty
+    enqueue("job")
+    _turn(worker)
+    assert _NotedPenalty.armed == [-1]
+
+
+# -- taking a job -----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_on_its_way_is_in_the_intermediate_queue(
+    worker: _Noting, queue: Queue, enqueue: Callable[[str], str], real_client: RedisClient
+) -> None:
+    """BLMOVE, not BLPOP: a worker that dies between taking a job and noting it leaves a trace."""
+    rq_id = enqueue("job")
+    taken = worker._dequeue()
+    assert taken is not None
+    assert (taken[0].id, taken[0].args, taken[1]) == (rq_id, ["job"], queue)
+    assert queue.intermediate_queue.get_job_ids() == [rq_id]
+    assert queue.count == 0
+    worker._slots.acquire()
+    worker._perform(*taken)
+    assert queue.intermediate_queue.get_job_ids() == []
+
+
+def test_a_job_that_comes_while_stopping_goes_back_to_the_front(
+    worker: _Noting, queue: Queue, enqueue: Callable[[str], str], runner: _Runner
+) -> None:
+    """SIGTERM reached us while we waited for one."""
+    ids = [enqueue("first"), enqueue("second")]
+    worker._asked_to_stop()
+    worker._take_one()
+    assert queue.get_job_ids() == ids
+    assert queue.intermediate_queue.get_job_ids() == []
+    assert runner.ran == []
+
+
+def test_nothing_to_take_is_no_error(worker: _Noting, real_client: RedisClient) -> None:
+    """RQ raises DequeueTimeout; a worker that has nothing to run is idle, for `rq info` too."""
+    worker._take_one()
+    assert Worker.all(connection=real_client)[0].get_state() == WorkerStatus.IDLE
+
+
+def test_an_unreadable_record_costs_nobody_else(
+    worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, runner: _Runner
+) -> None:
+    """RQ raises whatever its parser raises; the worker says which record it was and takes the next."""
+    rq_id = enqueue("odd")
+    real_client.hset(RQJob.key_for(rq_id), "created_at", "yesterday")
+    enqueue("job")
+    worker._take_one()
+    _turn(worker)
+    assert runner.ran == ["job"]
+
+
+def test_a_slot_is_taken_before_a_job_is(worker: _Noting, queue: Queue, enqueue: Callable[[str], str]) -> None:
+    """What has no slot stays in the queue, where another worker finds it."""
+    for _ in range(2):
+        worker._slots.acquire()
+    enqueue("job")
+    worker._take_one()
+    assert queue.count == 1
+    for _ in range(2):
+        worker._slots.release()
+
+
+# -- what RQ notes ----------------------------------------------------------------------------------------------------
+
+
+class _Recording(redis.Redis):
+    """Notes what its pipelines send, as (command, key, field or member), ids of executions left out."""
+
+    def __init__(self, client: RedisClient) -> None:
+        super().__init__(connection_pool=client.connection_pool)
+        self.sent: set[tuple[str, str, str]] = set()
+        self.round_trips = 0
+
+    def pipeline(self, *args: Any, **kwargs: Any) -> Any:
+        pipeline = super().pipeline(*args, **kwargs)
+        execute = pipeline.execute
+
+        def note_and_execute() -> Any:
+            self.round_trips += 1
+            for (command, key, *rest), _ in pipeline.command_stack:
+                names = rest[::2] if command == "HSET" else [""]
+                self.sent |= {(command, _plain(key), str(name)) for name in names}
+            return execute()
+
+        pipeline.execute = note_and_execute  # type: ignore[method-assign,assignment]
+        return pipeline
+
+
+def _plain(key: str) -> str:
+    prefix, _, last = key.rpartition(":")
+    return prefix if prefix.startswith("rq:execution:") else f"{prefix}:{last}"
+
+
+def test_one_transaction_notes_what_rq_notes_in_two(
+    real_client: RedisClient, enqueue: Callable[[str], str], runner: _Runner
+) -> None:
+    """Our prepare_execution writes each key and field that RQ's two steps write, or RQ has changed its books."""
+    sent = []
+    for kind in (BaseWorker, _Worker):
+        real_client.flushall()
+        rq_id = enqueue("job")
+        client = _Recording(real_client)
+        if kind is BaseWorker:
+            worker = BaseWorker([open_queue(client)], name=_NAME, connection=client, serializer=JSONSerializer)
+        else:
+            worker = _Worker(client, _NAME, 1, 1.0, lambda _: None, lambda: None)
+        job = RQJob.fetch(rq_id, connection=client, serializer=JSONSerializer)
+        client.sent, client.round_trips = set(), 0
+        execution = worker.prepare_execution(job)
+        worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        assert worker.executions == {execution.id: execution}
+        assert job.get_status() is JobStatus.STARTED
+        sent.append((client.sent, client.round_trips))
+    (by_rq, _), (by_us, round_trips) = sent
+    assert by_us == by_rq
+    assert round_trips == 1
+
+
+def test_a_running_job_is_in_rqs_books(
+    worker: _Noting, queue: Queue, enqueue: Callable[[str], str], runner: _Runner, real_client: RedisClient
+) -> None:
+    """Started, with its execution, under the worker's name, which is busy."""
+    rq_id = enqueue("hold")
+    _turn(worker)
+    assert [key.split(":")[0] for key in _started(real_client)] == [rq_id]
+    (seen,) = Worker.all(connection=real_client)
+    assert seen.get_state() == WorkerStatus.BUSY
+    assert [execution.job_id for execution in seen.get_current_executions()] == [rq_id]
+    rq_job = queue.fetch_job(rq_id)
+    assert rq_job is not None
+    assert rq_job.worker_name == _NAME
+    assert rq_job.get_status() is JobStatus.STARTED
+
+
+@pytest.mark.parametrize(("job_id", "status"), [("job", JobStatus.FINISHED), ("break", JobStatus.FAILED)])
+def test_a_job_that_ended_is_in_rqs_books(
+    worker: _Noting,
+    queue: Queue,
+    enqueue: Callable[[str], str],
+    real_client: RedisClient,
+    job_id: str,
+    status: JobStatus,
+) -> None:
+    """In one registry, with a result, its times in order, nothing left of its execution, and not in the queue."""
+    rq_id = enqueue(job_id)
+    _turn(worker)
+    rq_job = queue.fetch_job(rq_id)
+    assert rq_job is not None
+    assert rq_job.get_status() is status
+    assert rq_job.started_at is not None
+    assert rq_job.ended_at is not None
+    assert rq_job.last_heartbeat is not None
+    assert rq_job.started_at <= rq_job.ended_at <= rq_job.last_heartbeat
+    registries = {JobStatus.FINISHED: queue.finished_job_registry, JobStatus.FAILED: queue.failed_job_registry}
+    assert [s for s, registry in registries.items() if registry.get_job_ids() == [rq_id]] == [status]
+    result = rq_job.latest_result()
+    assert result is not None
+    assert result.return_value == ("completed" if status is JobStatus.FINISHED else None)
+    assert _started(real_client) == []
+    assert worker.executions == {}
+    assert real_client.keys("rq:execution*") == []
+    assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
+    (seen,) = Worker.all(connection=real_client)
+    assert (seen.successful_job_count, seen.failed_job_count) == ((1, 0) if status is JobStatus.FINISHED else (0, 1))
+
+
+def test_heartbeats_keep_worker_job_and_execution(
+    worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, runner: _Runner
+) -> None:
+    """All that RQ would forget is put off by a minute and a half; nothing running is ever called abandoned."""
+    enqueue("hold")
+    _turn(worker)
+    (execution,) = worker.executions.values()
+    keys = [worker.key, execution.key, worker.executions_key]
+    for key in keys:
+        real_client.expire(key, 5)
+    real_client.zadd("rq:wip:tokentail", dict.fromkeys(_started(real_client), time.time() - 1))
+    _keep_books_once(worker)
+    assert all(60 < real_client.ttl(key) <= 150 for key in keys)
+    assert StartedJobRegistry("tokentail", connection=real_client).get_job_ids() == ["hold-1"]
+    assert not worker.should_run_maintenance_tasks, "it ran, too, and after the heartbeats"
+    assert open_queue(real_client).failed_job_registry.count == 0
+
+
+def test_a_killed_workers_jobs_are_failed_in_rqs_books_and_never_run_by_rq(
+    worker: _Noting, queue: Queue, enqueue: Callable[[str], str], real_client: RedisClient, runner: _Runner
+) -> None:
+    """When its heartbeats end, RQ's maintenance calls the execution abandoned; running the job again is ours."""
+    rq_id = enqueue("job")
+    taken = worker._dequeue()
+    assert taken is not None
+    worker.prepare_execution(taken[0])  # and then the process is gone
+    worker.executions.clear()
+    real_client.zadd("rq:wip:tokentail", dict.fromkeys(_started(real_client), time.time() - 1))
+    _keep_books_once(worker)
+    assert queue.failed_job_registry.get_job_ids() == [rq_id]
+    assert _started(real_client) == queue.get_job_ids() == queue.scheduled_job_registry.get_job_ids() == []
+    assert runner.ran == []
+
+
+def test_maintenance_comes_every_minute(worker: _Noting) -> None:
+    """RQ's own ten are long for operators who look at a dead worker's jobs."""
+    assert worker.should_run_maintenance_tasks
+    worker.run_maintenance_tasks()
+    assert not worker.should_run_maintenance_tasks
+    worker.last_cleaned_at = now() - timedelta(seconds=61)  # type: ignore[assignment]
+    assert worker.should_run_maintenance_tasks
+
+
+def test_a_worker_comes_and_goes_in_rqs_books(real_client: RedisClient) -> None:
+    """Registered by bootstrap, gone with teardown."""
+    worker = _Worker(real_client, _NAME, 1, 1.0, lambda _: None, lambda: None)
+    worker.bootstrap("WARNING")
+    assert [w.name for w in Worker.all(queue=open_queue(real_client))] == [_NAME]
+    worker.teardown()
+    assert Worker.all(connection=real_client) == []
+    assert real_client.pubsub_numsub(worker.pubsub_channel_name)[0][1] == 0
+
+
+# -- what operators ask -----------------------------------------------------------------------------------------------
+
+
+def test_a_suspended_worker_takes_nothing_until_it_is_resumed(worker: _Noting, real_client: RedisClient) -> None:
+    """`rq suspend` and `rq resume`, seen within about a second, and shown by `rq info`."""
+    suspend(real_client)
+    assert worker._is_suspended()
+    assert Worker.all(connection=real_client)[0].get_state() == WorkerStatus.SUSPENDED
+    resume(real_client)
+    assert not worker._is_suspended()
+
+
+def test_stop_commands_reach_the_job_they_name(
+    worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, stopped: list[str]
+) -> None:
+    """By job and by execution, as RQ's senders word them; RQ's own way would stop the first of many."""
+    ears = real_client.pubsub(ignore_subscribe_messages=True)
+    ears.subscribe(worker.pubsub_channel_name)
+    enqueue("other")
+    rq_id = enqueue("hold")
+    _turn(worker)
+    _turn(worker)
+    (execution,) = worker.executions.values()
+    send_stop_job_command(real_client, rq_id, serializer=JSONSerializer)
+    send_stop_execution_command(real_client, rq_id, execution.id)
+    send_kill_horse_command(real_client, _NAME)
+    heard = 0
+    while heard < 3:
+        if message := ears.get_message(timeout=2):
+            worker.handle_payload(message)
+            heard += 1
+    ears.close()
+    assert stopped == ["hold", "hold"]
+    worker.request_stop_execution("unknown")
+    assert stopped == ["hold", "hold"]
+
+
+@pytest.mark.parametrize("word", [b"", b"[]", b"{}", b'{"command": "stop-job"}', b'{"command": "dance"}', b"\xff"])
+def test_an_unreadable_command_leaves_the_worker_hearing(worker: _Noting, word: bytes, stopped: list[str]) -> None:
+    """Anyone who may publish may say anything; it is not obeyed, and the next is heard."""
+    worker.handle_payload({"data": word})
+    assert stopped == []
+    worker.handle_payload(_message(command="stop-job", job_id="job-1"))
+    assert stopped == ["job"]
+
+
+def test_a_stop_during_an_outage_leaves_the_worker_hearing(real_client: RedisClient) -> None:
+    """The store's error ends with the command."""
+
+    def stop_job(job_id: str) -> None:
+        raise StoreUnavailable(job_id)
+
+    worker = _Worker(real_client, _NAME, 1, 1.0, stop_job, lambda: None)
+    worker.handle_payload(_message(command="stop-job", job_id="job-1"))
+
+
+def _message(**payload: str) -> dict[str, bytes]:
+    return {"data": json.dumps(payload).encode()}
+
+
+def _started(client: RedisClient) -> list[str]:
+    return [entry.decode() for entry in client.zrange("rq:wip:tokentail", 0, -1)]
