@@ -44,11 +44,14 @@ class JobQueue:
 
     def discard(self, job_id: str, enqueues: int) -> None:
         """Take a closed job out of the queue, so that it holds nobody's place."""
+        rq_id = _rq_id(job_id, enqueues)
         try:
             with redis_errors():
-                RQJob.fetch(_rq_id(job_id, enqueues), self._queue.connection, serializer=JSONSerializer).delete()
+                # What a worker has taken is the worker's: RQ cannot delete an execution that just ends.
+                if self._queue.remove(rq_id):
+                    RQJob.fetch(rq_id, self._queue.connection, serializer=JSONSerializer).delete()
         except NoSuchJobError:
-            return  # a worker had it already
+            return  # nothing more is known of it
 
     def length(self) -> int:
         """How many jobs are waiting."""

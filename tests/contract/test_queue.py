@@ -43,6 +43,17 @@ def test_a_closed_job_can_be_taken_out(backend: Backend) -> None:
     assert backend.queue.waiting() == {second: 0}
 
 
+def test_a_closed_job_that_a_worker_has_just_taken_is_left_to_it(backend: Backend) -> None:
+    """Its execution may end at this moment: RQ raised ValueError then, and a cancel was answered 500."""
+    job_id = new_job_id()
+    backend.queue.enqueue(job_id, 1)
+    client = backend.queue_client
+    client.delete("rq:queue:tokentail")
+    client.zadd(f"rq:executions:{job_id}-1", {"ended": 2**40})
+    backend.queue.discard(job_id, 1)
+    assert client.exists(f"rq:job:{job_id}-1")
+
+
 def test_rq_carries_the_job_id_and_nothing_else_and_never_a_pickle(backend: Backend) -> None:
     """What a worker would load is JSON: the task's name and the id."""
     job_id = new_job_id()
