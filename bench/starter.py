@@ -62,9 +62,9 @@ class _Ours:
         self._prepared = [new_job_id() for _ in range(jobs)]
         request = encode_request(replace(parse_request(b'{"prompt": "p"}'), model=_MODEL))
         for job_id in self._prepared:
-            # Indexed, so that the worker has what to remove; recent, so that no sweep finds it missing from the queue.
-            backend.store.index("", job_id, now_ms())
-            backend.store.create(NewJob(job_id, "", _MODEL, now_ms(), {}), request)
+            # Each of an owner of its own, so that no client's share keeps it out of the queue.
+            backend.admission.enter(job_id, job_id, now_ms())
+            backend.store.create(NewJob(job_id, job_id, _MODEL, now_ms(), {}), request)
 
     def submit(self, i: int) -> str:
         self._backend.queue.enqueue(self._prepared[i], 1)
