@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.acceptance.running import TOKENTAIL, environment, is_alive, start
+from tests.acceptance.running import TOKENTAIL, environment, is_alive, running_up, start, wait_for_end
+from tests.scrape import Scrape
 from tests.waiting import eventually
 from tokentail.backend import Backend, now_ms, wire
 from tokentail.cursor import BEGINNING
@@ -155,11 +156,16 @@ def test_a_web_process_is_killed_and_nobody_is_refused(tmp_path: Path, jobs: Job
         victim, other = sorted(crew.pids())
         for pid in (victim, other):
             os.kill(pid, signal.SIGKILL)
+            eventually(partial(is_dead, pid), what="it is dead")
             while not crew.is_replaced(pid):
                 assert poll(url[1], job_id) == 200
         assert poll(url[1], job_id) == 200
         assert crew.stop(within_s=15) == 0, crew.log
         assert "web.stopped" in crew.log
+
+
+def is_dead(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 def poll(url: str, job_id: str) -> int:
@@ -200,3 +206,43 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path, valkey_url
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"tokentail: cannot listen on 127.0.0.1:{port}: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_each_process_has_its_metrics_at_a_port_of_its_own(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
+    """The next one's is the next port; one that is started again comes back where it was."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running("worker", tmp_path, REDIS_URL=valkey_url, TOKENTAIL_WORKER_METRICS=f"127.0.0.1:{port}") as crew:
+        urls = [f"http://127.0.0.1:{port + i}/metrics" for i in range(2)]
+        work = [jobs.submit("demo?tokens=3&tps=0") for _ in range(5)]
+        eventually(lambda: jobs.statuses(*work) == {Status.COMPLETED}, what="all end")
+        eventually(lambda: sum(map(completed, urls)) == len(work), what="all are counted")
+        for victim in list(crew.pids()):
+            os.kill(victim, signal.SIGKILL)
+            eventually(partial(crew.is_replaced, victim), within_s=10, what="it is started again")
+        eventually(lambda: list(map(completed, urls)) == [0, 0], within_s=20, what="both count from 0 again")
+
+
+def completed(metrics_url: str) -> float:
+    """How many jobs a worker has completed; less than none while it cannot be asked."""
+    try:
+        text = requests.get(metrics_url, timeout=5).text
+    except requests.ConnectionError:
+        return -1
+    return Scrape(text).total("tokentail_jobs_ended_total")
+
+
+def live_workers(metrics_url: str) -> float:
+    """How many workers a web process sees; none if it is a worker that is asked."""
+    return Scrape(requests.get(metrics_url, timeout=5).text).total("tokentail_workers")
+
+
+def test_up_serves_the_metrics_of_both(tmp_path: Path) -> None:
+    """Each at its address."""
+    model, address = "demo?tokens=3&tps=0", "127.0.0.1:0"
+    with running_up(tmp_path, "--model", model, TOKENTAIL_WORKER_METRICS=address, TOKENTAIL_WEB_METRICS=address) as up:
+        assert wait_for_end(up, up.submit(prompt="hello")) == "completed"
+        urls = re.findall(r"metrics\.listening address=(\S+)", up.log)
+        assert len(urls) == 2
+        eventually(lambda: sum(map(completed, urls)) == 1, what="the worker counts it")
+        eventually(lambda: sum(map(live_workers, urls)) == 1, what="the web process sees the worker")

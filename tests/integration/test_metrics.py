@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.scrape import Scrape, lint, scrape
 from tests.integration.web_process import WebProcess
+from tests.scrape import Scrape, lint, scrape
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 from tokentail.backend import Backend, now_ms, wire

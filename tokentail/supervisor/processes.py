@@ -5,6 +5,7 @@ again; a signal goes to all of them at once.
 """
 
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -42,9 +43,8 @@ def run_webs(settings: Settings, environment: Mapping[str, str], count: int) -> 
         listener = address.listen()
     except OSError as error:
         raise NotStarted(f"cannot listen on {address}: {error.strerror}") from None
-    with listener:
-        fd = listener.fileno()
-        _run("web", python_argv("app", "--listen-fd", str(fd)), environments, WEB_GRACE_S, inherited_fds=[fd])
+    argv = python_argv("app", "--listen-fd", str(listener.fileno()))
+    _run("web", argv, environments, WEB_GRACE_S, listener)
 
 
 def _run(
@@ -52,9 +52,10 @@ def _run(
     argv: Sequence[str],
     environments: Sequence[Mapping[str, str]],
     grace_s: float,
-    inherited_fds: Sequence[int] = (),
+    listener: socket.socket | None = None,
 ) -> None:
-    """Start one process for each environment; return when a signal has stopped them all."""
+    """Start one process for each environment; return when a signal has stopped them all. It closes the listener."""
+    inherited_fds = [listener.fileno()] if listener else []
     with supervisor_signals() as signals:
         services = Services(signals)
         try:
@@ -65,6 +66,8 @@ def _run(
             services.tend()
             log.info("processes.stopping", extra={"program": name, "grace_s": grace_s})
         finally:
+            if listener:
+                listener.close()  # or connections would still be let in that nobody will answer
             services.stop_at_once()
 
 

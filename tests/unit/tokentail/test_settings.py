@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokentail.address import Address
 from tokentail.errors import SettingsError
 from tokentail.settings import Settings, load_settings
 
@@ -197,3 +198,30 @@ def test_any_environment_is_settings_or_told(environment: dict[str, str]) -> Non
     except SettingsError as error:
         told = error.faults
     assert {re.split("[: ]", fault)[0] for fault in told} <= set(NAMES)
+
+
+def test_metrics_have_an_address_or_are_off() -> None:
+    """Host and port: whether it is open to the network should stand there."""
+    settings = load_settings({"TOKENTAIL_WORKER_METRICS": "127.0.0.1:9100", "TOKENTAIL_WEB_METRICS": "[::1]:0"})
+    assert (settings.worker_metrics, settings.web_metrics) == (Address("127.0.0.1", 9100), Address("::1", 0))
+    shown = {name: value for name, value, _ in settings.describe()}
+    assert (shown["TOKENTAIL_WORKER_METRICS"], shown["TOKENTAIL_WEB_METRICS"]) == ("127.0.0.1:9100", "[::1]:0")
+    assert load_settings({}).web_metrics is None
+    assert {value for name, value, _ in Settings().describe() if name.endswith("_METRICS")} == {""}
+    assert faults(TOKENTAIL_WORKER_METRICS="9100") == [
+        "TOKENTAIL_WORKER_METRICS: is not an address like 127.0.0.1:9100"
+    ]
+
+
+@pytest.mark.parametrize("taken", [{"TOKENTAIL_WORKER_METRICS": "127.0.0.1:9100"}, {"TOKENTAIL_PORT": "9100"}])
+def test_the_web_process_s_metrics_take_nobody_s_address(taken: dict[str, str]) -> None:
+    """On one machine, as `up` has it, the second would not start."""
+    told = faults(TOKENTAIL_WEB_METRICS="127.0.0.1:9100", **taken)
+    assert told == ["TOKENTAIL_WEB_METRICS: is an address that something else listens on"]
+
+
+def test_a_process_that_needs_redis_says_so() -> None:
+    """In one line, which names the way out."""
+    load_settings({"TOKENTAIL_QUEUE_URL": "redis://a", "TOKENTAIL_BUFFER_URL": "redis://b"}).require_redis()
+    with pytest.raises(SettingsError, match=r"REDIS_URL: is not set.*tokentail up"):
+        load_settings({}).require_redis()

@@ -1,0 +1,61 @@
+"""The web process's metrics: labels are few, whatever clients send."""
+
+import re
+
+import fakeredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+
+from app.calls import wire_calls
+from app.flask_app import create_app
+from app.metrics import WebMetrics, route_of
+from tests.scrape import Scrape
+from tokentail.backend import wire
+from tokentail.settings import load_settings
+from tokentail.sweep import SweepTotals
+
+
+def test_every_route_of_the_app_is_told_apart() -> None:
+    """A new one must be given its template here, too."""
+    settings = load_settings({})
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    app = create_app(wire_calls(settings, wire(client, client, settings)))
+    templates = {re.sub(r"<(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
+    assert {route_of(re.sub(r"{\w+}", "x", template)) for template in templates} == templates
+    client.close()
+
+
+@given(st.text() | st.from_regex(r"/v1/jobs/.*"))
+def test_no_path_makes_a_route_of_its_own(path: str) -> None:
+    """Whatever is asked for, there is a dozen of them."""
+    assert route_of(path) in {
+        "/v1/jobs",
+        "/v1/jobs/{job_id}",
+        *(f"/v1/jobs/{{job_id}}/{kind}" for kind in ("tokens", "events", "text", "cancel")),
+        *("/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{name}", "other"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "waits"),
+    [
+        (b"", "false"),
+        (b"wait=20", "true"),
+        (b"cursor=0&wait=0.5", "true"),
+        (b"wait=0", "false"),
+        (b"wait=0.0&cursor=1", "false"),
+        (b"await=3", "false"),
+    ],
+)
+def test_polls_that_wait_are_told_from_those_that_do_not(query: bytes, waits: str) -> None:
+    """A long poll of twenty seconds is no slow answer."""
+    metrics = WebMetrics(CollectorRegistry(), SweepTotals(), free_seats=lambda: 5)
+    scope = {"method": "GET", "path": "/v1/jobs/a/tokens", "query_string": query}
+    metrics.answered(scope, 200, 0.004)
+    seen = Scrape(generate_latest(metrics.registry).decode())
+    labels = {"method": "GET", "route": "/v1/jobs/{job_id}/tokens"}
+    assert seen.value("tokentail_http_requests_total", **labels, status="200") == 1
+    assert seen.value("tokentail_http_request_seconds_bucket", **labels, waits=waits, le="0.005") == 1
+    assert seen.value("tokentail_http_free_seats") == 5
