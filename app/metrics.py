@@ -21,7 +21,7 @@ from tokentail.sweep import SweepTotals
 _REQUEST_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-_PLAIN = frozenset({"/v1/jobs", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs"})
+_PLAIN = frozenset({"/v1/jobs", "/v1/poll", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs"})
 _OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/cancel)")
 _OTHER = "other"
 _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
@@ -58,16 +58,25 @@ class WebMetrics:
             buckets=_REQUEST_S,
             registry=registry,
         )
+        # Finding a metric by its labels takes longer than counting; there are few, and polls are many.
+        self._children: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
         seats = Gauge("tokentail_http_free_seats", "Long polls that could wait here besides those.", registry=registry)
         seats.set_function(free_seats)
 
     def answered(self, scope: Any, status: int, took_s: float) -> None:
         """A request, by its ASGI scope, has had its answer."""
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        route = route_of(scope["path"])
-        waits = "true" if _WAITS.search(scope["query_string"]) else "false"
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(method, route, waits).observe(took_s)
+        key = method, route_of(scope["path"]), status, bool(_WAITS.search(scope["query_string"]))
+        counted = self._children.get(key)
+        if counted is None:
+            counted = self._children[key] = self._labelled(*key)
+        requests, seconds = counted
+        requests.inc()
+        seconds.observe(took_s)
+
+    def _labelled(self, method: str, route: str, status: int, is_waiting: bool) -> tuple[Counter, Histogram]:
+        waits = "true" if is_waiting else "false"
+        return self._requests.labels(method, route, status), self._seconds.labels(method, route, waits)
 
 
 class DeploymentCollector(Collector):

@@ -1,6 +1,7 @@
 """Metrics of real processes, scraped over HTTP while they work: the numbers are those of what was done."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -186,14 +187,27 @@ def test_metrics_are_not_at_the_public_address(real_client: RedisClient, valkey_
 
 
 def test_a_scrape_while_redis_is_away_is_answered_without_the_queue(tmp_path: Path) -> None:
-    """What the process knows of itself is there within seconds; what only Redis knows is absent, not zero."""
+    """What the process knows of itself is there; what only Redis knows is absent, not zero."""
     with WebProcess(f"unix://{tmp_path}/nothing.sock", TOKENTAIL_WEB_METRICS=_ADDRESS) as web:
         assert web.ask("GET", "/readyz").status == 503
         unready = {"method": "GET", "route": "/readyz", "status": "503"}
         eventually(lambda: scrape(web.log).value(REQUESTS, **unready) == 1, what="it counts")
-        seen = scrape(web.log)
-        assert seen.value("tokentail_queue_length") is None
-        assert seen.value("tokentail_workers") is None
+        assert_no_deployment(scrape(web.log))
+
+
+def test_a_scrape_while_redis_hangs_is_answered_in_time() -> None:
+    """Prometheus gives up after ten seconds; a Redis that accepts and says nothing costs one or two."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        with WebProcess(url, TOKENTAIL_WEB_METRICS=_ADDRESS) as web:
+            assert_no_deployment(scrape(web.log, timeout_s=4))
+
+
+def assert_no_deployment(seen: Scrape) -> None:
+    """The process's own figures are there, and none of the whole."""
+    assert seen.value("tokentail_http_free_seats") == 248
+    names = ("tokentail_queue_length", "tokentail_queue_head_age_seconds", "tokentail_workers", "tokentail_slots")
+    assert [seen.value(name) for name in names] == [None] * 4
 
 
 def cancel(backend: Backend, job_id: str) -> None:

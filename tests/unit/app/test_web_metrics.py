@@ -34,7 +34,7 @@ def test_no_path_makes_a_route_of_its_own(path: str) -> None:
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         *(f"/v1/jobs/{{job_id}}/{kind}" for kind in ("tokens", "events", "text", "cancel")),
-        *("/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{name}", "other"),
+        *("/v1/poll", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{name}", "other"),
     }
 
 
