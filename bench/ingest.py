@@ -192,7 +192,7 @@ def _wait_until_all_run(backend: Backend, job_ids: list[str]) -> None:
     deadline = time.monotonic() + _READY_S
     while not all(isinstance(job, Job) and job.token_count for job in backend.store.view_many(job_ids)):
         if time.monotonic() > deadline:
-            raise RuntimeError("not all streams have begun")
+            raise RuntimeError(f"not all streams have begun: {backend.store.view_many(job_ids)[0]}")
         time.sleep(_LOOK_AGAIN_S)
 
 

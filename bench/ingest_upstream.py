@@ -1,7 +1,7 @@
 """The ingest benchmark's upstream: very many streams from very little CPU. `python -m bench.ingest_upstream --port P`.
 
-The same stream as `bench/upstream.py` sends, but every event is made beforehand up to its time of sending, one timer serves all streams, and
-a stream goes on until its client leaves. The model `flood` is sent as fast as its client reads.
+The same stream as `bench/upstream.py` sends, but each event is made beforehand up to its time of sending, one timer
+serves all streams, and a stream goes on until its client leaves. The model `flood` is sent as fast as its client reads.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import time
+from typing import cast
 
 import uvloop
 
@@ -42,8 +43,8 @@ class Wheel:
         loop = asyncio.get_running_loop()
         began = loop.time()
         for tick in itertools.count():
-            if (delay_s := began + tick * _TICK_S - loop.time()) > 0:
-                await asyncio.sleep(delay_s)
+            # Even of 0: what is written leaves when the loop has its turn.
+            await asyncio.sleep(max(0.0, began + tick * _TICK_S - loop.time()))
             for stream in self._slots[tick % len(self._slots)]:
                 stream.send(_EVENT % time.monotonic_ns())
 
@@ -58,12 +59,11 @@ class Stream(asyncio.Protocol):
         self._is_flood = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.send = transport.write
+        self.send = cast(asyncio.Transport, transport).write
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, _, body = self._received.partition(b"\r\n\r\n")
+        body = self._received.partition(b"\r\n\r\n")[2]
         try:
             request = json.loads(body)
         except ValueError:

@@ -14,6 +14,7 @@ from redis.retry import Retry
 from tokentail import commands
 from tokentail.batch import Batch
 from tokentail.commands import Append, Appended, Claim, Retention
+from tokentail.connection import look_quickly
 from tokentail.cursor import Cursor
 from tokentail.element import End
 from tokentail.errors import StoreFull, StoreUnavailable
@@ -32,7 +33,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
 
     `timeout_s` bounds each try; a broken connection is tried once more, at once, because a pooled one may be stale.
     """
-    return redis.Redis.from_url(
+    client: RedisClient = redis.Redis.from_url(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
@@ -40,6 +41,8 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
         retry=Retry(NoBackoff(), 1),
         health_check_interval=0,
     )
+    look_quickly(client.connection_pool)
+    return client
 
 
 # Loading, failing over or not writable: redis-py makes classes of some of Redis's words, and takes the word away.
@@ -110,9 +113,9 @@ class Store:
         """Take the job from `holder` and back to the queue; the number of the enqueue that must follow, or 0."""
         return self.run(commands.requeue(job_id, holder, enqueues, now_ms, is_loss=is_loss))
 
-    def delete(self, job_id: str, end: End, now_ms: int) -> bool:
+    def delete(self, job_id: str, now_ms: int) -> bool:
         """Cancel the job if it is open and erase its content; False when there is no such job."""
-        return self.run(commands.delete(job_id, end, now_ms, self.retention))
+        return self.run(commands.delete(job_id, now_ms, self.retention))
 
     # -- beside the jobs: outside their slots, written before them -----------------------------------------------------
 

@@ -36,6 +36,8 @@ class SseDecoder:
 
     def feed(self, received: bytes) -> list[SseEvent]:
         """The events that these bytes complete. Raises EventTooLarge; the decoder is of no use after that."""
+        if received[-2:] == b"\n\n" and (plain := self._plain_events(received)):
+            return plain
         if self._is_after_cr and received:
             self._is_after_cr = False
             if received[:1] == b"\n":
@@ -60,6 +62,17 @@ class SseDecoder:
         events = self._take(lines)
         self._held = sum(map(len, self._lines))
         self._hold(last)
+        return events
+
+    def _plain_events(self, received: bytes) -> list[SseEvent]:
+        """The events of whole blocks of one `data` line each, which is what most reads are; else none: a shortcut."""
+        if self._is_first_line or self._held or self._lines or self._type or self._is_after_cr or b"\r" in received:
+            return []
+        events = []
+        for block in received[:-2].split(b"\n\n"):
+            if block[:6] != b"data: " or b"\n" in block or len(block) > self._limit:
+                return []
+            events.append(SseEvent(block[6:].decode("utf-8", "replace"), "message", self._id))
         return events
 
     def _hold(self, piece: bytes) -> None:

@@ -19,6 +19,7 @@ from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeou
 from tokentail.job import FailureKind
 from tokentail.settings import Settings
 from worker.chunk import ProviderFailure, provider_failure
+from worker.chunked_body import chunked_body
 from worker.providers.provider import HttpCall
 
 _READ_BYTES = 65536
@@ -32,6 +33,7 @@ class HttpAnswer:
         self.headers = {name.lower(): value for name, value in response.headers.items()}
         self._raw = response.raw
         self._socket = _socket_of(response.raw)  # None once the pool has it back
+        self._chunked = chunked_body(response.raw)
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """The bytes that are there, waiting for the first of them; empty at the end.
@@ -42,8 +44,11 @@ class HttpAnswer:
         if timeout_s is not None and self._socket is not None:
             self._socket.settimeout(timeout_s)
         try:
+            if self._chunked is not None and (whole := self._chunked.read_whole_chunks()):
+                return whole
             received: bytes = self._raw.read1(_READ_BYTES, decode_content=True)
         except (HTTPError, OSError) as error:
+            self.close()
             raise _read_failure(error) from None
         if self._raw.closed:
             # Read whole: urllib3 has put the connection back into the pool, where another job may have taken it.

@@ -102,6 +102,21 @@ def test_bytes_are_given_as_they_come(transport: HttpTransport, is_chunked: bool
         answer.close()
 
 
+def test_chunks_that_came_together_are_read_together(transport: HttpTransport) -> None:
+    """By a look into urllib3 and http.client, whose insides may change; then a token would cost many times more."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        connection.send(CHUNKED + chunk(b"a") + chunk(b"b") + chunk(b"c") + chunk(b""))
+        connection.wait_for_close()
+
+    with raw_server(script) as server:
+        answer = transport.send(call_to(server))
+        assert [answer.read(), answer.read()] == [b"abc", b""]
+        answer.close()
+        transport.close()
+
+
 def test_a_compressed_body_is_read_all_the_same(transport: HttpTransport) -> None:
     """We ask for none, but a proxy may not care."""
     text = b"data: " + b"hello " * 40_000

@@ -30,6 +30,10 @@ class Deltas:
         """Whether a half of a character is waiting."""
         return any(joiner.is_holding for joiner in self._joiners.values())
 
+    def piece(self, piece: str) -> str:
+        """The visible text that this piece completes; empty when all of it has to wait."""
+        return self._text.join(piece)
+
     def text(self, piece: str) -> Iterator[Chunk]:
         if text := self._text.join(piece):
             yield text

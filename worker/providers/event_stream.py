@@ -5,7 +5,7 @@ A proxy's web page, or an error as plain JSON, may come under status 200, too: i
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -44,17 +44,20 @@ class EventStream:
         self._has_begun = False
         self._is_at_line_start = False
 
-    def feed(self, received: bytes) -> Iterator[SseEvent]:
+    def feed(self, received: bytes) -> Iterable[SseEvent]:
         """The events that these bytes complete. Raises ProviderFailure for a page, after the events before it."""
         at = 0 if self._page else self._page_start(received)
         try:
-            yield from self._sse.feed(received[:at])
+            events = self._sse.feed(received[:at])
         except EventTooLarge as error:
             raise provider_failure(FailureKind.MALFORMED, str(error)) from None
-        if rest := received[at:]:
-            self._page += rest
-            if page := _whole_page(self._page, rest):
-                raise self._page_failure(page)
+        return self._and_page(events, received[at:]) if at < len(received) else events
+
+    def _and_page(self, events: list[SseEvent], rest: bytes) -> Iterator[SseEvent]:
+        yield from events
+        self._page += rest
+        if page := _whole_page(self._page, rest):
+            raise self._page_failure(page)
 
     def finish(self) -> None:
         """The body has ended. Raises ProviderFailure when it was no stream."""

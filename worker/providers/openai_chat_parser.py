@@ -100,7 +100,7 @@ class OpenAiChatParser:
             yield from self._deltas.rest()
             yield Terminal()
             return
-        if not text.lstrip(" \t\n").startswith("{"):
+        if text[:1] != "{" and not text.lstrip(" \t\n").startswith("{"):
             if not text.strip() or event.type != "message":
                 return  # a ping, or a type that is not ours
             if text.strip() == "[DONE]":
@@ -111,8 +111,12 @@ class OpenAiChatParser:
             value = event_json(text)
             raise stream_failure(value if is_error(value) else {"error": value})
         for choice in message.choices or ():
-            if not choice.index:  # one answer is asked for; the first is it
+            if choice.index:
+                continue  # one answer is asked for; the first is it
+            if (plain := _plain_text(choice)) is None:
                 yield from self._choice_chunks(choice)
+            elif piece := self._deltas.piece(plain):
+                yield piece
         if isinstance(message.usage, dict):
             yield UsageReport(_usage(message.usage))
 
@@ -165,6 +169,24 @@ class OpenAiChatParser:
         if piece.id or function.name or arguments:
             place = self._places.place(piece.index, piece.id or "")
             yield from self._deltas.tool_call(place, piece.id or "", function.name or "", arguments)
+
+
+def _plain_text(choice: _Choice) -> str | None:
+    """The text of a choice that holds nothing else, as nearly all do; else None."""
+    delta = choice.delta
+    if (
+        delta is None
+        or type(delta.content) is not str
+        or choice.finish_reason
+        or choice.text
+        or delta.reasoning_content
+        or delta.reasoning
+        or delta.refusal
+        or delta.tool_calls
+        or delta.function_call
+    ):
+        return None
+    return delta.content
 
 
 def _usage(counts: dict[str, Any]) -> Usage:

@@ -38,7 +38,8 @@ _KEEP_WAIT_S = 0.01  # for the body's end after the end marker, so that the conn
 # What a provider says of an answer that it does not have, or does not stream any more: OpenAI says 400 after 5 minutes.
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
-_READS_IN_A_ROW = 16  # before others get their turn: a read that need not wait does not give way
+_TURN_BYTES = 8 << 10  # before others get their turn: a read that need not wait does not give way
+_READ_BYTES = 512  # for which a smaller read counts
 
 
 class Answer(Protocol):
@@ -222,7 +223,7 @@ def _chunks(
     answer: Answer, parser: StreamParser, sleep: Callable[[float], object], clock: Callable[[], float]
 ) -> Generator[list[Chunk]]:
     ending = _Ending(clock)
-    reads = 0
+    turn = 0
     while not ending.is_marked:
         try:
             received = answer.read(ending.wait_s())
@@ -240,8 +241,9 @@ def _chunks(
             raise failure
         if not received:
             break
-        reads += 1
-        if reads % _READS_IN_A_ROW == 0:
+        turn += max(len(received), _READ_BYTES)
+        if turn >= _TURN_BYTES:
+            turn = 0
             sleep(0)
     if ending.is_marked:
         _keep(answer)
