@@ -26,7 +26,7 @@ class _QuickLook:
 
     def can_read(self, timeout: float = 0) -> bool:
         """As redis-py has it: True or ConnectionError when the connection cannot be used as it is."""
-        # gevent's socket has the system's inside, which never blocks. Others have none; and TLS has a buffer of its own.
+        # gevent's socket has the system's inside, which never blocks. Others have none; TLS has its own buffer.
         inner = None if hasattr(self._sock, "pending") else getattr(self._sock, "_sock", None)
         reader = getattr(self._parser, "_reader", None)
         if timeout == 0 and isinstance(inner, _socket.socket) and inner.gettimeout() == 0 and reader is not None:
