@@ -54,14 +54,14 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
     if settings.web_metrics:
         scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)
         deployment = DeploymentCollector(scrape_backend, backend.observer, now_ms)
-        metrics = WebMetrics(deployment, backend.sweeper.totals, lambda: calls.seats.free)
+        metrics = WebMetrics(deployment, backend.sweeper.totals, lambda: calls.follower.seats.free)
         on_answer = metrics.answered
         try:
             expose(settings.web_metrics, metrics.registry)
         except OSError as error:
             log.error("metrics.cannot_listen", extra={"address": settings.web_metrics, "error": error.strerror})
             return 1
-    caretaker = Caretaker(backend)
+    caretaker = Caretaker(backend, calls.places)
     caretaker.start()
     try:
         serve(calls, listener, on_answer)

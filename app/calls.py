@@ -4,12 +4,13 @@ import time
 from dataclasses import dataclass
 
 from app.access import Access
+from app.polls import Polls
 from app.reads import Reads
-from app.snapshots import Catalog, Places, Seats
+from app.snapshots import Catalog, Places
 from app.system import System
 from app.writes import Writes
 from tokentail.backend import Backend, now_ms
-from tokentail.follow import Follower
+from tokentail.follow import Follower, Seats
 from tokentail.settings import Settings
 from tokentail.submit import Submitter
 from tokentail.wakeup import Wakeups
@@ -21,43 +22,34 @@ class Calls:
 
     settings: Settings
     access: Access
+    polls: Polls
     reads: Reads
     writes: Writes
     system: System
+    follower: Follower  # drives polls by threads
     wakeups: Wakeups
-    seats: Seats
+    places: Places
 
 
 def wire_calls(settings: Settings, backend: Backend) -> Calls:
     """The calls on a backend. Close `wakeups` at the end."""
     store, queue = backend.store, backend.queue
     wakeups = Wakeups(store.client)
-    follower = Follower(store, wakeups)
+    follower = Follower(store, wakeups, Seats(settings.web_threads))
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
     places = Places(queue, backend.admission, time.monotonic)
-    seats = Seats(settings.web_threads)
-    reads = Reads(
-        store=store,
-        follower=follower,
-        catalog=catalog,
-        places=places,
-        seats=seats,
-        max_wait_s=settings.max_wait_s,
-        now_ms=now_ms,
-    )
+    polls = Polls(catalog=catalog, places=places, max_wait_s=settings.max_wait_s, now_ms=now_ms, clock=time.monotonic)
+    reads = Reads(store=store, follower=follower, catalog=catalog, places=places)
     writes = Writes(
         store=store,
         queue=queue,
         admission=backend.admission,
         submitter=Submitter(store, queue, backend.admission, now_ms),
-        follower=follower,
         reads=reads,
+        polls=polls,
         catalog=catalog,
-        seats=seats,
         default_model=settings.model,
-        max_wait_s=settings.max_wait_s,
         now_ms=now_ms,
     )
-    return Calls(
-        settings, Access(settings), reads, writes, System(backend, catalog, places, settings.model), wakeups, seats
-    )
+    system = System(backend, catalog, places, settings.model)
+    return Calls(settings, Access(settings), polls, reads, writes, system, follower, wakeups, places)

@@ -1,8 +1,9 @@
-"""The caretaker: a web process's thread that watches the workers and takes its turn at the sweep, once a second."""
+"""The caretaker: a web process's thread that watches the workers, takes its turn at the sweep, keeps places fresh."""
 
 import logging
 import threading
 
+from app.snapshots import Places
 from tokentail.backend import Backend
 from tokentail.errors import StoreFull, StoreUnavailable
 
@@ -14,8 +15,9 @@ _EVERY_S = 1.0
 class Caretaker:
     """Start it once; it goes on through every outage until it is stopped."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, places: Places) -> None:
         self._backend = backend
+        self._places = places
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
         self._trouble = ""  # what the log was told last
@@ -33,6 +35,7 @@ class Caretaker:
             try:
                 self._backend.observer.observe()
                 self._backend.sweeper.sweep_in_turn()
+                self._places.refresh()
             except (StoreUnavailable, StoreFull) as error:
                 self._tell(type(error).__name__)
             except Exception as error:

@@ -14,6 +14,7 @@ from app.answer import JSON, Answer, problem, problem_of
 from app.api_page import api_page_file
 from app.calls import Calls
 from app.openapi import openapi_document
+from app.query import query_of
 from tokentail.errors import TokentailError
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,16 @@ def _refuse_first(app: Flask, calls: Calls) -> None:
 
 
 def _route_jobs(app: Flask, calls: Calls) -> None:
-    reads, writes = calls.reads, calls.writes
+    polls, reads, writes, drive = calls.polls, calls.reads, calls.writes, calls.follower.drive
 
     @app.post("/v1/jobs")
     def submit() -> Response:
         if request.mimetype != JSON:
             return to_response(problem(415, f"Send the request as {JSON}.", {"Accept-Post": JSON}))
-        return to_response(writes.submit(g.owner, lower_headers(request.headers), request.get_data()))
+        headers = lower_headers(request.headers)
+        job_id = writes.accept(g.owner, headers, request.get_data())
+        text = drive(writes.wait_for_result(g.owner, job_id, headers))
+        return to_response(writes.accepted(g.owner, job_id, headers, text))
 
     @app.get("/v1/jobs")
     def page() -> Response:
@@ -70,11 +74,15 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
 
     @app.get("/v1/jobs/<job_id>/tokens")
     def tokens(job_id: str) -> Response:
-        return to_response(reads.tokens(g.owner, job_id, _query()))
+        return to_response(drive(polls.tokens(g.owner, job_id, _query())))
 
     @app.get("/v1/jobs/<job_id>/events")
     def events(job_id: str) -> Response:
-        return to_response(reads.events(g.owner, job_id, _query()))
+        return to_response(drive(polls.events(g.owner, job_id, _query())))
+
+    @app.get("/v1/poll")
+    def poll_any() -> Response:
+        return to_response(drive(polls.any_of(g.owner, request.query_string.decode("latin-1"))))
 
     @app.get("/v1/jobs/<job_id>/text")
     def text(job_id: str) -> Response:
@@ -163,7 +171,7 @@ def lower_headers(headers: Headers) -> dict[str, str]:
 
 
 def _query() -> dict[str, str]:
-    query = request.args.to_dict()
+    query = query_of(request.query_string.decode("latin-1"))
     if request.method == "HEAD":
         query.pop("wait", None)  # there is no body to wait for
     return query

@@ -77,6 +77,7 @@ def _paths() -> dict[str, Any]:
             "parameters": job,
             "post": _operation("cancelJob", "Stop the job. May be repeated.", {200: _json("Job")}, (404, 410)),
         },
+        "/v1/poll": {"get": _poll_any()},
         "/v1/models": {"get": _operation("listModels", "Models that can be asked for.", {200: _json("Models")}, ())},
         "/healthz": {"get": _open(_operation("health", "Whether this process answers.", {200: _json("Health")}, ()))},
         "/readyz": {"get": _open(_operation("ready", "Whether Redis answers.", {200: _json("Readiness")}, ()))},
@@ -113,6 +114,17 @@ def _poll(name: str, summary: str, schema: str) -> Schema:
         ),
     ]
     return {**_operation(name, summary, {200: _json(schema)}, (400, 404, 410, 422)), "parameters": query}
+
+
+def _poll_any() -> Schema:
+    jobs = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 100}
+    query = [
+        {**_parameter("job", "query", jobs, "ID:CURSOR of each job; ID alone is its beginning."), "required": True},
+        _parameter("wait", "query", {"type": "number", "minimum": 0}, "Seconds to wait for news of any of them."),
+        _parameter("limit", "query", {"type": "integer", "minimum": 1, "default": 1000}, "Elements of each, at most."),
+    ]
+    operation = _operation("pollAny", "Tokens of several jobs.", {200: _json("Polls")}, (400, 404, 422))
+    return {**operation, "parameters": query}
 
 
 def _text() -> Schema:

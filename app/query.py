@@ -6,6 +6,7 @@ A number too large is shortened to what the server gives; anything that is no nu
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from tokentail.cursor import BEGINNING, Cursor, parse_cursor
 from tokentail.errors import Fault, InvalidRequest
@@ -17,6 +18,8 @@ _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 _DEFAULT_ELEMENTS, _MOST_ELEMENTS = 1000, 10_000
 _DEFAULT_JOBS, _MOST_JOBS = 50, 200
 _MOST_LINGER_MS = 5000
+_MOST_PARAMETERS = 100
+_MOST_POLLED = 100  # jobs in one poll
 
 # The part of RFC 7240 that we know: `wait=20`, among other preferences and with or without quotes.
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,18})\"?", re.ASCII | re.IGNORECASE)
@@ -30,6 +33,15 @@ class PollQuery:
     limit: int  # elements
     wait_s: float
     linger_s: float
+
+
+@dataclass(frozen=True)
+class PollAnyQuery:
+    """What a poll of several jobs asks for."""
+
+    cursors: tuple[tuple[str, Cursor], ...]  # job id and cursor of each
+    limit: int  # elements of each
+    wait_s: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,27 @@ def poll_query(query: Mapping[str, str], max_wait_s: float) -> PollQuery:
     )
 
 
+def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
+    """`job=ID:CURSOR`, or `job=ID` for the beginning, once or more often. Raises like `poll_query`."""
+    pairs = _pairs(query_string, _MOST_POLLED + _MOST_PARAMETERS)
+    named = [value.partition(":") for name, value in pairs if name == "job"]
+    faults: list[Fault] = []
+    if not 1 <= len(named) <= _MOST_POLLED:
+        faults.append(Fault("job", f"is given from 1 to {_MOST_POLLED} times, each as ID:CURSOR"))
+    query = dict(reversed(pairs))
+    limit = _whole(query, "limit", _DEFAULT_ELEMENTS, faults)
+    wait_s = _decimal(query, "wait", faults)
+    if faults:
+        raise InvalidRequest(*faults)
+    cursors = tuple((job_id, parse_cursor(cursor) if cursor else BEGINNING) for job_id, _, cursor in named)
+    return PollAnyQuery(cursors, min(limit, _MOST_ELEMENTS), min(wait_s, max_wait_s))
+
+
+def query_of(query_string: str) -> dict[str, str]:
+    """The parameters; the first of several with one name. Raises InvalidRequest when there are too many."""
+    return dict(reversed(_pairs(query_string, _MOST_PARAMETERS)))
+
+
 def page_query(query: Mapping[str, str]) -> PageQuery:
     """Raises InvalidRequest, which names every parameter that cannot be read."""
     faults: list[Fault] = []
@@ -72,6 +105,13 @@ def preferred_wait_s(prefer: str | None) -> int | None:
         if match := _WAIT.fullmatch(preference.split(";")[0].strip()):
             return int(match[1])
     return None
+
+
+def _pairs(query_string: str, most: int) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query_string, keep_blank_values=True, errors="replace", max_num_fields=most)
+    except ValueError:
+        raise InvalidRequest(Fault("query", f"has more than {most} parameters")) from None
 
 
 def _whole(query: Mapping[str, str], name: str, default: int, faults: list[Fault], *, least: int = 1) -> int:

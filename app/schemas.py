@@ -28,6 +28,7 @@ def schemas() -> dict[str, Schema]:
         **ours,
         "Tokens": _poll("tokens", token),
         "Events": _poll("events", {"anyOf": [token, event]}),
+        "Polls": _object({"jobs": {"type": "array", "items": {"anyOf": [ref("Tokens"), _missing()]}}}),
         "Job": _job({}),
         "Result": _job({"text": {"type": "string", "description": "The whole text."}}),
         "Jobs": _object(
@@ -123,6 +124,11 @@ def _job(more: dict[str, Schema]) -> Schema:
         **{f"{name}_at": moment for name in ("created", "started", "first_token", "ended", "expires")},
     }
     return _object({**known, **more}, usual)
+
+
+def _missing() -> Schema:
+    """What stands for a poll's body where there is no such job."""
+    return _object({"job_id": {"type": "string"}, "problem": ref("Problem")})
 
 
 def _problem() -> Schema:

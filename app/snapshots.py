@@ -16,6 +16,7 @@ Clock = Callable[[], float]
 
 _CATALOG_S = 1.0
 _PLACES_S = 2.0
+_WANTED_S = 10.0  # a value that nobody asked for in this time is not kept fresh
 
 
 class Snapshot(Generic[Value]):
@@ -27,6 +28,7 @@ class Snapshot(Generic[Value]):
         self._clock = clock
         self._lock = threading.Lock()
         self._latest: tuple[float, Value] | None = None
+        self._wanted_at: float | None = None
 
     def get(self) -> Value:
         """The value. Raises what reading it raises; a failure is not kept."""
@@ -34,6 +36,16 @@ class Snapshot(Generic[Value]):
             if self._latest is None or self._clock() - self._latest[0] >= self._kept_s:
                 self._latest = (self._clock(), self._read())
             return self._latest[1]
+
+    def latest(self) -> Value | None:
+        """The value as it was read last, which may be a while ago; None before that. For those who must not wait."""
+        self._wanted_at = self._clock()
+        return self._latest[1] if self._latest else None
+
+    def refresh(self) -> None:
+        """Read it for those who asked for the latest one since a moment ago. Raises what reading it raises."""
+        if self._wanted_at is not None and self._clock() - self._wanted_at < _WANTED_S:
+            self.get()
 
 
 class Catalog:
@@ -91,6 +103,14 @@ class Places:
         except StoreUnavailable:
             return None
 
+    def latest(self, job_id: str) -> Place | None:
+        """Its place as it was read last; None when that is not known. Reads nothing itself."""
+        return (self._places.latest() or {}).get(job_id)
+
+    def refresh(self) -> None:
+        """Keep the latest places fresh while they are asked for. Call it each second. Raises StoreUnavailable."""
+        self._places.refresh()
+
     def counts(self) -> tuple[int, int]:
         """Jobs in the queue and jobs held out of it, at most two seconds ago. Raises StoreUnavailable."""
         places = self._places.get()
@@ -109,22 +129,3 @@ class Places:
             for rank, job_id in enumerate(held)
         }
         return places | {job_id: Place(before, is_held=False) for job_id, before in queue.items()}
-
-
-class Seats:
-    """How many requests may wait at once, so that waiting never takes the last thread from those who only ask."""
-
-    def __init__(self, threads: int) -> None:
-        self.free = max(threads - 8, threads // 2)
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        """Whether there was a free seat; who took one gives it back with `leave`."""
-        with self._lock:
-            is_free = self.free > 0
-            self.free -= is_free
-        return is_free
-
-    def leave(self) -> None:
-        with self._lock:
-            self.free += 1

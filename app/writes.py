@@ -6,32 +6,30 @@ fails after it makes the answer an error: whoever sent it would send it again, a
 
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from app.answer import Answer, json_answer
-from app.bodies import job_path, links, text_of
+from app.bodies import job_path, links
+from app.polls import Polls, checked
 from app.query import preferred_wait_s
-from app.reads import Reads, checked
-from app.snapshots import Catalog, Seats
+from app.reads import Reads
+from app.snapshots import Catalog
 from tokentail.admission import Admission
 from tokentail.catalog import dialect_of, resolve_model
-from tokentail.cursor import BEGINNING
 from tokentail.dialects import check_dialect
 from tokentail.element import End
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreFull, StoreUnavailable
-from tokentail.follow import Follower
+from tokentail.follow import Steps
 from tokentail.job import Job, Status
 from tokentail.queue import JobQueue
-from tokentail.request import parse_request
+from tokentail.request import GenerationRequest, parse_request
 from tokentail.store import Store
 from tokentail.submit import Submitter
 
 log = logging.getLogger(__name__)
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_GATHER_S = 0.5  # who waits for the whole gets nothing from the first token's haste
 
 
 class Writes:
@@ -44,41 +42,56 @@ class Writes:
         queue: JobQueue,
         admission: Admission,
         submitter: Submitter,
-        follower: Follower,
         reads: Reads,
+        polls: Polls,
         catalog: Catalog,
-        seats: Seats,
         default_model: str,
-        max_wait_s: float,
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._queue = queue
         self._admission = admission
         self._submitter = submitter
-        self._follower = follower
         self._reads = reads
         self._catalog = catalog
-        self._seats = seats
         self._default_model = default_model
-        self._max_wait_s = max_wait_s
+        self._polls = polls
         self._now_ms = now_ms
 
-    def submit(self, owner: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Accept a request: 202 and the job, or 200 with all of it if it was preferred to wait and it ended in time."""
-        request = parse_request(body)
-        key = _idempotency_key(headers)
+    def accept(self, owner: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Accept a request; the id of its job."""
+        return self.accept_parsed(owner, parse_request(body), _idempotency_key(headers))
+
+    def accept_parsed(self, owner: str, request: GenerationRequest, key: str | None) -> str:
+        """The same, for a request that is no body."""
         models = self._catalog.models()
         model = resolve_model(request.model or None, models, self._default_model)
         check_dialect(request, dialect_of(model, models))
         submission = self._submitter.submit(owner, request, model, key)
         log.info("job.submitted", extra={"job_id": submission.job_id, "model": model, "is_new": submission.is_new})
+        return submission.job_id
+
+    def wait_for_result(self, owner: str, job_id: str, headers: Mapping[str, str]) -> Steps[str | None]:
+        """The text of a job that was accepted, if it was preferred to wait for it and it ended in time."""
+        wait_s = preferred_wait_s(headers.get("prefer"))
+        if not wait_s:
+            return None
         try:
-            return self._accepted(owner, submission.job_id, preferred_wait_s(headers.get("prefer")))
+            return (yield from self._polls.whole_text(owner, job_id, min(wait_s, self._polls.max_wait_s)))
         except StoreUnavailable:
-            here = links(submission.job_id)
-            known = {"id": submission.job_id, "status": Status.QUEUED, "model": model, "links": here}
-            return json_answer(known, 202, {"Location": here["self"]})
+            return None
+
+    def accepted(self, owner: str, job_id: str, headers: Mapping[str, str], text: str | None) -> Answer:
+        """202 and the job; or 200 with all of it when its text is there."""
+        wait_s = preferred_wait_s(headers.get("prefer"))
+        applied = {"Preference-Applied": f"wait={min(wait_s, self._polls.max_wait_s):g}"} if wait_s else {}
+        try:
+            view = self._reads.described(self._reads.job(owner, job_id))
+        except StoreUnavailable:
+            view, text = {"id": job_id, "status": Status.QUEUED, "links": links(job_id)}, None
+        if text is None:
+            return json_answer(view, 202, {"Location": job_path(job_id), **applied})
+        return json_answer({**view, "text": text}, 200, {"Content-Location": job_path(job_id), **applied})
 
     def cancel(self, owner: str, job_id: str) -> Answer:
         """Close the job at once, queued or running; a closed one stays as it is."""
@@ -96,45 +109,11 @@ class Writes:
             job = self._reads.job(owner, job_id)
         except JobGone:
             return Answer(204)
-        if not self._store.delete(checked(job_id), End(Status.CANCELLED), self._now_ms()):
+        if not self._store.delete(checked(job_id), self._now_ms()):
             raise JobNotFound(JobNotFound.__doc__)
         log.info("job.deleted", extra={"job_id": job_id})
         self._tidy(job)
         return Answer(204)
-
-    def _accepted(self, owner: str, job_id: str, wait_s: int | None) -> Answer:
-        waited: dict[str, str] = {}
-        text = None
-        if wait_s and self._seats.take():
-            try:
-                granted_s = min(wait_s, self._max_wait_s)
-                waited["Preference-Applied"] = f"wait={granted_s:g}"
-                text = self._whole_text(owner, job_id, time.monotonic() + granted_s)
-            finally:
-                self._seats.leave()
-        job = self._reads.job(owner, job_id)
-        view = self._reads.described(job)
-        if text is None:
-            return json_answer(view, 202, {"Location": job_path(job_id), **waited})
-        return json_answer({**view, "text": text}, 200, {"Content-Location": job_path(job_id), **waited})
-
-    def _whole_text(self, owner: str, job_id: str, until: float) -> str | None:
-        """The text of a job that ends before `until` (monotonic), else None."""
-        parts: list[str] = []
-        cursor = BEGINNING
-        while (left_s := until - time.monotonic()) > 0:
-            batch = self._follower.wait(
-                owner, job_id, cursor, limit=10_000, wait_s=left_s, linger_s=_GATHER_S, with_events=False
-            )
-            if batch.is_reset:
-                parts.clear()
-            parts.append(text_of(batch))
-            if batch.is_done:
-                return "".join(parts)
-            if self._follower.is_closing:
-                break
-            cursor = batch.cursor
-        return None
 
     def _tidy(self, job: Job) -> None:
         """Take a closed job out of index and queue. What fails here, the sweep puts right."""

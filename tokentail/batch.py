@@ -17,6 +17,7 @@ class Batch:
     owner: str
     status: Status
     generation: str
+    base: int  # index at which the generation starts
     first: int  # index of elements[0]
     elements: tuple[bytes, ...]
     length: int  # of the whole log
@@ -24,6 +25,7 @@ class Batch:
     token_count: int  # tokens in the current generation
     first_token_at_ms: int | None
     appended_at_ms: int | None
+    expires_at_ms: int | None  # when the log goes; None while the job is open
     end_element: bytes | None  # the log's last element, once closed, wherever this batch stops
 
     @property

@@ -221,9 +221,9 @@ def requeue(job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bo
     return Command(_requeue, _keys(job_id), (holder, enqueues, now_ms, int(is_loss)), int)
 
 
-def delete(job_id: str, end: End, now_ms: int, retention: Retention) -> Command[bool]:
+def delete(job_id: str, now_ms: int, retention: Retention) -> Command[bool]:
     """Cancel if open, then erase the content; False when there is no such job."""
-    return Command(_delete, _keys(job_id), (encode(end), now_ms, retention.tombstone_ms), bool)
+    return Command(_delete, _keys(job_id), (now_ms, retention.tombstone_ms), bool)
 
 
 def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
@@ -234,19 +234,22 @@ def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
             raise JobNotFound(JobNotFound.__doc__)
         if len(reply) == 2:
             raise JobGone(reply[1].decode())
-        status, owner, generation, first, length, is_reset, tokens, first_token_at, appended_at, end, elements = reply
+        status, owner, generation, base, first, length, is_reset, tokens, *moments, end, elements = reply
+        first_token_at_ms, appended_at_ms, expires_at_ms = (int(moment) if moment else None for moment in moments)
         return Batch(
             job_id=job_id,
             owner=owner.decode(),
             status=Status(status.decode()),
             generation=generation.decode(),
+            base=base,
             first=first,
             elements=tuple(elements),
             length=length,
             is_reset=bool(is_reset),
             token_count=int(tokens),
-            first_token_at_ms=int(first_token_at) if first_token_at else None,
-            appended_at_ms=int(appended_at) if appended_at else None,
+            first_token_at_ms=first_token_at_ms,
+            appended_at_ms=appended_at_ms,
+            expires_at_ms=expires_at_ms,
             end_element=end or None,
         )
 

@@ -1,27 +1,152 @@
-"""Following a job: one read of its log that may wait for something to read.
+"""Following jobs: reads of their logs that may wait for something to read.
 
-The short poll is a wait of nothing. Every transport stands on this. A log is shown to its owner alone: to others the
-job is not there.
+The waiting itself is a generator without I/O: it says what to read and how long to wait, and is told what came of it.
+Threads and coroutines drive the same one, so that no transport has rules of its own. Every one stands on this; the
+short poll is a wait of nothing. A log is shown to its owner alone: to others the job is not there.
 """
 
-import time
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING, Cursor
-from tokentail.errors import JobGone, JobNotFound
+from tokentail.errors import JobGone, JobNotFound, TokentailError
 from tokentail.store import Store
 from tokentail.wakeup import Wakeups
+
+Result = TypeVar("Result")
 
 _CONFIRM_S = 1.5  # Redis away is told within two seconds
 
 
-class Follower:
-    """Reads logs from cursors, and waits."""
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A step: read the log. It is answered with a Batch; JobNotFound, JobGone or StoreUnavailable may be thrown."""
 
-    def __init__(self, store: Store, wakeups: Wakeups) -> None:
+    owner: str
+    job_id: str
+    cursor: Cursor
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A step: wait until there may be news of any of these jobs since the last read. Answered with whether to go on:
+    False when the time has passed, or when nobody should wait any more. True may be wrong; then one waits again."""
+
+    job_ids: tuple[str, ...]
+    at_most_s: float
+
+
+Steps = Generator[Read | Wait, Any, Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What a reader wants of one log."""
+
+    owner: str
+    job_id: str
+    cursor: Cursor
+    limit: int
+    with_events: bool = False
+
+
+def read_or_wait(follow: Follow, wait_s: float, linger_s: float, clock: Callable[[], float]) -> Steps[Batch]:
+    """What is there as soon as it is worth an answer, or after `wait_s` whatever there is.
+
+    With `linger_s`, gathers that much longer after the first news, unless the end is reached.
+    """
+    limit, with_events = follow.limit, follow.with_events
+    batch: Batch = yield Read(follow.owner, follow.job_id, follow.cursor, limit)
+    is_news = batch.is_news(with_events=with_events)
+    deadline = clock() + wait_s
+    lingers_until = None
+    while wait_s > 0 and not batch.is_done and len(batch.elements) < limit:
+        if is_news and lingers_until is None:
+            lingers_until = clock() + linger_s
+            deadline = min(deadline, lingers_until)
+        left_s = deadline - clock()
+        if left_s <= 0 or not (yield Wait((follow.job_id,), left_s)):
+            break
+        kept = batch.elements if is_news else ()
+        more: Batch = yield Read(follow.owner, follow.job_id, batch.cursor, max(limit - len(kept), 1))
+        batch = _joined(batch, kept, more)
+        if follow.cursor == BEGINNING:
+            batch = replace(batch, is_reset=False)  # there is nothing to clear
+        is_news = batch.is_news(with_events=with_events)
+    return batch
+
+
+def read_or_wait_for_any(
+    follows: Sequence[Follow], wait_s: float, clock: Callable[[], float]
+) -> Steps[list[Batch | JobNotFound | JobGone]]:
+    """Of each log what is there, as soon as that of any is worth an answer, or after `wait_s`."""
+    deadline = clock() + wait_s
+    while True:
+        found: list[Batch | JobNotFound | JobGone] = []
+        for follow in follows:
+            try:
+                found.append((yield Read(follow.owner, follow.job_id, follow.cursor, follow.limit)))
+            except (JobNotFound, JobGone) as error:
+                found.append(error)
+        is_news = any(not isinstance(f, Batch) or f.is_news(with_events=False) for f in found)
+        left_s = deadline - clock()
+        waits_for = tuple(follow.job_id for follow in follows)
+        if is_news or left_s <= 0 or not (yield Wait(waits_for, left_s)):
+            return found
+
+
+def _joined(batch: Batch, kept: tuple[bytes, ...], more: Batch) -> Batch:
+    """What came after `batch`, behind those of its elements that are kept; alone if the generation is another."""
+    if more.is_reset:
+        return more
+    if not kept:
+        return replace(more, is_reset=batch.is_reset) if batch.is_reset else more
+    return replace(more, first=more.first - len(kept), elements=kept + more.elements, is_reset=batch.is_reset)
+
+
+def shown_to(owner: str, batch: Batch) -> Batch:
+    """The batch, if it is the owner's. Raises JobNotFound."""
+    if batch.owner != owner:
+        raise JobNotFound(JobNotFound.__doc__)
+    return batch
+
+
+def hidden_from(owner: str, gone: JobGone) -> JobNotFound | JobGone:
+    """What a caller is told of a job that is gone: others must not even learn that it was there."""
+    return gone if gone.owner == owner else JobNotFound(JobNotFound.__doc__)
+
+
+class Seats:
+    """How many threads may wait at once, so that waiting never takes the last one from those who only ask."""
+
+    def __init__(self, threads: int) -> None:
+        self.free = max(threads - 8, threads // 2)
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there was a free seat; who took one gives it back with `leave`."""
+        with self._lock:
+            is_free = self.free > 0
+            self.free -= is_free
+        return is_free
+
+    def leave(self) -> None:
+        with self._lock:
+            self.free += 1
+
+
+class Follower:
+    """Follows with threads: each that waits is one, and needs a seat. Who finds none does not wait."""
+
+    def __init__(self, store: Store, wakeups: Wakeups, seats: Seats) -> None:
         self._store = store
         self._wakeups = wakeups
+        self.seats = seats
 
     @property
     def is_closing(self) -> bool:
@@ -31,48 +156,37 @@ class Follower:
     def read(self, owner: str, job_id: str, cursor: Cursor, limit: int) -> Batch:
         """What is there now. Raises JobNotFound (for another owner's job, too), JobGone, StoreUnavailable."""
         try:
-            batch = self._store.read(job_id, cursor, limit)
+            return shown_to(owner, self._store.read(job_id, cursor, limit))
         except JobGone as gone:
-            if gone.owner != owner:
-                raise JobNotFound(JobNotFound.__doc__) from None
-            raise
-        if batch.owner != owner:
-            raise JobNotFound(JobNotFound.__doc__)
-        return batch
+            raise hidden_from(owner, gone) from None
 
-    def wait(
-        self, owner: str, job_id: str, cursor: Cursor, limit: int, *, wait_s: float, linger_s: float, with_events: bool
-    ) -> Batch:
-        """What is there as soon as it is worth an answer, or after `wait_s` whatever there is. Raises like `read`.
-
-        With `linger_s`, gathers that much longer after the first news, unless the end is reached.
-        """
-        batch = self.read(owner, job_id, cursor, limit)
-        is_news = batch.is_news(with_events=with_events)
-        if wait_s <= 0 or batch.is_done or (is_news and (not linger_s or len(batch.elements) >= limit)):
-            return batch
-        deadline = time.monotonic() + wait_s
-        lingers_until = None
-        with self._wakeups.subscribed(job_id, _CONFIRM_S) as woken:
+    def drive(self, steps: Steps[Result]) -> Result:
+        """The result of these steps. Raises what they raise."""
+        with ExitStack() as held:
+            woken: threading.Event | None = None
+            send: Callable[[Any], Read | Wait] = steps.send
+            answer: Any = None
             while True:
-                woken.clear()
-                batch = self._read_on(batch, limit, is_kept=is_news)
-                if cursor == BEGINNING:
-                    batch = replace(batch, is_reset=False)  # there is nothing to clear
-                is_news = batch.is_news(with_events=with_events)
-                if batch.is_done or len(batch.elements) >= limit or self._wakeups.is_closing:
-                    return batch
-                if is_news and lingers_until is None:
-                    lingers_until = time.monotonic() + linger_s
-                    deadline = min(deadline, lingers_until)
-                left_s = deadline - time.monotonic()
-                if left_s <= 0 or not woken.wait(left_s):
-                    return batch
+                try:
+                    step = send(answer)
+                except StopIteration as result:
+                    return result.value  # type: ignore[no-any-return]
+                send = steps.send
+                try:
+                    if isinstance(step, Read):
+                        answer = self.read(step.owner, step.job_id, step.cursor, step.limit)
+                    elif woken is not None:
+                        answer = self._wait(woken, step.at_most_s)
+                    elif self.is_closing or not self.seats.take():
+                        answer = False
+                    else:
+                        held.callback(self.seats.leave)
+                        # What came between the last read and the subscription is read again.
+                        woken, answer = held.enter_context(self._wakeups.subscribed(step.job_ids, _CONFIRM_S)), True
+                except TokentailError as error:
+                    send, answer = steps.throw, error
 
-    def _read_on(self, batch: Batch, limit: int, *, is_kept: bool) -> Batch:
-        """What came after `batch`, behind its own elements if they are kept; without, if the generation is another."""
-        kept = batch.elements if is_kept else ()
-        more = self.read(batch.owner, batch.job_id, batch.cursor, max(limit - len(kept), 1))
-        if more.is_reset:
-            return more
-        return replace(more, first=more.first - len(kept), elements=kept + more.elements, is_reset=batch.is_reset)
+    def _wait(self, woken: threading.Event, at_most_s: float) -> bool:
+        is_woken = not self.is_closing and woken.wait(at_most_s)
+        woken.clear()
+        return is_woken and not self.is_closing

@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -59,30 +59,35 @@ class Wakeups:
         return self._closing.is_set()
 
     @contextmanager
-    def subscribed(self, job_id: str, confirm_within_s: float) -> Iterator[threading.Event]:
-        """An event that is set by each piece of news from now on. Clear it, read, then wait.
+    def subscribed(self, job_ids: Iterable[str], confirm_within_s: float) -> Iterator[threading.Event]:
+        """An event that is set by each piece of news of any of the jobs from now on. Clear it, read, then wait.
 
         Raises StoreUnavailable when the subscription is not confirmed in time.
         """
         woken = threading.Event()
-        name = live_channel(job_id)
+        names = {live_channel(job_id) for job_id in job_ids}
         with self._lock:
-            is_new = name not in self._channels
-            channel = self._channels.setdefault(name, _Channel())
-            channel.waiters.add(woken)
+            is_new = not names <= self._channels.keys()
+            channels = [self._channels.setdefault(name, _Channel()) for name in names]
+            for channel in channels:
+                channel.waiters.add(woken)
             self._start()
         try:
             if is_new:
                 self._nudge()
-            if not channel.is_live.wait(confirm_within_s) and not self.is_closing:
-                raise StoreUnavailable(StoreUnavailable.__doc__)
+            confirmed_by = time.monotonic() + confirm_within_s
+            for channel in channels:
+                is_live = channel.is_live.wait(max(confirmed_by - time.monotonic(), 0))
+                if not is_live and not self.is_closing:
+                    raise StoreUnavailable(StoreUnavailable.__doc__)
             if self.is_closing:
                 woken.set()
             yield woken
         finally:
             with self._lock:
-                channel.waiters.discard(woken)
-                channel.idle_since = time.monotonic()
+                for channel in channels:
+                    channel.waiters.discard(woken)
+                    channel.idle_since = time.monotonic()
 
     def close(self) -> None:
         """Wake every waiter: the process is going. Does no I/O, so that a signal handler can call it."""

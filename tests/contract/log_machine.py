@@ -258,7 +258,7 @@ class LogMachine(RuleBasedStateMachine):
         if not is_meant and self.model.has_record:
             assert not self.store.create(NewJob(self.job_id, "owner", "demo", NOW_MS), b"{}")
         elif self.may_close:
-            assert self.store.delete(self.job_id, CANCELLED, NOW_MS) == self.model.delete()
+            assert self.store.delete(self.job_id, NOW_MS) == self.model.delete()
 
     @precondition(lambda self: self.model.status.is_closed)
     @rule()

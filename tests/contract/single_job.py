@@ -77,7 +77,7 @@ class SingleJob:
         return self.backend.store.close(self.id, end, NOW_MS)
 
     def delete(self) -> bool:
-        return self.backend.store.delete(self.id, CANCELLED, NOW_MS)
+        return self.backend.store.delete(self.id, NOW_MS)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

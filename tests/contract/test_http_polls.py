@@ -178,7 +178,7 @@ def test_without_a_seat_a_long_poll_is_a_short_one(backend: Backend) -> None:
     job_id = house.submitted()
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(house.poll, job_id, LONG) for _ in range(2)]
-        eventually(lambda: house.calls.seats.free == 0)
+        eventually(lambda: house.calls.follower.seats.free == 0)
         body = house.poll(job_id, LONG)
         assert body["tokens"] == []
         assert body["poll_after_ms"] > 0
@@ -300,3 +300,46 @@ def test_polls_are_kept_by_nobody(house: HttpHouse) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.content_type == "application/json"
     assert json_of(answer)
+
+
+def test_several_jobs_are_polled_in_one_request(house: HttpHouse) -> None:
+    """Each has the body that its own poll would get, from its own cursor; one that is not there has its problem."""
+    first, second = house.submitted(), house.submitted()
+    house.worker.answer(first, "a", "b")
+    cursor = house.poll(first, "limit=2")["cursor"]
+    nobody = "0" * 26
+    bodies = json_of(house.get(f"/v1/poll?job={first}:{cursor}&job={second}&job={nobody}:0"))["jobs"]
+    assert bodies[0] == house.poll(first, f"cursor={cursor}")
+    assert bodies[0]["tokens"] == ["b"]
+    assert (bodies[1]["job_id"], bodies[1]["tokens"], bodies[1]["done"]) == (second, [], False)
+    assert (bodies[2]["job_id"], bodies[2]["problem"]["status"]) == (nobody, 404)
+
+
+def test_a_poll_of_several_is_answered_for_the_first_news_of_any(house: HttpHouse) -> None:
+    """It waits for all of them at once."""
+    jobs = [house.submitted() for _ in range(3)]
+    query = "&".join(f"job={job_id}:0.1" for job_id in jobs)
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(house.get, f"/v1/poll?{query}&{LONG}")
+        eventually(lambda: all(is_followed(house, job_id) for job_id in jobs))
+        house.worker.say(house.worker.take(jobs[2]), "news")
+        bodies = json_of(reader.result(5))["jobs"]
+    assert [body["tokens"] for body in bodies] == [[], [], ["news"]]
+    assert [body["poll_after_ms"] for body in bodies][2] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("", 422), ("wait=1", 422), ("job=", 404), ("job=x", 404), ("job=" + "0" * 26 + ":x", 400)]
+)
+def test_a_poll_of_several_that_names_none_is_told(house: HttpHouse, query: str, status: int) -> None:
+    """What is missing or cannot be read."""
+    assert_problem(house.get(f"/v1/poll?{query}"), status)
+
+
+def test_what_cannot_change_any_more_may_be_kept_by_its_client(house: HttpHouse) -> None:
+    """The last answer, for a minute, by nobody else; everything before it by nobody."""
+    job_id = house.submitted()
+    assert house.get(f"/v1/jobs/{job_id}/tokens").headers["Cache-Control"] == "no-store"
+    house.worker.answer(job_id, "a")
+    assert house.get(f"/v1/jobs/{job_id}/tokens?limit=1").headers["Cache-Control"] == "no-store"
+    assert house.get(f"/v1/jobs/{job_id}/tokens").headers["Cache-Control"] == "private, max-age=60"

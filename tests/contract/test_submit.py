@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.contract.single_job import CANCELLED, NOW_MS
+from tests.contract.single_job import NOW_MS
 from tests.scripted_worker import ScriptedWorker
 from tokentail.admission import Admission, AdmissionLimits
 from tokentail.backend import Backend, wire
@@ -107,7 +107,7 @@ def test_a_duplicate_of_a_running_job_is_not_enqueued_again(backend: Backend) ->
 def test_a_duplicate_of_a_deleted_job_does_not_bring_it_back(backend: Backend) -> None:
     """The key still names that job, which is gone."""
     job_id = submitter(backend).submit("owner", REQUEST, "demo", "key").job_id
-    backend.store.delete(job_id, CANCELLED, NOW_MS)
+    backend.store.delete(job_id, NOW_MS)
     with pytest.raises(JobGone):
         submitter(backend).submit("owner", REQUEST, "demo", "key")
 

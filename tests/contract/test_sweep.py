@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contract.single_job import CANCELLED, COMPLETED, NOW_MS
+from tests.contract.single_job import COMPLETED, NOW_MS
 from tokentail.backend import Backend
 from tokentail.commands import Claim
 from tokentail.errors import AttemptLost, StoreUnavailable
@@ -270,7 +270,7 @@ def test_closed_and_gone_jobs_are_no_longer_looked_at(watch: Watch) -> None:
     writer = watch.take(ended, "w1")
     writer.write(COMPLETED)
     watch.send(writer)
-    watch.store.delete(deleted, CANCELLED, NOW_MS)
+    watch.store.delete(deleted, NOW_MS)
     watch.backend.queue.discard(deleted, 1)
     watch.sweep_after(1)
     assert watch.open_ids() == [waiting]

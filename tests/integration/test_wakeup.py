@@ -14,10 +14,10 @@ from tests.waiting import eventually
 from tokentail.backend import Backend, wire
 from tokentail.batch import Batch
 from tokentail.commands import live_channel
-from tokentail.cursor import BEGINNING
+from tokentail.cursor import BEGINNING, Cursor
 from tokentail.element import decode
 from tokentail.errors import StoreUnavailable
-from tokentail.follow import Follower
+from tokentail.follow import Follow, Follower, Seats, read_or_wait
 from tokentail.settings import load_settings
 from tokentail.store import RedisClient, connect
 from tokentail.wakeup import Wakeups
@@ -43,12 +43,17 @@ def subscribers(client: RedisClient, job_id: str) -> int:
     return int(client.pubsub_numsub(live_channel(job_id))[0][1])
 
 
+def waited(follower: Follower, job_id: str, cursor: Cursor = BEGINNING) -> Batch:
+    """What one long poll gets."""
+    return follower.drive(read_or_wait(Follow("", job_id, cursor, 1000), LONG_S, 0, time.monotonic))
+
+
 def tokens_until_done(follower: Follower, job_id: str) -> list[str]:
     """What a client of long polls reads."""
     cursor = BEGINNING
     tokens: list[str] = []
     while True:
-        batch = follower.wait("", job_id, cursor, 1000, wait_s=LONG_S, linger_s=0, with_events=False)
+        batch = waited(follower, job_id, cursor)
         if batch.is_reset:
             tokens.clear()
         tokens += [decode(token) for token in batch.tokens]
@@ -62,9 +67,9 @@ def test_news_wakes_every_waiter_of_its_job_and_no_other(real_backend: Backend, 
     worker = ScriptedWorker(real_backend)
     ours, other = worker.submit(), worker.submit()
     with (
-        wakeups.subscribed(ours, 5) as first,
-        wakeups.subscribed(ours, 5) as second,
-        wakeups.subscribed(other, 5) as foreign,
+        wakeups.subscribed([ours], 5) as first,
+        wakeups.subscribed([ours], 5) as second,
+        wakeups.subscribed([other], 5) as foreign,
     ):
         for woken in (first, second, foreign):
             woken.clear()
@@ -79,7 +84,7 @@ def test_killing_the_connection_under_many_waiters_loses_no_news(
 ) -> None:
     """However often the subscription's connection is killed, nobody sleeps through a token or the end."""
     worker = ScriptedWorker(real_backend)
-    follower = Follower(real_backend.store, wakeups)
+    follower = Follower(real_backend.store, wakeups, Seats(200))
     jobs = [worker.submit() for _ in range(8)]
     said = [f"t{n} " for n in range(30)]
     began = time.monotonic()
@@ -108,7 +113,7 @@ def test_subscribing_from_many_threads_at_once_is_sound(
 
     def is_woken(job_id: str) -> bool:
         together.wait(30)
-        with wakeups.subscribed(job_id, 10) as woken:
+        with wakeups.subscribed([job_id], 10) as woken:
             woken.clear()
             worker.take(job_id)
             return woken.wait(10)
@@ -122,11 +127,11 @@ def test_a_channel_outlives_its_waiter_for_a_moment_only(real_client: RedisClien
     """The next poll of the same reader finds its channel live; a reader that went away leaves nothing behind."""
     wakeups = Wakeups(real_client, idle_s=1.0)
     job_id = ScriptedWorker(real_backend).submit()
-    with wakeups.subscribed(job_id, 5):
+    with wakeups.subscribed([job_id], 5):
         assert subscribers(real_client, job_id) == 1
     assert subscribers(real_client, job_id) == 1
     eventually(lambda: subscribers(real_client, job_id) == 0)
-    with wakeups.subscribed(job_id, 5):
+    with wakeups.subscribed([job_id], 5):
         assert subscribers(real_client, job_id) == 1
     wakeups.close()
     wakeups.join(5)
@@ -134,18 +139,15 @@ def test_a_channel_outlives_its_waiter_for_a_moment_only(real_client: RedisClien
 
 def test_closing_wakes_everybody_and_lets_nobody_wait_again(real_backend: Backend, wakeups: Wakeups) -> None:
     """A process that goes answers its waiting polls at once."""
-    follower = Follower(real_backend.store, wakeups)
+    follower = Follower(real_backend.store, wakeups, Seats(200))
     job_id = ScriptedWorker(real_backend).submit()
 
-    def wait() -> Batch:
-        return follower.wait("", job_id, BEGINNING, 10, wait_s=LONG_S, linger_s=0, with_events=False)
-
     with ThreadPoolExecutor(5) as pool:
-        waiting = [pool.submit(wait) for _ in range(5)]
+        waiting = [pool.submit(waited, follower, job_id) for _ in range(5)]
         eventually(lambda: subscribers(real_backend.store.client, job_id) == 1)
         wakeups.close()
         assert [batch.result(5).tokens for batch in waiting] == [[]] * 5
-        assert pool.submit(wait).result(5).tokens == []
+        assert pool.submit(waited, follower, job_id).result(5).tokens == []
 
 
 def test_without_redis_a_wait_is_refused_and_afterwards_works_again() -> None:
@@ -154,16 +156,16 @@ def test_without_redis_a_wait_is_refused_and_afterwards_works_again() -> None:
         client = server.connect(timeout_s=0.9)
         backend = wire(client, client, load_settings({}))
         wakeups = Wakeups(client)
-        worker, follower = ScriptedWorker(backend), Follower(backend.store, wakeups)
+        worker, follower = ScriptedWorker(backend), Follower(backend.store, wakeups, Seats(200))
         job_id = worker.submit()
-        with wakeups.subscribed(job_id, 5) as woken:
+        with wakeups.subscribed([job_id], 5) as woken:
             woken.clear()
             server.kill()
             assert woken.wait(5), "who waited must look again"
             began = time.monotonic()
             with pytest.raises(StoreUnavailable):
-                follower.wait("", job_id, BEGINNING, 10, wait_s=LONG_S, linger_s=0, with_events=False)
-            with pytest.raises(StoreUnavailable), wakeups.subscribed(worker_less_job(), 1.5):
+                waited(follower, job_id)
+            with pytest.raises(StoreUnavailable), wakeups.subscribed([worker_less_job()], 1.5):
                 pass
             assert time.monotonic() - began < 4
         server.start()
@@ -184,7 +186,7 @@ def test_a_connection_that_fell_silent_is_replaced(valkey_url: str, real_backend
     wakeups = Wakeups(client, dead_after_s=1.0)
     worker = ScriptedWorker(real_backend)
     job_id = worker.submit()
-    with wakeups.subscribed(job_id, 5) as woken:
+    with wakeups.subscribed([job_id], 5) as woken:
         woken.clear()
         proxy.freeze()
         worker.take(job_id)

@@ -1,4 +1,4 @@
--- ARGV: end element, now, tombstone. Cancels the job if it is open, then erases its content.
+-- ARGV: now, tombstone. Closes the job if it is open, and erases its content.
 -- Returns 1, or 0 when there is no such job.
 local r = redis.call('HMGET', record, 'status', 'worker')
 if not r[1] then
@@ -9,13 +9,14 @@ local length = redis.call('LLEN', log)
 redis.call('DEL', log, request)
 if is_open(r[1]) then
   redis.call('HSET', record, 'attempt', '')
-  finish('cancelled', ARGV[2], 0, ARGV[3])
-  publish(length, {ARGV[1]})
+  finish('cancelled', ARGV[1], 0, ARGV[2])
   if r[2] ~= '' then
     redis.call('PUBLISH', 'tt:worker:' .. r[2], record)
   end
 end
-redis.call('HSET', record, 'is_deleted', 1, 'attempt', '', 'expires_at', ARGV[2])
+redis.call('HSET', record, 'is_deleted', 1, 'attempt', '', 'expires_at', ARGV[1])
 redis.call('HDEL', record, 'upstream')
-redis.call('PEXPIRE', record, ARGV[3])
+redis.call('PEXPIRE', record, ARGV[2])
+-- Not the end, which would be news: whoever follows looks again, and finds nothing.
+publish(length, {})
 return 1

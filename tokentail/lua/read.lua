@@ -1,7 +1,8 @@
 -- ARGV: the cursor's generation ('' for the beginning), its index, limit.
--- Returns {} when there is no such job, {status} when its log is gone, else {status, owner, generation, first index,
--- length, is reset, tokens, first token at, appended at, end element or '', elements}.
-local r = redis.call('HMGET', record, 'status', 'owner', 'generation', 'base', 'tokens', 'first_token_at', 'appended_at')
+-- Returns {} when there is no such job, {status, owner} when its log is gone, else {status, owner, generation, its base,
+-- first index, length, is reset, tokens, first token at, appended at, expires at, end element or '', elements}.
+local r = redis.call('HMGET', record, 'status', 'owner', 'generation', 'base', 'tokens', 'first_token_at', 'appended_at',
+  'expires_at')
 if not r[1] then
   return {}
 end
@@ -24,4 +25,4 @@ local closing = ''
 if not is_open(r[1]) then
   closing = closing_element()
 end
-return {r[1], r[2], r[3], first, length, is_reset, r[5], r[6] or '', r[7] or '', closing, elements}
+return {r[1], r[2], r[3], base, first, length, is_reset, r[5], r[6] or '', r[7] or '', r[8] or '', closing, elements}

@@ -11,6 +11,7 @@ _RUNNING = Batch(
     owner="",
     status=Status.RUNNING,
     generation="gen",
+    base=1,
     first=1,
     elements=(),
     length=1,
@@ -18,6 +19,7 @@ _RUNNING = Batch(
     token_count=0,
     first_token_at_ms=None,
     appended_at_ms=None,
+    expires_at_ms=None,
     end_element=None,
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from app.reads import Reads
-from app.snapshots import Catalog, Places, Seats
+from app.snapshots import Catalog, Places
 from tests.unit.app.batches import a_batch
 from tokentail.batch import Batch
 from tokentail.cursor import Cursor
@@ -39,9 +39,6 @@ def test_a_text_whose_generation_is_replaced_midway_is_the_new_one_alone() -> No
         follower=cast(Follower, follower),
         catalog=cast(Catalog, unused),
         places=cast(Places, unused),
-        seats=Seats(4),
-        max_wait_s=25.0,
-        now_ms=lambda: 0,
     )
     answer = reads.text("", "0" * 26, None)
     assert answer.body == b"new"

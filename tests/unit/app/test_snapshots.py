@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.snapshots import Seats, Snapshot
+from app.snapshots import Snapshot
 from tokentail.errors import StoreUnavailable
 
 
@@ -60,12 +60,3 @@ def test_many_who_ask_at_once_make_one_read(source: Source) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert {asked.result(10) for asked in [pool.submit(ask) for _ in range(16)]} == {1}
-
-
-@pytest.mark.parametrize(("threads", "seats"), [(4, 2), (8, 4), (16, 8), (64, 56)])
-def test_some_threads_never_wait(threads: int, seats: int) -> None:
-    """Eight threads, or half of them, are kept for calls that do not wait."""
-    row = Seats(threads)
-    assert [row.take() for _ in range(seats + 2)] == [True] * seats + [False] * 2
-    row.leave()
-    assert [row.take(), row.take()] == [True, False]

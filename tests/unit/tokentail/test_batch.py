@@ -20,6 +20,7 @@ def batch(*elements: str | Event, first: int = 1, length: int | None = None, end
         owner="",
         status=Status.COMPLETED if end else Status.RUNNING,
         generation="gen00000",
+        base=1,
         first=first,
         elements=encoded,
         length=first + len(encoded) if length is None else length,
@@ -27,6 +28,7 @@ def batch(*elements: str | Event, first: int = 1, length: int | None = None, end
         token_count=0,
         first_token_at_ms=None,
         appended_at_ms=None,
+        expires_at_ms=None,
         end_element=end,
     )
 
