@@ -64,8 +64,11 @@ class Sweeper:
         self.totals = SweepTotals()
 
     def sweep_in_turn(self) -> None:
-        """Sweep, if it is this process's turn. Raises StoreUnavailable; the next turn goes on."""
-        if self._fleet.take_sweep_turn(int(self._limits.period_s * 1000)):
+        """Sweep, if it is this process's turn. Raises StoreUnavailable; the next turn goes on.
+
+        Whoever finds a worker dead takes no turn: its jobs have waited for a whole lease.
+        """
+        if self._observer.dead or self._fleet.take_sweep_turn(int(self._limits.period_s * 1000)):
             self.sweep()
 
     def sweep(self) -> None:

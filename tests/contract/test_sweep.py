@@ -317,6 +317,20 @@ def test_processes_take_turns(backend: Backend) -> None:
     assert second.in_queue() == 1
 
 
+def test_who_finds_a_worker_dead_waits_for_no_turn(watch: Watch) -> None:
+    """Its jobs have waited for a lease, which is long enough; and it is found once."""
+    watch.take(watch.submit(), "w1")
+    watch.beat("w1")
+    for _ in range(8):
+        watch.clock.at_s += 1
+        watch.observer.observe()
+    assert watch.backend.fleet.take_sweep_turn(60_000)  # somebody else's
+    watch.sweeper.sweep_in_turn()
+    assert watch.in_queue() == 1
+    watch.observer.observe()
+    assert watch.observer.dead == frozenset()
+
+
 def test_a_job_that_its_living_holder_has_forgotten_is_taken_from_it(watch: Watch) -> None:
     """The worker heard that it lost the job, and then the store lost the news: nobody would ever end it."""
     job_id = watch.submit()
