@@ -29,6 +29,7 @@ class Campaign:
         self, folder: Path, seed: int, tell: Callable[[str], None], *, lease_s: float, shape: LoadShape
     ) -> None:
         self._random = Random(f"faults {seed}")
+        self._picks = Random(f"picks {seed}")
         self._tell = tell
         self._world = World(folder, lease_s=lease_s)
         self.ledger = Ledger(self._world.upstream, lease_s)
@@ -143,4 +144,4 @@ class Campaign:
         return await audit(self._world.web_port, self.ledger, picked)
 
     def _sampled(self, entries: list[Entry], at_most: int) -> list[Entry]:
-        return self._random.sample(entries, min(len(entries), at_most))
+        return self._picks.sample(entries, min(len(entries), at_most))

@@ -86,6 +86,8 @@ class Ledger:
     def _may_undo_end(self, injury: Injury, entry: Entry, view: View) -> bool:
         if injury.copied_at is None or injury.killed_at is None or injury.restored_at is None or view.done_at is None:
             return False
+        if view.began_at > injury.restored_at:
+            return False
         calls = self._upstream.calls[entry.marker]
         answered_at = max((c.closed_at for c in calls if c.closed_at and c.closed_at < view.done_at), default=0.0)
         if not injury.may_have_forgotten(answered_at, view.done_at):

@@ -21,6 +21,7 @@ class View:
         self.job_id = job_id
         self.name = name
         self.is_events = is_events
+        self.began_at = time.monotonic()
         self.cursor = "0"
         self.call: int | None = None  # of which it has kept tokens
         self.count = 0  # of tokens kept
