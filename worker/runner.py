@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 import gevent
+from gevent.pool import Pool
 
 from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
@@ -32,6 +33,8 @@ from worker.retries import Retries
 log = logging.getLogger(__name__)
 
 _CANCEL_S = 10.0  # for telling a provider to stop
+_HAND_OVER_S = 20.0  # for giving all jobs back; a Redis that hangs must not keep the process
+_AT_ONCE = 32  # jobs given back at a time
 _RETRY_S = 0.5  # between tries at a store that does not answer
 
 
@@ -249,8 +252,8 @@ class Runner:
         held = list(self._held.values())
         for attempt in held:
             attempt.interrupt(HandedOver())
-        for attempt in held:
-            self._give_back(attempt)
+        with gevent.Timeout(_HAND_OVER_S, False):  # what is left then, other workers take when our lease has run out
+            Pool(_AT_ONCE).map(self._give_back, held)
 
     def _give_back(self, attempt: Attempt) -> None:
         try:
@@ -261,7 +264,7 @@ class Runner:
                 log.info("job.given_back", extra={"job_id": job.id})
         except (JobNotFound, JobGone):
             log.info("job.gone", extra={"job_id": attempt.job_id})
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreFull) as error:
             # The lease ends with the process, and the sweep gives the job to another.
             log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
 
