@@ -14,6 +14,8 @@ from tokentail import commands
 from tokentail.catalog import ServedModel
 from tokentail.store import RedisClient, redis_errors
 
+# The sweep goes round among all processes: one that suspects an attempt may be asked again only after many turns.
+_SUSPECT_FOR_S = 3600.0
 _PROMPT = 4  # a read that takes more than this part of a lease says nothing of the time before it
 
 _PACE_S = 30.0  # over how long the pace is taken
@@ -120,7 +122,7 @@ class Observer:
         self._unheld = {
             attempt: since
             for attempt, since in self._unheld.items()
-            if attempt not in self._held and now - since < 2 * self._lease_s
+            if attempt not in self._held and now - since < _SUSPECT_FOR_S
         }
 
     def _note_ends(self, now: float) -> None:

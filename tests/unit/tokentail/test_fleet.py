@@ -148,6 +148,14 @@ def test_who_holds_a_job_without_a_lease_has_the_time_of_one(scene: Scene) -> No
     assert scene.observer.is_lost("w1", "attempt")
 
 
+def test_a_suspicion_outlives_many_turns_of_the_sweep(scene: Scene) -> None:
+    """Among fifty processes, one sweeps every hundred seconds: it must not begin to suspect anew each time."""
+    scene.look_for(1, "w1")
+    assert not scene.observer.is_lost("w1", "attempt")
+    scene.look_for(100, "w1")
+    assert scene.observer.is_lost("w1", "attempt")
+
+
 def test_a_lease_that_comes_in_time_ends_that_wait(scene: Scene) -> None:
     """And when it goes, a new one begins."""
     assert not scene.observer.is_lost("w1", "attempt")
