@@ -160,6 +160,7 @@ def test_a_lease_that_comes_in_time_ends_that_wait(scene: Scene) -> None:
     """And when it goes, a new one begins."""
     assert not scene.observer.is_lost("w1", "attempt")
     scene.look_for(4)
+    scene.fleet.attempts["w1"] = ["attempt"]
     scene.look_for(10, "w1")
     assert not scene.observer.is_lost("w1", "attempt")
     del scene.fleet.counters["w1"]
