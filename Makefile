@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test bench run clean
+.PHONY: setup check test chaos bench run clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,10 @@ check: setup
 
 test: setup
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+# Kills, stops and cuts off everything there is, for as long as told: make chaos SECONDS=600 [SEED=7]
+chaos: setup
+	$(BIN)/python -m tests.acceptance.chaos --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
 
 bench: setup
 	$(BIN)/python -m bench
