@@ -5,6 +5,7 @@ alone. In the worker, whose threads are greenlets, it takes no thread.
 """
 
 import logging
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -20,14 +21,22 @@ _PATH = "/metrics"
 _CLIENT_S = 10.0  # for a scraper to say what it wants
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # The scraper left, or a collector has a fault: the next scrape may do better.
+        log.warning("metrics.scrape_failed", extra={"error": type(sys.exception()).__name__})
+
+
 class Exposition:
     """Serves one registry. Raises OSError when the address is not to be had."""
 
     def __init__(self, address: Address, registry: CollectorRegistry) -> None:
-        self._server = ThreadingHTTPServer((address.host, address.port), _handler(registry), bind_and_activate=False)
+        self._server = _Server((address.host, address.port), _handler(registry), bind_and_activate=False)
+        # Made by us: the server's own would look up the host's name, and know no IPv6.
         self._server.socket.close()
         self._server.socket = address.listen()
-        self._server.daemon_threads = True
         self.address = address_of(self._server.socket)
 
     def start(self) -> None:
@@ -54,6 +63,7 @@ def _handler(registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
 
         timeout = _CLIENT_S
         protocol_version = "HTTP/1.1"
+        server_version, sys_version = "tokentail", ""
 
         def do_GET(self) -> None:
             if urlsplit(self.path).path == _PATH:

@@ -85,11 +85,11 @@ def signal_when(condition: Callable[[], object]) -> threading.Thread:
 
 
 def test_all_are_asked_at_once(signals: Signals, programs: Programs) -> None:
-    """The first does not go before it is hurried; the second was asked nevertheless."""
+    """The one started last, which in turn would be the first, does not go before it is hurried; the other was asked."""
     services = Services(signals)
-    services.start(programs.service("patient", 2))
     services.start(programs.service("quick", 1))
-    hurrying = signal_when(lambda: programs.told("quick") == 1 and programs.children[1].poll() is not None)
+    services.start(programs.service("patient", 2))
+    hurrying = signal_when(lambda: programs.told("quick") == 1 and programs.children[0].poll() is not None)
     services.stop_at_once()
     hurrying.join()
     assert (programs.told("patient"), programs.told("quick")) == (2, 1)
