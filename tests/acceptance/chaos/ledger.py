@@ -75,6 +75,10 @@ class Ledger:
         while any(injury.is_forgetting for injury in self.injuries):
             await asyncio.sleep(0.05)
 
+    def may_be_forgotten(self, since: float) -> bool:
+        """Whether something that Valkey was told from then on may be lost."""
+        return any(injury.may_have_forgotten(since, time.monotonic()) for injury in self.injuries)
+
     def may_be_gone(self, entry: Entry) -> bool:
         """Whether the acknowledgement itself may have been forgotten."""
         return any(injury.may_have_forgotten(entry.sent_at, entry.acked_at) for injury in self.injuries)

@@ -86,6 +86,7 @@ class Load:
     async def _send(self, connection: Connection, prompt: str, key: str | None) -> Reply | None:
         """The acknowledgement. Without a key it is sent once, for who sends twice may pay twice."""
         headers = {} if key is None else {"Idempotency-Key": key}
+        began_at = time.monotonic()
         while True:
             reply = None
             try:
@@ -94,7 +95,9 @@ class Load:
                 self._ledger.counts["lost answers"] += 1
             if reply is not None and reply.status == 202:
                 return reply
-            if reply is not None and reply.status not in {429, 503}:
+            # Forgotten in the moment in which it was accepted: that is no acknowledgement.
+            is_lost = reply is not None and reply.status == 404 and self._ledger.may_be_forgotten(began_at)
+            if reply is not None and reply.status not in {429, 503} and not is_lost:
                 raise Violation(f"a submission was answered {reply.status}: {reply.body[:500]!r}")
             if key is None:
                 return None
