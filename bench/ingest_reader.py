@@ -51,7 +51,7 @@ class Reading:
 
 def _run(port: int, model: str, streams: int, warm_up_s: float, measured_s: float) -> dict[str, Any]:
     provider = OpenAiChat("openai/*", f"http://127.0.0.1:{port}/v1", "")
-    transport = HttpTransport(connections=streams, connect_timeout_s=_TIMEOUT_S, read_timeout_s=_TIMEOUT_S)
+    transport = HttpTransport(connections=streams, connect_timeout_s=_TIMEOUT_S, read_timeout_s=None)
     request = GenerationRequest(prompt="x", model=f"openai/{model}")
     reading = Reading()
     idle_bytes = rss_bytes(os.getpid())

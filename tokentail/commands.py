@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from tokentail.batch import Batch
 from tokentail.cursor import OPENING, Cursor
 from tokentail.element import End, Submitted, decode, encode
@@ -47,9 +49,8 @@ class Claim:
     request: bytes
 
 
-@dataclass(frozen=True)
-class Append:
-    """What one attempt adds to a log in one step."""
+class Append(msgspec.Struct, frozen=True):
+    """What one attempt adds to a log in one step. (One is made for nearly every token: a dataclass would cost more.)"""
 
     job_id: str
     attempt: str
@@ -66,8 +67,7 @@ class Append:
 MAX_APPEND = 1000  # elements in one append; Lua's unpack ends at about 8,000
 
 
-@dataclass(frozen=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """How an append went. With `is_lost`, the store has only `length` elements, fewer than the writer had written."""
 
     length: int

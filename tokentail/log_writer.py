@@ -32,6 +32,7 @@ class LogWriter:
         self._settled_upstream = claim.upstream
         self._settled = 0  # how many of them the store is known to have
         self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
+        self._last_start = -1
         self._end_status: Status | None = None
 
     def __repr__(self) -> str:
@@ -62,7 +63,8 @@ class LogWriter:
         """Begin a generation: readers of an older one will clear what they have."""
         self.generation = generation
         self.token_count = 0
-        self._starts[len(self._elements)] = generation
+        self._last_start = len(self._elements)
+        self._starts[self._last_start] = generation
         self.write(Start(generation, provider, model))
         if self.upstream:
             self.upstream = ""  # a position in another answer
@@ -103,8 +105,9 @@ class LogWriter:
 
     def _append_from(self, position: int, now_ms: int) -> Append:
         # A generation starts at the head of an append, so that one script sets both.
-        stop = min((at for at in self._starts if at > position), default=len(self._elements))
-        stop = min(stop, position + MAX_APPEND)
+        stop = min(len(self._elements), position + MAX_APPEND)
+        if self._last_start > position:
+            stop = min(stop, *(at for at in self._starts if at > position))
         mark = bisect_right(self._upstreams_at, stop) - 1
         if stop < len(self._elements) and self._upstreams_at[mark] > position:
             stop = self._upstreams_at[mark]  # so that the upstream's position is that of the last element

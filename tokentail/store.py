@@ -197,9 +197,9 @@ _LIST_SLACK_MS = 7 * 24 * 3600 * 1000  # an owner's list may name a job for this
 
 def _outcome(decode: Callable[[Any], Reply], reply: Any) -> Reply | Exception:
     try:
-        with redis_errors():
-            if isinstance(reply, Exception):
+        if isinstance(reply, Exception):
+            with redis_errors():
                 raise reply
-            return decode(reply)
+        return decode(reply)
     except Exception as error:
         return error

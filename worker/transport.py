@@ -70,15 +70,15 @@ class HttpAnswer:
 class HttpTransport:
     """One pool of connections, for all jobs of the process."""
 
-    def __init__(self, *, connections: int, connect_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(self, *, connections: int, connect_timeout_s: float, read_timeout_s: float | None) -> None:
         """`connections` are kept for use again; there is no limit to how many are open at once.
 
-        `read_timeout_s` is the longest silence, for callers that set no deadlines of their own.
+        `read_timeout_s` is the longest silence, for callers that have no deadlines of their own.
         """
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
-        self._timeouts = (connect_timeout_s, read_timeout_s)
+        self._timeouts: Any = (connect_timeout_s, read_timeout_s)
         self._surroundings = cache(self._read_surroundings)
 
     def send(self, call: HttpCall) -> HttpAnswer:
@@ -119,8 +119,7 @@ def open_transport(settings: Settings) -> HttpTransport:
     return HttpTransport(
         connections=settings.worker_concurrency,
         connect_timeout_s=settings.connect_timeout_s,
-        # The attempt's own deadlines come first; this one only bounds what they cannot reach.
-        read_timeout_s=settings.job_timeout_s,
+        read_timeout_s=None,  # the attempt's own deadlines reach every wait; one here would cost each read a timer
     )
 
 

@@ -1,8 +1,7 @@
 """Law 3: exactly one `end`, the last element, changes the status in the same script; the first one wins."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.contract.single_job import CANCELLED, COMPLETED, FAILED, NOW_MS, FourLineClient, SingleJob
 from tokentail.element import End, is_end
