@@ -17,23 +17,30 @@ from tests.acceptance.chaos.world import World
 
 _ENDED_WITHIN_S = 60.0  # every job, after the last injury: generous, for machines that are shared
 _CLOSED_WITHIN_S = 10.0  # an upstream's connection, after its job's end
-_READ_AGAIN = 40  # jobs of the last round that the audit after it reads; the last audit reads many more
-_OLD_READ_AGAIN = 10  # and of earlier rounds
-_READ_AT_THE_END = 600
+_READ_AT_THE_END = 15  # times as many jobs as after each fault
 
 
 class Campaign:
     """One world, one load, one seed. `tell` gets a line about each fault."""
 
     def __init__(
-        self, folder: Path, seed: int, tell: Callable[[str], None], *, lease_s: float, shape: LoadShape
+        self,
+        folder: Path,
+        seed: int,
+        tell: Callable[[str], None],
+        *,
+        lease_s: float,
+        shape: LoadShape,
+        read_again: int = 40,
     ) -> None:
+        """`read_again` is how many jobs of a round are read again after it; and a quarter as many of older ones."""
         self._random = Random(f"faults {seed}")
         self._picks = Random(f"picks {seed}")
         self._tell = tell
         self._world = World(folder, lease_s=lease_s)
         self.ledger = Ledger(self._world.upstream, lease_s)
         self._load = Load(self._world.web_port, self.ledger, Random(f"load {seed}"), shape)
+        self._read_again = read_again
         self._last_audit_at = 0.0
 
     async def run(self, faults: Iterable[Fault]) -> None:
@@ -47,7 +54,7 @@ class Campaign:
             self._load.stop()
             await load
             await self._judged(self.ledger.open_entries, "at the end")
-            picked = self._sampled(list(self.ledger.entries.values()), _READ_AT_THE_END)
+            picked = self._sampled(list(self.ledger.entries.values()), _READ_AT_THE_END * self._read_again)
             count = await audit(self._world.web_port, self.ledger, picked)
             self._tell(f"{count} jobs read once more, none has changed: {dict(self.ledger.counts)}")
         finally:
@@ -140,7 +147,7 @@ class Campaign:
         fresh = [entry for entry in judged if (entry.judged_at or 0.0) > self._last_audit_at]
         old = [entry for entry in judged if (entry.judged_at or 0.0) <= self._last_audit_at]
         self._last_audit_at = time.monotonic()
-        picked = [*self._sampled(fresh, _READ_AGAIN), *self._sampled(old, _OLD_READ_AGAIN)]
+        picked = [*self._sampled(fresh, self._read_again), *self._sampled(old, self._read_again // 4)]
         return await audit(self._world.web_port, self.ledger, picked)
 
     def _sampled(self, entries: list[Entry], at_most: int) -> list[Entry]:

@@ -72,7 +72,7 @@ async def web_killed(world: World, injury: Injury, random: Random) -> None:
 async def valkey_killed(world: World, injury: Injury, random: Random) -> None:
     """SIGKILL of Valkey; it comes back with its append-only file, which has all that it acknowledged."""
     world.valkey.kill()
-    absent_s = random.uniform(0.0, 1.8 * world.lease_s)
+    absent_s = random.uniform(0.0, 1.5 * world.lease_s)
     injury.notes.append(f"dead for {absent_s:.1f} s")
     await asyncio.sleep(absent_s)
     world.valkey.start()
@@ -98,7 +98,7 @@ async def everything_killed(world: World, injury: Injury, random: Random) -> Non
 async def worker_paused(world: World, injury: Injury, random: Random) -> None:
     """SIGSTOP of one worker for longer than its lease; then it goes on as if nothing had been."""
     worker = random.choice(world.workers)
-    paused_s = world.lease_s + random.uniform(1.5, 4.0)
+    paused_s = world.lease_s + random.uniform(1.0, 3.0)
     injury.notes.append(f"{worker.name} for {paused_s:.1f} s")
     worker.signal(signal.SIGSTOP)
     await asyncio.sleep(paused_s)
@@ -130,7 +130,7 @@ async def redis_hangs_briefly(world: World, injury: Injury, random: Random) -> N
 @_fault(spares_jobs=True)
 async def redis_hangs(world: World, injury: Injury, random: Random) -> None:
     """Nothing comes through to Redis, for longer than a lease: that is no reason to take jobs from anybody."""
-    await _hanging(world, injury, random.uniform(1.3, 3.0) * world.lease_s)
+    await _hanging(world, injury, random.uniform(1.3, 2.5) * world.lease_s)
 
 
 @_fault(spares_jobs=True)
@@ -148,7 +148,7 @@ async def redis_connections_cut(world: World, injury: Injury, random: Random) ->
 async def worker_cut_off(world: World, injury: Injury, random: Random) -> None:
     """One worker cannot reach Redis for longer than its lease, while all others can; its upstreams go on."""
     proxy = random.choice(world.redis_proxies[: len(world.workers)])
-    away_s = world.lease_s + random.uniform(1.5, 4.0)
+    away_s = world.lease_s + random.uniform(1.0, 3.0)
     injury.notes.append(f"for {away_s:.1f} s")
     proxy.hang()
     await asyncio.sleep(away_s)
@@ -183,7 +183,7 @@ async def upstream_cut(world: World, injury: Injury, random: Random) -> None:
 @_fault(hurts_upstream=True)
 async def upstream_black_hole(world: World, injury: Injury, random: Random) -> None:
     """Nothing comes from the upstream any more, and no word of why; then it goes on, or they turn out dead."""
-    silent_s = random.uniform(1.0, 5.0)
+    silent_s = random.uniform(1.0, 4.0)
     world.upstream_proxy.hang()
     await asyncio.sleep(silent_s)
     is_dead = random.random() < 0.5

@@ -14,14 +14,14 @@ from tests.acceptance.chaos.world import MODEL, World
 from tokentail.settings import Settings
 
 _SEED = 20260
-_BRISK = LoadShape(open_jobs=24, tokens=(5, 40), period_ms=(15, 40))
+_BRISK = LoadShape(open_jobs=24, tokens=(5, 40), period_ms=(15, 30))
 
 
 @pytest.mark.timeout(300)
 def test_no_fault_costs_a_job_or_shows_a_reader_what_is_not_so(tmp_path: Path) -> None:
     """Every job ends, every reader has its text, nothing changes afterwards: see `ledger.py` for all that is judged."""
     told: list[str] = []
-    campaign = Campaign(tmp_path, _SEED, told.append, lease_s=2.0, shape=_BRISK)
+    campaign = Campaign(tmp_path, _SEED, told.append, lease_s=2.0, shape=_BRISK, read_again=12)
     asyncio.run(campaign.run(FAULTS))
     print(*told, sep="\n")
     assert len(told) == len(FAULTS) + 1
