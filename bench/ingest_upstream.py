@@ -59,7 +59,8 @@ class Stream(asyncio.Protocol):
         self._is_flood = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.send = cast(asyncio.Transport, transport).write
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+        self.send = self._transport.write
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -81,7 +82,7 @@ class Stream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_flood = True
-        while self._is_flood:
+        while self._is_flood and not self._transport.is_closing():
             self.send((_EVENT * _BURST) % ((time.monotonic_ns(),) * _BURST))
 
     def connection_lost(self, exc: Exception | None) -> None:
