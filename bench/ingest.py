@@ -28,13 +28,13 @@ from tokentail.submit import Submitter
 
 _TOKENS_PER_S = 50.0
 _STREAMS = (1, 100, 200, 500)
-_FLOODS = (1, 200)
-_PAIRS = 3
+_FLOODS = (20,)
+_PAIRS = 2
 _WARM_UP_S = 1.5
 _MEASURED_S = 4.0
 _SAMPLED = 20  # streams whose tokens are timed
 _TIMEOUT_S = 10.0
-_READY_S = 60.0
+_READY_S = 120.0
 _LOOK_AGAIN_S = 0.05
 _LIMIT = "the same greenlets, only reading and parsing with requests"
 
