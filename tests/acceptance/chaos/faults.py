@@ -109,7 +109,7 @@ async def worker_paused(world: World, injury: Injury, random: Random) -> None:
 async def worker_terminated(world: World, injury: Injury, random: Random) -> None:
     """SIGTERM under load: what does not end within the grace period is handed over, and the exit code is 0."""
     worker = random.choice(world.workers)
-    await _terminated(injury, worker, GRACE_S + _DRAINED_WITHIN_S)
+    await _terminated(world, injury, worker, GRACE_S + _DRAINED_WITHIN_S)
 
 
 @_fault(costs_workers=True)
@@ -118,7 +118,7 @@ async def worker_terminated_twice(world: World, injury: Injury, random: Random) 
     worker = random.choice(world.workers)
     worker.signal(signal.SIGTERM)
     await asyncio.sleep(random.uniform(0.05, 0.5) * GRACE_S)
-    await _terminated(injury, worker, _DRAINED_WITHIN_S)
+    await _terminated(world, injury, worker, _DRAINED_WITHIN_S)
 
 
 @_fault(spares_jobs=True)
@@ -199,12 +199,14 @@ async def _absent(injury: Injury, program: Program, absent_s: float) -> None:
     program.start()
 
 
-async def _terminated(injury: Injury, worker: Program, within_s: float) -> None:
+async def _terminated(world: World, injury: Injury, worker: Program, within_s: float) -> None:
     asked_at = time.monotonic()
     worker.signal(signal.SIGTERM)
     code = await worker.exit_code(within_s)
     if code != 0:
         raise Violation(f"{injury.fault.name}: {worker.name} exited with {code} within {within_s:g} s, not with 0")
+    if left := world.held_by(worker):
+        raise Violation(f"{injury.fault.name}: {worker.name} is gone and still holds {', '.join(left)}")
     injury.notes.append(f"{worker.name} was gone after {time.monotonic() - asked_at:.1f} s")
     worker.start()
 

@@ -25,8 +25,10 @@ class Program:
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
-    def is_running(self) -> bool:
-        return self._child is not None and self._child.poll() is None
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._child is not None
+        return self._child.pid
 
     def start(self) -> None:
         with self.log.open("ab") as log:

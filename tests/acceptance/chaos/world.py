@@ -85,6 +85,20 @@ class World:
         finally:
             connection.close()
 
+    def held_by(self, program: Program) -> list[str]:
+        """The jobs that a worker's process holds, by their records."""
+        client = self.valkey.connect()
+        try:
+            names = list(client.scan_iter("tt:{*}:job", count=1000))
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.hget(name, "worker")
+            holders = pipe.execute()
+        finally:
+            client.close()
+        mark = f"-{program.pid}-".encode()  # workers are called host-pid-random
+        return [name.decode() for name, holder in zip(names, holders, strict=True) if mark in (holder or b"")]
+
     def copy_valkey(self) -> Path:
         """Put what Valkey has on its disk now aside, as a replica that lags would have it."""
         copy = self._folder / "aside"
