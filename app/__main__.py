@@ -11,6 +11,7 @@ import sys
 from app.calls import wire_calls
 from app.caretaker import Caretaker
 from app.metrics import DeploymentCollector, WebMetrics
+from app.read_plane.async_store import open_redis
 from app.server import listen, serve
 from tokentail.backend import now_ms, open_backend
 from tokentail.errors import SettingsError
@@ -64,7 +65,7 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
     caretaker = Caretaker(backend, calls.places)
     caretaker.start()
     try:
-        serve(calls, listener, on_answer)
+        serve(calls, open_redis(settings.buffer, _TRY_S), listener, on_answer)
     finally:
         calls.wakeups.close()
         caretaker.stop(_STOP_S)

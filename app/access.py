@@ -2,19 +2,29 @@
 
 A request is refused in this order: a foreign Host (a page that rebinds its name to this machine), a cross-site write,
 a missing or wrong key. A key sees only its own jobs, so a key's owner name is all that the rest of the house knows.
+In a key's place a browser sends the cookie of its session, and a share link a token with which one job can be read.
 """
 
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.answer import Answer, problem
+from app.seal import Seal
 from tokentail.settings import LOOPBACK, Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_KEYED = "/v1/"  # everything else tells nothing about anybody's jobs
+_KEYED = ("/v1/", "/stream")  # everything else tells nothing about anybody's jobs
+SUBMITTING_GET = "/stream"  # a GET that makes a job, so judged like a POST
+SESSION = "/v1/session"  # where a key is traded for a cookie, and judges keys itself
+SESSION_S = 7 * 24 * 3600
+
+_COOKIE = "tokentail_session"
+_SESSION = re.compile(rf"(?:^|;)\s*{_COOKIE}=([\w.-]+)\s*(?:;|$)", re.ASCII)
+_TOKEN = re.compile(r"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -38,34 +48,54 @@ def owner_name(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: an owner of jobs; or somebody who may read one job of theirs."""
+
+    owner: str
+    only_job: str | None = None
+
+
+_ANYBODY = Caller("")
+
+
 class Access:
     """One deployment's rules. `headers` are always a mapping of lower-case names."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seal: Seal) -> None:
+        self.seal = seal
         self._owners = [(key.encode(), owner_name(key)) for key in settings.api_keys]
+        self._names = {name for _, name in self._owners}
         self._hosts = {host.lower() for host in settings.allowed_hosts}
         self._is_any_host = "*" in self._hosts or not (settings.is_loopback or self._hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.cors_origins}
 
-    def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
-        """The answer to a request that may not go on; None if it may."""
+    def admit(self, method: str, path: str, headers: Mapping[str, str], query_string: str) -> Caller | Answer:
+        """Who calls; or the answer to a request that may not go on."""
         if not self._is_known_host(headers.get("host", "")):
             return problem(
                 403, "This server does not answer to that Host name; it may be added with TOKENTAIL_ALLOWED_HOSTS."
             )
-        if method not in SAFE_METHODS and self._is_cross_site(headers):
+        # Routers drop leading slashes, so a path is judged without them.
+        path = f"/{path.lstrip('/')}"
+        is_write = method not in SAFE_METHODS or path == SUBMITTING_GET
+        if is_write and self.is_cross_site(headers):
             return problem(
                 403, "A page of another site may not write here; its origin may be added with TOKENTAIL_CORS_ORIGINS."
             )
         # A preflight carries no key, and asks for no job.
-        # Routers drop leading slashes, so a path is judged without them.
-        if f"/{path.lstrip('/')}".startswith(_KEYED) and method != "OPTIONS" and self.owner(headers) is None:
+        if not path.startswith(_KEYED) or path == SESSION or method == "OPTIONS":
+            return _ANYBODY
+        caller = self._caller(path, headers, query_string)
+        if caller is None:
             challenge = {"WWW-Authenticate": 'Bearer realm="tokentail"'}
             return problem(401, "Send an API key of this server as: Authorization: Bearer <key>", challenge)
-        return None
+        if caller.only_job is not None and (method not in {"GET", "HEAD"} or not _is_of_job(path, caller.only_job)):
+            return problem(403, "This read token is for reading one job.")
+        return caller
 
-    def owner(self, headers: Mapping[str, str]) -> str | None:
-        """Whose request it is: the name of the key that it carries; "" where no keys are configured; None is nobody."""
+    def owner_of_key(self, headers: Mapping[str, str]) -> str | None:
+        """The name of the key that a request carries; "" where no keys are configured; None for none or a wrong one."""
         if not self._owners:
             return ""
         scheme, _, sent = headers.get("authorization", "").partition(" ")
@@ -76,6 +106,26 @@ class Access:
             if hmac.compare_digest(key, given):
                 found = name
         return found
+
+    def session_cookie(self, owner: str, headers: Mapping[str, str], *, is_over: bool = False) -> str:
+        """The Set-Cookie with which a browser stands for its key; script cannot read it, other sites cannot send it."""
+        value, age_s = ("", 0) if is_over else (self.seal.session(owner, SESSION_S), SESSION_S)
+        secure = "; Secure" if headers.get("x-forwarded-proto", "").lower() == "https" else ""
+        return f"{_COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
+
+    def _caller(self, path: str, headers: Mapping[str, str], query_string: str) -> Caller | None:
+        if not self._owners:
+            return _ANYBODY
+        if "authorization" in headers:
+            owner = self.owner_of_key(headers)
+            return None if owner is None else Caller(owner)
+        if token := _TOKEN.search(query_string):
+            reader = self.seal.reader_of_token(token[1])
+            return Caller(*reader) if reader and reader[0] in self._names else None
+        if session := _SESSION.search(headers.get("cookie", "")):
+            owner = self.seal.owner_of_session(session[1])
+            return Caller(owner) if owner in self._names else None
+        return None
 
     def dressed(self, answer: Answer, method: str, headers: Mapping[str, str]) -> Answer:
         """The answer with the headers that every answer carries, and with those that let another origin read it."""
@@ -103,7 +153,7 @@ class Access:
     def _is_allowed_origin(self, origin: str) -> bool:
         return "*" in self._origins or origin.lower() in self._origins
 
-    def _is_cross_site(self, headers: Mapping[str, str]) -> bool:
+    def is_cross_site(self, headers: Mapping[str, str]) -> bool:
         """Whether a browser sent this on behalf of a page that is neither ours nor allowed."""
         origin = headers.get("origin")
         if origin is not None and self._is_allowed_origin(origin):
@@ -111,6 +161,11 @@ class Access:
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
         return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _is_of_job(path: str, job_id: str) -> bool:
+    here = f"/v1/jobs/{job_id}"
+    return path == here or path.startswith(f"{here}/")
 
 
 def _is_same_host(origin: str, host: str) -> bool:

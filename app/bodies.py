@@ -53,11 +53,11 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
         "provider_reason": (job.end or {}).get("provider_reason"),
         "provider_request_id": (job.end or {}).get("provider_request_id"),
         "metadata": job.submitted.get("metadata", {}),
-        "created_at": _moment(job.created_at_ms),
-        "started_at": _moment(job.started_at_ms),
-        "first_token_at": _moment(job.first_token_at_ms),
-        "ended_at": _moment(job.ended_at_ms),
-        "expires_at": _moment(job.expires_at_ms),
+        "created_at": moment(job.created_at_ms),
+        "started_at": moment(job.started_at_ms),
+        "first_token_at": moment(job.first_token_at_ms),
+        "ended_at": moment(job.ended_at_ms),
+        "expires_at": moment(job.expires_at_ms),
         "links": links(job.id),
     }
 
@@ -84,7 +84,7 @@ def _outcome(end: dict[str, Any] | None) -> dict[str, Any]:
     return {name: end.get(name) for name in ("finish_reason", "usage", "error")}
 
 
-def _moment(unix_ms: int | None) -> str | None:
+def moment(unix_ms: int | None) -> str | None:
     """RFC 3339, UTC, to the millisecond."""
     if unix_ms is None:
         return None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from app.access import Access
 from app.polls import Polls
 from app.reads import Reads
+from app.seal import Seal
+from app.sessions import Sessions
 from app.snapshots import Catalog, Places
 from app.system import System
 from app.writes import Writes
@@ -22,6 +24,7 @@ class Calls:
 
     settings: Settings
     access: Access
+    sessions: Sessions
     polls: Polls
     reads: Reads
     writes: Writes
@@ -51,5 +54,6 @@ def wire_calls(settings: Settings, backend: Backend) -> Calls:
         default_model=settings.model,
         now_ms=now_ms,
     )
+    access = Access(settings, Seal(settings, time.time))
     system = System(backend, catalog, places, settings.model)
-    return Calls(settings, Access(settings), polls, reads, writes, system, follower, wakeups, places)
+    return Calls(settings, access, Sessions(access, reads), polls, reads, writes, system, follower, wakeups, places)

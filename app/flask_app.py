@@ -4,6 +4,7 @@ The order of refusals is the same for every call: Host, cross-site, key, route a
 """
 
 import logging
+import time
 import traceback
 
 from flask import Flask, Response, current_app, g, request
@@ -14,7 +15,8 @@ from app.answer import JSON, Answer, problem, problem_of
 from app.api_page import api_page_file
 from app.calls import Calls
 from app.openapi import openapi_document
-from app.query import query_of
+from app.query import query_of, raw_stream_request
+from app.streams import Head, Stream, event_stream, parse_raw_stream_place, raw_stream
 from tokentail.errors import TokentailError
 
 log = logging.getLogger(__name__)
@@ -36,9 +38,11 @@ def _refuse_first(app: Flask, calls: Calls) -> None:
     @app.before_request
     def admit() -> Response | None:
         headers = lower_headers(request.headers)
-        if refused := calls.access.refusal(request.method, request.path, headers):
-            return to_response(refused)
-        g.owner = calls.access.owner(headers)
+        query_string = request.query_string.decode("latin-1")
+        admitted = calls.access.admit(request.method, request.path, headers, query_string)
+        if isinstance(admitted, Answer):
+            return to_response(admitted)
+        g.owner = admitted.owner
         if request.method == "OPTIONS" and request.routing_exception is None:
             allow = current_app.make_default_options_response().headers["Allow"]
             return to_response(Answer(204, {"Allow": allow}))
@@ -88,6 +92,23 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
     def text(job_id: str) -> Response:
         return to_response(reads.text(g.owner, job_id, request.headers.get("If-None-Match")))
 
+    @app.get("/v1/jobs/<job_id>/stream")
+    def stream(job_id: str) -> Response:
+        headers = lower_headers(request.headers)
+        return _streamed(calls, event_stream(g.owner, job_id, _query(), headers, time.monotonic))
+
+    @app.get("/stream")
+    def raw() -> Response:
+        if last_event_id := request.headers.get("Last-Event-ID"):
+            job_id, cursor = parse_raw_stream_place(last_event_id)
+        else:
+            job_id, cursor = writes.accept_parsed(g.owner, raw_stream_request(_query()), None), None
+        return _streamed(calls, raw_stream(g.owner, job_id, cursor, time.monotonic))
+
+    @app.post("/v1/jobs/<job_id>/share")
+    def share(job_id: str) -> Response:
+        return to_response(calls.sessions.share(g.owner, job_id))
+
     @app.post("/v1/jobs/<job_id>/cancel")
     def cancel(job_id: str) -> Response:
         return to_response(writes.cancel(g.owner, job_id))
@@ -99,6 +120,14 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
 
 def _route_system(app: Flask, calls: Calls) -> None:
     system = calls.system
+
+    @app.post("/v1/session")
+    def open_session() -> Response:
+        return to_response(calls.sessions.open(lower_headers(request.headers)))
+
+    @app.delete("/v1/session")
+    def close_session() -> Response:
+        return to_response(calls.sessions.close(lower_headers(request.headers)))
 
     @app.get("/healthz")
     def health() -> Response:
@@ -142,6 +171,17 @@ def _tell_errors(app: Flask, calls: Calls) -> None:
     @app.errorhandler(Exception)
     def handle_fault(error: Exception) -> Response:
         return to_response(fault(error))
+
+
+def _streamed(calls: Calls, steps: Stream) -> Response:
+    """A stream takes one of the server's threads; the read plane's take none."""
+    parts = calls.follower.others(steps)
+    begun: Head = next(parts)
+    response = to_response(begun.answer)
+    if begun.answer.status == 200 and request.method != "HEAD":
+        response.response = (part.content for part in parts)
+        del response.headers["Content-Length"]
+    return response
 
 
 def to_response(answer: Answer) -> Response:

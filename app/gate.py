@@ -1,4 +1,4 @@
-"""The gate: the ASGI side of the house, in front of the threads that run Flask.
+"""The gate: the ASGI side of the house, in front of the coroutines that wait and the threads that run Flask.
 
 No thread is spent on a request before all of it is here: heads are judged and bodies are read by the event loop, and a
 body over the limit is refused without reading on. The one access log line of each request is written here.
@@ -10,9 +10,12 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from app.access import SAFE_METHODS, Access
-from app.answer import Answer, problem
+from app.access import SAFE_METHODS, Access, Caller
+from app.answer import Answer, problem, problem_of
 from app.flask_app import fault, too_large
+from app.read_plane.exchange import ClientLeft, Exchange, send_answer
+from app.read_plane.plane import Plane
+from tokentail.errors import TokentailError
 
 log = logging.getLogger("app.access")
 
@@ -25,14 +28,13 @@ OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its sta
 _BODY_WITHIN_S = 60.0  # a client that sends slower than this is not worth a socket
 
 
-class ClientLeft(Exception):
-    """The client closed the connection before its request was whole."""
-
-
 class Gate:
-    """An ASGI application around another, which gets whole requests only."""
+    """An ASGI application around two others, which get whole requests only."""
 
-    def __init__(self, inner: Asgi, access: Access, max_body_bytes: int, on_answer: OnAnswer | None = None) -> None:
+    def __init__(
+        self, plane: Plane, inner: Asgi, access: Access, max_body_bytes: int, on_answer: OnAnswer | None = None
+    ) -> None:
+        self._plane = plane
         self._inner = inner
         self._access = access
         self._max_body_bytes = max_body_bytes
@@ -54,7 +56,7 @@ class Gate:
         except Exception as error:
             if status:
                 raise
-            await self._send(fault(error), scope, send_noting)
+            await send_answer(fault(error), scope, lower_headers(scope), self._access, send_noting)
         finally:
             took_s = time.monotonic() - began
             if self._on_answer:
@@ -65,32 +67,38 @@ class Gate:
             log.log(level, "request", extra=facts)
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        refused = self._refusal(scope)
-        if refused is not None:
-            await self._send(refused, scope, send)
+        method, path, headers = scope["method"], scope["path"], lower_headers(scope)
+        caller = self._admitted(scope, headers)
+        if isinstance(caller, Answer):
+            await send_answer(caller, scope, headers, self._access, send)
             return
         try:
             async with asyncio.timeout(_BODY_WITHIN_S):
                 body = await self._read_body(receive)
         except TimeoutError:
-            await self._send(problem(408, "The body did not come in time.", {"Connection": "close"}), scope, send)
+            refused = problem(408, "The body did not come in time.", {"Connection": "close"})
+            await send_answer(refused, scope, headers, self._access, send)
             return
         if body is None:
-            await self._send(too_large(self._max_body_bytes), scope, send)
+            await send_answer(too_large(self._max_body_bytes), scope, headers, self._access, send)
+        elif answerer := self._plane.answerer(method, path, headers):
+            exchange = Exchange(scope, headers, caller, self._access, send)
+            try:
+                await answerer(exchange, body)
+            except TokentailError as error:
+                await exchange.answer(problem_of(error) or fault(error))
         else:
             await self._inner({**scope, "headers": _headers_for(scope, body)}, _replay(body), send)
 
-    def _refusal(self, scope: Message) -> Answer | None:
+    def _admitted(self, scope: Message, headers: dict[str, str]) -> Caller | Answer:
         """What can be told from the head alone."""
-        headers = lower_headers(scope)
         if not scope["query_string"].isascii():
             return problem(400, "The query string has characters that must be percent-encoded.")
-        if refused := self._access.refusal(scope["method"], scope["path"], headers):
-            return refused
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._max_body_bytes:
+        admitted = self._access.admit(scope["method"], scope["path"], headers, scope["query_string"].decode("latin-1"))
+        if isinstance(admitted, Caller) and (not length.isdecimal() or int(length) > self._max_body_bytes):
             return too_large(self._max_body_bytes)
-        return None
+        return admitted
 
     async def _read_body(self, receive: Receive) -> bytes | None:
         """The whole body, or None as soon as it is over the limit. Raises ClientLeft."""
@@ -104,13 +112,6 @@ class Gate:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
-
-    async def _send(self, answer: Answer, scope: Message, send: Send) -> None:
-        dressed = self._access.dressed(answer, scope["method"], lower_headers(scope))
-        headers = {**dressed.headers, "Content-Length": str(len(answer.body))}
-        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
 
 def lower_headers(scope: Message) -> dict[str, str]:

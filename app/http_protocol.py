@@ -5,6 +5,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.answer import Answer, problem
+from app.read_plane.exchange import HANGUP, IS_GONE
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
 
@@ -24,6 +25,14 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(problem(431, "The request's head is too large."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.scope is not None:
+            state = self.scope["state"]
+            state[IS_GONE] = True
+            if leave := state.get(HANGUP):
+                leave()
 
     def on_message_begin(self) -> None:
         self._is_in_head, self._head_bytes = True, 0

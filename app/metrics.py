@@ -21,8 +21,10 @@ from tokentail.sweep import SweepTotals
 _REQUEST_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-_PLAIN = frozenset({"/v1/jobs", "/v1/poll", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs"})
-_OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/cancel)")
+_PLAIN = frozenset(
+    {"/v1/jobs", "/v1/poll", "/v1/models", "/v1/session", "/stream", "/healthz", "/readyz", "/openapi.json", "/docs"}
+)
+_OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/stream|/ws|/share|/cancel)")
 _OTHER = "other"
 _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
 

@@ -24,6 +24,14 @@ _PROBLEMS = {
 }
 
 
+_EVENTS: dict[str, Any] = {
+    "description": "Events.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+_STOP: dict[str, Any] = {"description": "All was said: do not come again."}
+_NOTHING: dict[str, Any] = {"description": "It is so."}
+
+
 @cache
 def openapi_document() -> bytes:
     """The document in JSON."""
@@ -73,6 +81,18 @@ def _paths() -> dict[str, Any]:
             "get": _poll("pollEvents", "Everything that the log says from a cursor on.", "Events"),
         },
         f"{by_id}/text": {"parameters": job, "get": _text()},
+        f"{by_id}/stream": {"parameters": job, "get": _stream()},
+        f"{by_id}/share": {
+            "parameters": job,
+            "post": _operation(
+                "shareJob", "A link with which others may read the job.", {200: _json("Share")}, (404, 410)
+            ),
+        },
+        "/stream": {"get": _raw_stream()},
+        "/v1/session": {
+            "post": _operation("openSession", "Trade a key for a browser's cookie.", {204: _NOTHING}, ()),
+            "delete": _operation("closeSession", "Have the browser forget it.", {204: _NOTHING}, ()),
+        },
         f"{by_id}/cancel": {
             "parameters": job,
             "post": _operation("cancelJob", "Stop the job. May be repeated.", {200: _json("Job")}, (404, 410)),
@@ -124,6 +144,32 @@ def _poll_any() -> Schema:
         _parameter("limit", "query", {"type": "integer", "minimum": 1, "default": 1000}, "Elements of each, at most."),
     ]
     operation = _operation("pollAny", "Tokens of several jobs.", {200: _json("Polls")}, (400, 404, 422))
+    return {**operation, "parameters": query}
+
+
+def _stream() -> Schema:
+    query = [
+        _parameter("Last-Event-ID", "header", {"type": "string"}, "The id of the last event: goes on behind it."),
+        _parameter("cursor", "query", {"type": "string", "default": "0"}, "The same, for who begins in mid-answer."),
+        _parameter("events", "query", {"enum": ["0", "1"]}, "1: typed events, as in /events."),
+        _parameter("linger_ms", "query", {"type": "integer", "minimum": 0}, "Gather this much longer each time."),
+    ]
+    summary = "Server-Sent Events: each event's data is a poll's body, its id the cursor."
+    operation = _operation("streamJob", summary, {200: _EVENTS, 204: _STOP}, (400, 404, 410, 422))
+    return {**operation, "parameters": query}
+
+
+def _raw_stream() -> Schema:
+    query = [
+        _parameter("query", "query", {"type": "string"}, "The prompt; not needed with Last-Event-ID."),
+        _parameter("model", "query", {"type": "string"}, "The model."),
+        _parameter("max_tokens", "query", {"type": "integer", "minimum": 1}, "The answer's length."),
+        _parameter(
+            "Last-Event-ID", "header", {"type": "string"}, "Goes on with the same job, and never starts another."
+        ),
+    ]
+    summary = "Submit and follow with a bare EventSource: an event for each token, then [DONE]."
+    operation = _operation("streamText", summary, {200: _EVENTS, 204: _STOP}, (400, 404, 410, 422, 429))
     return {**operation, "parameters": query}
 
 

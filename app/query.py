@@ -3,6 +3,7 @@
 A number too large is shortened to what the server gives; anything that is no number is told, by the parameter's name.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl
 from tokentail.cursor import BEGINNING, Cursor, parse_cursor
 from tokentail.errors import Fault, InvalidRequest
 from tokentail.identifiers import is_job_id
+from tokentail.request import GenerationRequest, parse_request
 
 _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
@@ -97,6 +99,34 @@ def page_query(query: Mapping[str, str]) -> PageQuery:
     if faults:
         raise InvalidRequest(*faults)
     return PageQuery(min(limit, _MOST_JOBS), older_than)
+
+
+def raw_stream_request(query: Mapping[str, str]) -> GenerationRequest:
+    """What `/stream?query=…&model=…&max_tokens=…` asks for. Raises InvalidRequest."""
+    faults: list[Fault] = []
+    asked: dict[str, str | int] = {"prompt": query.get("query", "")}
+    if not asked["prompt"]:
+        faults.append(Fault("query", "is missing; it is the prompt"))
+    if query.get("model"):
+        asked["model"] = query["model"]
+    if "max_tokens" in query:
+        asked["max_tokens"] = _whole(query, "max_tokens", 1, faults)
+    if faults:
+        raise InvalidRequest(*faults)
+    return parse_request(json.dumps(asked).encode())
+
+
+def is_asked(query: Mapping[str, str], name: str) -> bool:
+    """Whether a switch is on: `events=1`. Raises InvalidRequest for anything but 0 and 1."""
+    text = query.get(name, "0")
+    if text not in {"0", "1"}:
+        raise InvalidRequest(Fault(name, "is 0 or 1"))
+    return text == "1"
+
+
+def raw_stream_place(job_id: str, cursor: Cursor) -> str:
+    """The id of an event of `/stream`: it names the job, too, for a bare EventSource knows only its own address."""
+    return f"{job_id}:{cursor}"
 
 
 def preferred_wait_s(prefer: str | None) -> int | None:

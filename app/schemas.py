@@ -29,6 +29,13 @@ def schemas() -> dict[str, Schema]:
         "Tokens": _poll("tokens", token),
         "Events": _poll("events", {"anyOf": [token, event]}),
         "Polls": _object({"jobs": {"type": "array", "items": {"anyOf": [ref("Tokens"), _missing()]}}}),
+        "Share": _object(
+            {
+                "token": _or_null({"type": "string", "description": "Goes into `token=` of a read's query."}),
+                "expires_at": _or_null({"type": "string", "format": "date-time"}),
+                "link": {"type": "string", "description": "Of the page that shows the job."},
+            }
+        ),
         "Job": _job({}),
         "Result": _job({"text": {"type": "string", "description": "The whole text."}}),
         "Jobs": _object(

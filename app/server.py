@@ -3,34 +3,56 @@
 On SIGTERM and SIGINT every waiting poll is answered at once, so that the process is gone in a second or two.
 """
 
+import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
+from redis.asyncio import Redis
 
 from app.calls import Calls
 from app.flask_app import create_app
 from app.gate import Gate, OnAnswer
 from app.http_protocol import HttpProtocol
+from app.read_plane.plane import Plane
+from app.read_plane.tails import Tails
 from tokentail.address import Address, address_of
+from tokentail.backend import now_ms
 from tokentail.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
 _GRACE_S = 2
+_TAIL_BYTES = 64 << 20  # of elements in memory, in all
 
 
 class Server(uvicorn.Server):
     """uvicorn, which says where it listens, and at a signal first wakes those who wait."""
 
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, tails: Tails, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
+        self._tails = tails
         self._on_exit = on_exit
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        following = asyncio.create_task(self._tails.run())
+        following.add_done_callback(self._end_of_following)
+        try:
+            await super().serve(sockets)
+        finally:
+            following.cancel()
+
+    def _end_of_following(self, following: asyncio.Task[None]) -> None:
+        if not following.cancelled() and (error := following.exception()):
+            # Without tails nobody is woken: worse than a process that is started again.
+            log.critical("web.failed", extra={"error": repr(error)})
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -41,6 +63,7 @@ class Server(uvicorn.Server):
         # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
         self.force_exit = self.should_exit
         self.should_exit = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._tails.close)
         self._on_exit()
 
 
@@ -51,12 +74,14 @@ def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket
     return Address(settings.host, settings.port).listen()
 
 
-def serve(calls: Calls, listener: socket.socket, on_answer: OnAnswer | None = None) -> None:
+def serve(calls: Calls, redis: Redis, listener: socket.socket, on_answer: OnAnswer | None = None) -> None:
     """Serve until a signal; then answer who waits, and return. `on_answer` is told of each request."""
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
+    tails = Tails(redis, most_bytes=_TAIL_BYTES, now_ms=now_ms, clock=time.monotonic)
+    plane = Plane(calls, tails)
     config = uvicorn.Config(
-        Gate(threads, calls.access, calls.settings.max_body_bytes, on_answer),
+        Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
         http=HttpProtocol,
         loop="uvloop",
         ws="none",
@@ -68,4 +93,4 @@ def serve(calls: Calls, listener: socket.socket, on_answer: OnAnswer | None = No
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    Server(config, calls.wakeups.close).run([listener])
+    Server(config, tails, calls.wakeups.close).run([listener])

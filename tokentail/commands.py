@@ -84,6 +84,11 @@ def live_channel(job_id: str) -> str:
     return _keys(job_id)[1]
 
 
+def followed_job_id(channel: str) -> str:
+    """The job whose news come on a channel."""
+    return channel.removeprefix("tt:{").removesuffix("}:log")
+
+
 def worker_channel(worker: str) -> str:
     """The channel on which a worker hears that a job it holds was closed by somebody else."""
     return f"tt:worker:{worker}"

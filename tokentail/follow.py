@@ -162,19 +162,29 @@ class Follower:
 
     def drive(self, steps: Steps[Result]) -> Result:
         """The result of these steps. Raises what they raise."""
+        try:
+            next(self.others(steps))
+        except StopIteration as result:
+            return result.value  # type: ignore[no-any-return]
+        raise TypeError("These steps do more than read and wait.")
+
+    def others(self, steps: Generator[Any, Any, Result]) -> Generator[Any, None, Result]:
+        """Takes the steps that read and wait, and yields the others. Raises what they raise."""
         with ExitStack() as held:
             woken: threading.Event | None = None
-            send: Callable[[Any], Read | Wait] = steps.send
+            send: Callable[[Any], Any] = steps.send
             answer: Any = None
             while True:
                 try:
                     step = send(answer)
                 except StopIteration as result:
                     return result.value  # type: ignore[no-any-return]
-                send = steps.send
+                send, answer = steps.send, None
                 try:
                     if isinstance(step, Read):
                         answer = self.read(step.owner, step.job_id, step.cursor, step.limit)
+                    elif not isinstance(step, Wait):
+                        yield step
                     elif woken is not None:
                         answer = self._wait(woken, step.at_most_s)
                     elif self.is_closing or not self.seats.take():

@@ -38,11 +38,17 @@ class Settings:
     data_dir: Path = _setting("TOKENTAIL_DATA_DIR", _DATA_DIR, "where `up` keeps its data")
     model: str = _setting("TOKENTAIL_MODEL", "", "model of requests that name none; empty: the first one served")
     api_keys: tuple[str, ...] = _setting("TOKENTAIL_API_KEYS", (), "bearer keys, comma-separated", secret=True)
+    secret: str = _setting(
+        "TOKENTAIL_SECRET", "", "signs sessions and share links; empty: made from the API keys", secret=True
+    )
     allow_open: bool = _setting("TOKENTAIL_ALLOW_OPEN", False, "listen beyond loopback without API keys (dangerous)")
     allowed_hosts: tuple[str, ...] = _setting("TOKENTAIL_ALLOWED_HOSTS", (), "Host names to answer to; * is any")
     cors_origins: tuple[str, ...] = _setting("TOKENTAIL_CORS_ORIGINS", (), "origins of pages that may call; * is any")
     max_body_bytes: int = _setting("TOKENTAIL_MAX_BODY_BYTES", 4 << 20, "largest request body", least=1024)
     max_wait_s: float = _setting("TOKENTAIL_MAX_WAIT_S", 25.0, "longest wait of a long poll", least=0, most=300)
+    max_key_waits: int = _setting(
+        "TOKENTAIL_MAX_KEY_WAITS", 20_000, "readers of one API key that wait in one web process at once", least=1
+    )
     web_threads: int = _setting(
         "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=4, most=1024
     )

@@ -129,7 +129,7 @@ def test_redis_away_is_told_in_time_and_over_by_itself(
     worker.answer(job_id, "a")
     assert poll.reply(10).json["tokens"] == ["a"]
     assert web.log.count("caretaker.interrupted") <= 2, "an outage is told once, not once a second"
-    assert web.log.count("wakeup.connection_lost") == 1
+    assert web.log.count("subscription.lost") == 1
 
 
 def test_redis_that_hangs_is_told_in_time(web: WebProcess, worker: ScriptedWorker, client: RedisClient) -> None:

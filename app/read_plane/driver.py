@@ -1,0 +1,114 @@
+"""The driver: takes the steps of polls and streams by coroutines. What threads do in `tokentail/follow.py`.
+
+Who waits costs a future and a timer. Each key may have so many waits in a process at once; beyond that nobody waits.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from app.read_plane.exchange import Exchange
+from app.read_plane.tails import BLIND_S, Tails
+from app.streams import Head, Send, Stream
+from tokentail.cursor import Cursor
+from tokentail.errors import JobGone, TokentailError
+from tokentail.follow import Read, Result, Steps, Wait, hidden_from, shown_to
+
+
+class Driver:
+    """Drives for all readers of a process."""
+
+    def __init__(self, tails: Tails, most_waits: int) -> None:
+        self._tails = tails
+        self._most_waits = most_waits  # of one owner
+        self._waits: Counter[str] = Counter()
+
+    @property
+    def waits(self) -> int:
+        """How many wait now."""
+        return self._waits.total()
+
+    async def drive(self, steps: Steps[Result], exchange: Exchange) -> Result:
+        """The result of these steps. Raises what they raise, and ClientLeft."""
+        seen: dict[str, int] = {}
+        send: Any = steps.send
+        answer: Any = None
+        while True:
+            try:
+                step = send(answer)
+            except StopIteration as result:
+                return result.value  # type: ignore[no-any-return]
+            send = steps.send
+            try:
+                answer = await self._taken(step, seen, exchange)
+            except TokentailError as error:
+                send, answer = steps.throw, error
+
+    async def stream(self, steps: Stream, exchange: Exchange) -> None:
+        """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
+        seen: dict[str, int] = {}
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, Head):
+                    await exchange.begin(step.answer)
+                    answer = None
+                    if exchange.scope["method"] == "HEAD":
+                        break
+                elif isinstance(step, Send):
+                    await exchange.send_part(step.content)
+                    answer = None
+                else:
+                    answer = await self._taken(step, seen, exchange)
+        except StopIteration:
+            pass
+        except TokentailError:
+            if not exchange.is_begun:
+                raise
+            # Whoever comes again with its last cursor is told, or goes on.
+        if not exchange.is_ended:
+            await exchange.end()
+
+    async def _taken(self, step: Read | Wait, seen: dict[str, int], exchange: Exchange) -> Any:
+        if isinstance(step, Wait):
+            return await self._wait(step, seen, exchange)
+        seen[step.job_id] = self._tails.version(step.job_id)
+        return await self._read(step.owner, step.job_id, step.cursor, step.limit)
+
+    async def _read(self, owner: str, job_id: str, cursor: Cursor, limit: int) -> Any:
+        batch = self._tails.read_now(job_id, cursor, limit)
+        if batch is None:
+            try:
+                batch = await self._tails.read(job_id, cursor, limit)
+            except JobGone as gone:
+                raise hidden_from(owner, gone) from None
+        return shown_to(owner, batch)
+
+    async def _wait(self, wait: Wait, seen: dict[str, int], exchange: Exchange) -> bool:
+        tails = self._tails
+        owner = exchange.caller.owner
+        if tails.is_closing or self._waits[owner] >= self._most_waits:
+            return False
+        waiter = tails.waiter([(job_id, seen[job_id]) for job_id in wait.job_ids])
+        if waiter is None:
+            return True
+        is_blind = not all(map(tails.is_live, wait.job_ids))
+        at_most_s = min(wait.at_most_s, BLIND_S) if is_blind else wait.at_most_s
+        has_more_time = at_most_s < wait.at_most_s
+        timer = waiter.get_loop().call_later(at_most_s, _settle, waiter, has_more_time)
+        exchange.on_hangup(waiter)
+        self._waits[owner] += 1
+        try:
+            return await waiter and not tails.is_closing
+        finally:
+            timer.cancel()
+            self._waits[owner] -= 1
+            if not self._waits[owner]:
+                del self._waits[owner]
+            tails.leave(wait.job_ids, waiter)
+
+
+def _settle(waiter: "asyncio.Future[bool]", outcome: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(outcome)

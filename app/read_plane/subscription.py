@@ -1,0 +1,117 @@
+"""The subscription: one connection to Redis a process, on which all news of followed jobs comes.
+
+It says what it has heard, and when it may have missed something. Nothing is lost between: a channel is confirmed anew
+after each reconnection, and what was published before that has to be read.
+"""
+
+import asyncio
+import logging
+import math
+from typing import Any, Protocol
+
+import redis
+from redis.asyncio import Redis
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_S = 0.2
+_PING_S = 5.0
+_SILENT_S = 10.0  # a connection that answers no ping is dead, whatever TCP believes
+_CONNECT_S = 2.0
+_MOST_CHANNELS = 1000  # in one command
+_OUTAGES = (redis.exceptions.RedisError, OSError, TimeoutError)
+
+
+class Listener(Protocol):
+    """Whoever wants to hear."""
+
+    def confirmed(self, channel: str) -> None:
+        """From now on, every message of the channel will be heard, until the connection is lost."""
+
+    def heard(self, channel: str, message: bytes) -> None:
+        """A message."""
+
+    def lost(self) -> None:
+        """The connection is gone; messages of all channels may be missed until each is confirmed anew."""
+
+
+class Subscription:
+    """Channels come and go by `add` and `drop`, at any time; `run` is a task's life."""
+
+    def __init__(self, client: Redis, listener: Listener) -> None:
+        """`client` says where Redis is; its replies are bytes, and its protocol is RESP2."""
+        self._client = client
+        self._listener = listener
+        self._wanted: set[str] = set()
+        self._changed: dict[str, bool] = {}  # channel → whether it was added, else dropped; since the last command
+        self._has_changed = asyncio.Event()
+        self._heard_at = 0.0
+        self._is_told = False
+
+    def add(self, channel: str) -> None:
+        """Subscribe, unless it is so."""
+        if channel not in self._wanted:
+            self._wanted.add(channel)
+            self._changed[channel] = True
+            self._has_changed.set()
+
+    def drop(self, channel: str) -> None:
+        """Unsubscribe."""
+        if channel in self._wanted:
+            self._wanted.discard(channel)
+            self._changed[channel] = False
+            self._has_changed.set()
+
+    async def run(self) -> None:
+        """Keep the connection, through outages, until cancelled."""
+        while True:
+            connection: Any = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    await connection.connect()
+                self._changed = dict.fromkeys(self._wanted, True)
+                self._has_changed.set()
+                self._heard_at = asyncio.get_running_loop().time()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._read(connection))
+                    tasks.create_task(self._write(connection))
+                    tasks.create_task(self._look_after(connection))
+            except* _OUTAGES as group:
+                if not self._is_told:
+                    log.warning("subscription.lost", extra={"error": type(group.exceptions[0]).__name__})
+                self._is_told = True
+            finally:
+                await connection.disconnect(nowait=True)
+                self._listener.lost()
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def _read(self, connection: Any) -> None:
+        loop, listener = asyncio.get_running_loop(), self._listener
+        while True:
+            reply = await connection.read_response(timeout=math.inf)
+            self._heard_at = loop.time()
+            kind = reply[0]
+            if kind == b"message":
+                listener.heard(reply[1].decode(), reply[2])
+            elif kind == b"subscribe":
+                self._is_told = False
+                listener.confirmed(reply[1].decode())
+
+    async def _write(self, connection: Any) -> None:
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            changed, self._changed = self._changed, {}
+            for command, is_added in (("SUBSCRIBE", True), ("UNSUBSCRIBE", False)):
+                channels = [channel for channel, added in changed.items() if added is is_added]
+                for at in range(0, len(channels), _MOST_CHANNELS):
+                    await connection.send_command(command, *channels[at : at + _MOST_CHANNELS])
+
+    async def _look_after(self, connection: Any) -> None:
+        """In RESP2 a connection without a subscription takes no PING that is answered as a message, hence the first."""
+        await connection.send_command("SUBSCRIBE", "tt:alive")
+        while True:
+            await asyncio.sleep(_PING_S)
+            if asyncio.get_running_loop().time() - self._heard_at > _SILENT_S:
+                raise TimeoutError
+            await connection.send_command("PING")

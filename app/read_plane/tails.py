@@ -1,0 +1,240 @@
+"""The tails of a process: one for each job that is followed, shared by all its readers.
+
+A read that a tail can answer asks nobody. Nothing is missed: a tail becomes live only by a read that follows the
+confirmation of its subscription, and whoever waits sees by its version that something came since.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from redis.asyncio import Redis
+
+from app.read_plane.async_store import AsyncStore
+from app.read_plane.subscription import Subscription
+from tokentail.batch import Batch
+from tokentail.commands import followed_job_id, live_channel
+from tokentail.cursor import Cursor
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
+from tokentail.tail import Tail
+
+log = logging.getLogger(__name__)
+
+_READ_AT_ONCE = 1000  # elements
+_RETRY_S = 0.5
+BLIND_S = 1.0  # who waits while a subscription is not confirmed looks again after this
+_TEND_S = 1.0
+_IDLE_S = 10.0  # a tail that nobody has read for so long is dropped
+_MOST_BACKLOG = 1000  # messages that come while a tail is being read
+
+
+class FollowedJob:
+    """One tail and those who wait on it."""
+
+    __slots__ = ("backlog", "is_confirmed", "is_reading", "read_at", "tail", "waiters")
+
+    def __init__(self, tail: Tail) -> None:
+        self.tail = tail
+        self.waiters: set[asyncio.Future[bool]] = set()
+        self.read_at = 0.0
+        self.is_confirmed = False
+        self.is_reading = False
+        self.backlog: list[bytes] = []
+
+    def wake(self) -> None:
+        """Everybody looks again."""
+        waiters, self.waiters = self.waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(True)
+
+
+class Tails:
+    """Reads and waits for the readers of one process. `run` is its life; it belongs to one event loop."""
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        most_bytes: int,
+        now_ms: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        """`most_bytes` bounds the elements kept of all jobs together."""
+        self._store = AsyncStore(client)
+        self._subscription = Subscription(client, self)
+        self._most_bytes = most_bytes
+        self._now_ms = now_ms
+        self._clock = clock
+        self._jobs: dict[str, FollowedJob] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_closing = False
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    async def run(self) -> None:
+        """Keep the tails until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._subscription.run())
+            tasks.create_task(self._tend())
+
+    def close(self) -> None:
+        """Nobody waits any more: everybody is answered now."""
+        self.is_closing = True
+        for job in self._jobs.values():
+            job.wake()
+
+    def read_now(self, job_id: str, cursor: Cursor, limit: int) -> Batch | None:
+        """What the tail has; None when Redis must be asked."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return None
+        job.read_at = self._clock()
+        batch = job.tail.read(cursor, limit)
+        if batch is not None and batch.expires_at_ms is not None and batch.expires_at_ms <= self._now_ms():
+            self._drop(job_id)
+            return None
+        return batch
+
+    async def read(self, job_id: str, cursor: Cursor, limit: int) -> Batch:
+        """What there is. Raises JobNotFound, JobGone, StoreUnavailable."""
+        batch = self.read_now(job_id, cursor, limit)
+        if batch is not None:
+            return batch
+        batch = await self._store.read(job_id, cursor, limit)
+        if (job := self._jobs.get(job_id)) is not None:
+            job.tail.extend(batch)
+        elif not self.is_closing:
+            self._follow(batch)
+        return batch
+
+    def version(self, job_id: str) -> int:
+        """What `wait` is to be told; take it before the read whose news are waited for."""
+        job = self._jobs.get(job_id)
+        return job.tail.version if job else 0  # that of a tail that this read begins
+
+    def is_live(self, job_id: str) -> bool:
+        """Whether news of the job would wake who waits for them."""
+        job = self._jobs.get(job_id)
+        return job is not None and job.tail.is_live
+
+    def waiter(self, seen: Iterable[tuple[str, int]]) -> "asyncio.Future[bool] | None":
+        """A future that is set when any of the jobs has news since its version was seen; None when one has already.
+
+        Whoever waits gives it back with `leave`.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        jobs = []
+        for job_id, version in seen:
+            job = self._jobs.get(job_id)
+            if job is None or job.tail.version != version:
+                return None
+            jobs.append(job)
+        for job in jobs:
+            job.waiters.add(future)
+        return future
+
+    def leave(self, job_ids: Iterable[str], future: "asyncio.Future[bool]") -> None:
+        """Nobody waits with this future any more."""
+        for job_id in job_ids:
+            if job := self._jobs.get(job_id):
+                job.waiters.discard(future)
+                job.read_at = self._clock()
+
+    # -- what the subscription says ------------------------------------------------------------------------------------
+
+    def confirmed(self, channel: str) -> None:
+        """What is published from now on will be heard."""
+        if job := self._jobs.get(followed_job_id(channel)):
+            job.is_confirmed = True
+            self._read_again(followed_job_id(channel), job)
+
+    def heard(self, channel: str, message: bytes) -> None:
+        """News of a job."""
+        job_id = followed_job_id(channel)
+        job = self._jobs.get(job_id)
+        if job is None:
+            return
+        if job.is_reading:
+            # The read may have been answered before this was published, or after: its index tells.
+            job.backlog.append(message)
+            return
+        version = job.tail.version
+        if not job.tail.feed(message, self._now_ms()):
+            self._read_again(job_id, job)
+        if job.tail.version != version:
+            job.wake()
+
+    def lost(self) -> None:
+        """The subscription's connection is gone."""
+        for job in self._jobs.values():
+            job.is_confirmed = False
+            job.tail.stale()
+        # A short outage disturbs nobody who waits; of a longer one they are told, by the reads that then fail.
+        asyncio.get_running_loop().call_later(BLIND_S, self._wake_the_blind)
+
+    def _wake_the_blind(self) -> None:
+        for job in self._jobs.values():
+            if not job.tail.is_live:
+                job.wake()
+
+    # -- keeping tails -------------------------------------------------------------------------------------------------
+
+    def _follow(self, batch: Batch) -> None:
+        job = self._jobs[batch.job_id] = FollowedJob(Tail(batch, self._most_bytes // 16))
+        job.read_at = self._clock()
+        self._subscription.add(live_channel(batch.job_id))
+
+    def _drop(self, job_id: str) -> None:
+        if job := self._jobs.pop(job_id, None):
+            self._subscription.drop(live_channel(job_id))
+            job.wake()
+
+    def _read_again(self, job_id: str, job: FollowedJob) -> None:
+        if job.is_confirmed and not job.is_reading:
+            job.is_reading = True
+            task = asyncio.get_running_loop().create_task(self._read_until_live(job_id, job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _read_until_live(self, job_id: str, job: FollowedJob) -> None:
+        try:
+            while job.is_confirmed and self._jobs.get(job_id) is job:
+                job.backlog.clear()
+                try:
+                    batch = await self._store.read(job_id, job.tail.where(), _READ_AT_ONCE)
+                except (JobGone, JobNotFound):
+                    self._drop(job_id)
+                    return
+                except StoreUnavailable:
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                except Exception as error:
+                    # Without this tail its readers ask Redis themselves, and are told.
+                    log.error("tail.read_failed", extra={"job_id": job_id, "error": type(error).__name__})
+                    self._drop(job_id)
+                    return
+                if not job.is_confirmed or len(job.backlog) > _MOST_BACKLOG:
+                    continue
+                job.tail.take(batch)
+                now_ms = self._now_ms()
+                if all(job.tail.feed(message, now_ms) for message in job.backlog):
+                    return
+        finally:
+            job.is_reading = False
+            job.backlog.clear()
+            job.wake()
+
+    async def _tend(self) -> None:
+        """Drop tails that nobody reads; empty those that were not read for longest when all are too large together."""
+        while True:
+            await asyncio.sleep(_TEND_S)
+            idle_before = self._clock() - _IDLE_S
+            kept = 0
+            for job_id, job in sorted(self._jobs.items(), key=lambda item: -item[1].read_at):
+                kept += job.tail.size
+                if job.read_at < idle_before and not job.waiters:
+                    self._drop(job_id)
+                elif kept > self._most_bytes:
+                    job.tail.forget()
