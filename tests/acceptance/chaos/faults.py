@@ -72,7 +72,7 @@ async def web_killed(world: World, injury: Injury, random: Random) -> None:
 async def valkey_killed(world: World, injury: Injury, random: Random) -> None:
     """SIGKILL of Valkey; it comes back with its append-only file, which has all that it acknowledged."""
     world.valkey.kill()
-    absent_s = random.uniform(0.0, 1.5 * world.lease_s)
+    absent_s = random.choice([random.uniform(0.0, 0.5), random.uniform(1.1, 1.6) * world.lease_s])
     injury.notes.append(f"dead for {absent_s:.1f} s")
     await asyncio.sleep(absent_s)
     world.valkey.start()
