@@ -1,5 +1,7 @@
 """The store for coroutines: reads of logs, and nothing else. The commands are those of every other reader."""
 
+from typing import Any
+
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -25,7 +27,19 @@ def open_redis(url: str, timeout_s: float) -> Redis:
         retry=Retry(NoBackoff(), 1),
         health_check_interval=0,
     )
+    # Of the class that the URL asked for (TCP, TLS, unix socket), with uvloop's word for a lost connection translated.
+    pool.connection_class = type("Connection", (_UvloopConnection, pool.connection_class), {})
     return Redis(connection_pool=pool)
+
+
+class _UvloopConnection:
+    """Beside a class of redis-py's: uvloop raises RuntimeError where asyncio raises ConnectionError."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError("The connection was lost before the command was sent.") from error
 
 
 class AsyncStore:
