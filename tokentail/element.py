@@ -76,9 +76,12 @@ def decode(element: bytes) -> Any:
     return msgspec.json.decode(element)
 
 
+TOKEN_BYTE = ord('"')  # the first of every stored token, and of nothing else
+
+
 def is_token(element: bytes) -> bool:
     """Whether a stored element is a token; JSON makes the first byte tell."""
-    return element[:1] == b'"'
+    return element[0] == TOKEN_BYTE
 
 
 def is_end(element: bytes) -> bool:

@@ -8,8 +8,10 @@ short poll is a wait of nothing. A log is shown to its owner alone: to others th
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING, Cursor

@@ -4,7 +4,7 @@ It knows positions, so it knows when it has missed something; then it is not liv
 read again. Pure: it neither subscribes nor reads. Its answers are those of `lua/read.lua`.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tokentail.batch import Batch
 from tokentail.cursor import OPENING, Cursor
@@ -50,6 +50,8 @@ class Tail:
         state = self._state
         if not self.is_live:
             return None
+        if cursor.generation == state.generation and cursor.index > state.length:
+            return None  # its reader has read on elsewhere, and this tail is not that far yet: Redis knows
         first, is_reset = cursor.index, False
         if cursor.generation != state.generation or not state.base <= first <= state.length:
             first = state.base

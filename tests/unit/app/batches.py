@@ -1,7 +1,8 @@
 """Batches for the tests of what is said about them."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tokentail.batch import Batch
 from tokentail.job import Status

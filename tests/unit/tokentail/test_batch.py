@@ -1,8 +1,7 @@
 """A batch: where its reader goes on, whether there is more, and whether a waiting poll should be told."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tokentail.batch import Batch
 from tokentail.cursor import Cursor

@@ -1,9 +1,9 @@
 """Following: who may wait, and what a reader that waits is told, without any I/O."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.app.batches import a_batch
 from tokentail.batch import Batch
