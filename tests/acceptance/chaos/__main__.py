@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -41,6 +42,7 @@ def main() -> int:
     except Violation as violation:
         print(f"\nVIOLATION (seed {options.seed}, logs in {folder})\n{violation}", flush=True)
         return 1
+    shutil.rmtree(folder)
     print(f"chaos: seed {options.seed}: no violation", flush=True)
     return 0
 
