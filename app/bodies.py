@@ -5,11 +5,13 @@ A poll's body is joined from stored elements, which are JSON already; they are n
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tokentail.batch import Batch
+from tokentail.element import decode
 from tokentail.job import Job
 
 _encode = msgspec.json.encode
@@ -38,7 +40,14 @@ def _batch_body(batch: Batch, name: bytes, elements: Sequence[bytes], poll_after
         _JSON[batch.is_done],
         poll_after_ms,
     )
-    return body + b"," + _encode(_outcome(batch.end))[1:] if batch.is_done else body + b"}"
+    end = batch.end_element if batch.is_done else None
+    return body + b"}" if end is None else body + _outcome_json(end)
+
+
+@lru_cache(maxsize=1024)
+def _outcome_json(end_element: bytes) -> bytes:
+    """How a job ended, as the rest of a JSON object. An ended job is read again and again."""
+    return b"," + _encode(_outcome(decode(end_element)))[1:]
 
 
 def job_view(job: Job, queue_position: int | None = None, waits_for: str | None = None) -> dict[str, Any]:

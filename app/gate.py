@@ -13,7 +13,7 @@ from typing import Any
 from app.access import SAFE_METHODS, Access, Caller
 from app.answer import Answer, problem, problem_of
 from app.flask_app import fault, too_large
-from app.read_plane.exchange import ClientLeft, Exchange, send_answer
+from app.read_plane.exchange import ClientLeft, Exchange, OnAnswer, send_answer
 from app.read_plane.plane import Plane
 from tokentail.errors import TokentailError
 
@@ -23,7 +23,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
-OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its status, how many seconds it took
 
 _BODY_WITHIN_S = 60.0  # a client that sends slower than this is not worth a socket
 

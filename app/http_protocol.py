@@ -1,22 +1,40 @@
-"""The HTTP protocol: uvicorn's own, with a limit on heads, and problem documents where it would send plain text."""
+"""The HTTP protocol: uvicorn's own, with what it lacks.
+
+Limits on the size of heads and on the time they may take; problem documents where it would send plain text; a word to
+who waits when the client hangs up; and a short way for polls that can be answered at once.
+"""
 
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.access import Caller
 from app.answer import Answer, problem
-from app.read_plane.exchange import HANGUP, IS_GONE
+from app.read_plane.exchange import HANGUP, IS_GONE, OnAnswer
+from app.read_plane.quick_polls import Headers, QuickPolls
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
+_HEAD_WITHIN_S = 15.0  # a client that sends slower than this is not worth a socket
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, quick_polls: QuickPolls, on_answer: OnAnswer | None, **given_by_uvicorn: Any) -> None:
+        super().__init__(**given_by_uvicorn)
+        self._quick_polls = quick_polls
+        self._on_answer = on_answer
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_quick = False
+        self._admitted_headers: Headers = []  # of the last poll; on a connection they are nearly always the same
+        self._admitted: Caller | None = None
+        self._head_timer: Any = None
+        self.cycle: Any  # of uvicorn; None before the first request
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._is_in_head
@@ -25,9 +43,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(problem(431, "The request's head is too large."))
+        elif self._is_in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._stop_head_timer()
         if self.scope is not None:
             state = self.scope["state"]
             state[IS_GONE] = True
@@ -35,15 +56,59 @@ class HttpProtocol(HttpToolsProtocol):
                 leave()
 
     def on_message_begin(self) -> None:
-        self._is_in_head, self._head_bytes = True, 0
-        super().on_message_begin()
+        self._is_in_head, self._head_bytes, self._is_quick = True, 0, False
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        self._stop_head_timer()
+        if self._answer_at_once():
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._is_quick:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(problem(400, msg))
+
+    def _answer_at_once(self) -> bool:
+        """Whether this was a poll that could be answered here. Nothing else of the connection may be under way."""
+        cycle = self.cycle
+        if (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
+            return False
+        if self.parser.get_method() != b"GET" or not self.parser.should_keep_alive():
+            return False
+        if self.headers != self._admitted_headers:
+            self._admitted, self._admitted_headers = self._quick_polls.admit(self.headers), self.headers
+        if self._admitted is None or (answer := self._quick_polls.answer(self.url, self._admitted)) is None:
+            return False
+        self._is_quick = True
+        self.transport.write(self._quick_polls.beginning(self.server_state.default_headers) + answer)
+        self.on_response_complete()  # which waits for the next request, as after any other
+        if self._on_answer is not None:
+            path, _, query = self.url.partition(b"?")
+            self._on_answer({"method": "GET", "path": path.decode("ascii"), "query_string": query}, 200, 0.0)
+        return True
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._is_in_head:
+            self._refuse(problem(408, "The request's head did not come in time."))
+        elif self.cycle is None and not self._is_quick:
+            self.transport.close()  # it has not said a word
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _refuse(self, answer: Answer) -> None:
         lines = [f"HTTP/1.1 {answer.status} Refused", f"Content-Length: {len(answer.body)}", "Connection: close"]

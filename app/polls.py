@@ -99,6 +99,10 @@ class Polls:
         follow = Follow(owner, checked(job_id), asked.cursor, asked.limit, with_events)
         batch = yield from read_or_wait(follow, asked.wait_s, asked.linger_s, self._clock)
         after_ms = self._after_wait(batch, asked.wait_s, began, with_events=with_events)
+        return self.answer(batch, after_ms, with_events=with_events)
+
+    def answer(self, batch: Batch, after_ms: int, *, with_events: bool) -> Answer:
+        """What is answered to a poll that is over."""
         body = events_body(batch, after_ms) if with_events else tokens_body(batch, after_ms)
         return json_answer(body, headers=self._kept(batch) if batch.is_done else None)
 

@@ -8,6 +8,8 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -17,9 +19,11 @@ from redis.asyncio import Redis
 
 from app.calls import Calls
 from app.flask_app import create_app
-from app.gate import Gate, OnAnswer
+from app.gate import Gate
 from app.http_protocol import HttpProtocol
+from app.read_plane.exchange import OnAnswer
 from app.read_plane.plane import Plane
+from app.read_plane.quick_polls import QuickPolls
 from app.read_plane.tails import Tails
 from tokentail.address import Address, address_of
 from tokentail.backend import now_ms
@@ -74,15 +78,31 @@ def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket
     return Address(settings.host, settings.port).listen()
 
 
+@dataclass(frozen=True)
+class ReadPlane:
+    """What serves, wired: uvicorn's configuration with the gate and the protocol, and what is behind them."""
+
+    config: uvicorn.Config
+    tails: Tails
+    plane: Plane
+
+
 def serve(calls: Calls, redis: Redis, listener: socket.socket, on_answer: OnAnswer | None = None) -> None:
     """Serve until a signal; then answer who waits, and return. `on_answer` is told of each request."""
+    wired = wire_read_plane(calls, redis, on_answer)
+    Server(wired.config, wired.tails, calls.wakeups.close).run([listener])
+
+
+def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = None) -> ReadPlane:
+    """The gate in front of coroutines and of Flask's threads."""
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
     tails = Tails(redis, most_bytes=_TAIL_BYTES, now_ms=now_ms, clock=time.monotonic)
     plane = Plane(calls, tails)
+    quick_polls = QuickPolls(calls.access, calls.polls, tails, time.monotonic)
     config = uvicorn.Config(
         Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
-        http=HttpProtocol,
+        http=partial(HttpProtocol, quick_polls, on_answer),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -93,4 +113,4 @@ def serve(calls: Calls, redis: Redis, listener: socket.socket, on_answer: OnAnsw
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    Server(config, tails, calls.wakeups.close).run([listener])
+    return ReadPlane(config, tails, plane)

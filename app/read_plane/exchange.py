@@ -12,6 +12,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 SendMessage = Callable[[Message], Awaitable[None]]
 
+OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its status, how many seconds it took
+
 HANGUP = "tokentail.hangup"  # in the scope's state: what the protocol calls when the connection is lost
 IS_GONE = "tokentail.is_gone"  # there, once the connection was lost
 _STALLED_S = 30.0  # a client that takes nothing of a stream for so long is gone

@@ -85,6 +85,10 @@ class Tails:
         for job in self._jobs.values():
             job.wake()
 
+    def job(self, job_id: str) -> FollowedJob | None:
+        """The job, if it is followed."""
+        return self._jobs.get(job_id)
+
     def read_now(self, job_id: str, cursor: Cursor, limit: int) -> Batch | None:
         """What the tail has; None when Redis must be asked."""
         job = self._jobs.get(job_id)
@@ -189,6 +193,7 @@ class Tails:
     def _drop(self, job_id: str) -> None:
         if job := self._jobs.pop(job_id, None):
             self._subscription.drop(live_channel(job_id))
+            job.tail.stale()  # whoever still holds it must not believe it
             job.wake()
 
     def _read_again(self, job_id: str, job: FollowedJob) -> None:
