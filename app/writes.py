@@ -87,6 +87,8 @@ class Writes:
         applied = {"Preference-Applied": f"wait={min(wait_s, self._polls.max_wait_s):g}"} if wait_s else {}
         try:
             view = self._reads.described(self._reads.job(owner, job_id))
+        except JobNotFound:
+            raise StoreUnavailable("The store has lost the job in the moment after it was accepted.") from None
         except StoreUnavailable:
             view, text = {"id": job_id, "status": Status.QUEUED, "links": links(job_id)}, None
         if text is None:

@@ -119,12 +119,16 @@ class Sweeper:
             self._enqueue(job)
 
     def _settle_accounts(self, entered: Entered, open_ids: set[str]) -> None:
-        """Let clients' shares follow the workers' slots; forget what is counted and not open."""
-        stale: dict[str, list[str]] = {owner: [] for owner in entered.held.values()}
-        for job_id, owner in (*entered.held.items(), *entered.admitted.items()):
-            if job_id not in open_ids:
-                stale.setdefault(owner, []).append(job_id)
-        for owner, job_ids in stale.items():
+        """Let clients' shares follow the workers' slots; forget what is counted and not open any more."""
+        counted = entered.held | entered.admitted
+        stale = [job_id for job_id in counted if job_id not in open_ids]
+        ended: dict[str, list[str]] = {owner: [] for owner in entered.held.values()}
+        for job_id, job in zip(stale, self._store.view_many(stale), strict=True):
+            if isinstance(job, Job) and not job.status.is_closed:
+                self._admission.adopt(job.owner, job_id, job.created_at_ms)  # the index had lost it
+            elif isinstance(job, Job | JobGone | JobNotFound):
+                ended.setdefault(counted[job_id], []).append(job_id)
+        for owner, job_ids in ended.items():
             self._admission.admit(owner, job_ids)
 
     def take_back(self, job: Job) -> None:

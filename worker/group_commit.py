@@ -43,6 +43,14 @@ class GroupCommit:
         self._probes: dict[LogWriter, None] = {}
         self._has_work = Event()
         self._settled: dict[LogWriter, Event] = {}  # of those whom somebody waits for
+        self._away_s = 0.0  # how long the store did not answer, in all outages that are over
+        self._away_since: float | None = None
+
+    @property
+    def answered_s(self) -> float:
+        """A clock that stands still while the store does not answer."""
+        now = time.monotonic()
+        return now - self._away_s - (now - self._away_since if self._away_since is not None else 0.0)
 
     def push(self, writer: LogWriter) -> None:
         """The writer has something for the store."""
@@ -87,10 +95,15 @@ class GroupCommit:
             outcomes = self._store.append_many([append for _, append in batch])
         except StoreUnavailable as error:
             self._meters.commit_failed()
+            if self._away_since is None:
+                self._away_since = began
             log.warning("commit.store_unavailable", extra={"jobs": len(batch), "error": str(error)})
             self._due = dict.fromkeys([writer for writer, _ in batch]) | self._due
             return False
         took_s = time.monotonic() - began
+        if self._away_since is not None:
+            self._away_s += began - self._away_since
+            self._away_since = None
         is_taken, elements = True, 0
         for (writer, append), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, StoreFull | StoreUnavailable):

@@ -96,7 +96,7 @@ class Runner:
         self._meters.job_left(attempt.provider, outcome)
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
-            self._kept.append((time.monotonic() + self._settings.lease_s, writer))
+            self._kept.append((self._commit.answered_s + self._settings.lease_s, writer))
             self.ended += 1
             self._leave(claim.owner, job_id)
         return outcome
@@ -241,7 +241,7 @@ class Runner:
 
     def look_after_logs(self) -> None:
         """Have the store checked against all that this process wrote lately (law 8). Call it about once a second."""
-        now = time.monotonic()
+        now = self._commit.answered_s  # a fail-over may take longer than a lease, and only then shows what was lost
         while self._kept and self._kept[0][0] < now:
             self._kept.popleft()
         for writer in [*(a.writer for a in self._held.values() if a.writer), *(w for _, w in self._kept)]:

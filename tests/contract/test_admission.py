@@ -154,10 +154,11 @@ def test_a_job_that_entered_and_was_not_enqueued_is_enqueued_by_the_sweep(backen
 
 
 def test_the_sweep_settles_wrong_accounts(backend: Backend) -> None:
-    """An ended job that is still counted goes; an open one that is not counted comes back."""
+    """An ended job that is still counted goes; an open one that is not counted, or not indexed, comes back."""
     door = open_door(backend)
-    jobs = [door.submit("hog") for _ in range(4)]
-    backend.buffer_client.zrem("tt:{open}:jobs", jobs[0])
+    jobs = [door.submit("hog") for _ in range(5)]
+    backend.store.close(jobs[0], CANCELLED, NOW_MS)
+    backend.buffer_client.zrem("tt:{open}:jobs", jobs[0], jobs[4])
     backend.buffer_client.srem("tt:{open}:admitted:hog", jobs[1])
     backend.queue.discard(jobs[1], 1)
     door.clock.at_s = 6
@@ -166,6 +167,7 @@ def test_the_sweep_settles_wrong_accounts(backend: Backend) -> None:
     assert jobs[0] not in entered.admitted
     assert entered.admitted[jobs[1]] == "hog"
     assert set(entered.admitted) | set(entered.held) == set(jobs[1:])
+    assert {job_id for job_id, _ in door.admission.open_jobs()} == set(jobs[1:])
 
 
 def test_a_client_has_no_more_open_jobs_than_its_limit(backend: Backend) -> None:

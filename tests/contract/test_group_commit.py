@@ -1,5 +1,6 @@
 """The group commit: everything written arrives once and in order, in as few round trips as there can be."""
 
+import time
 from collections.abc import Iterator, Sequence
 
 import gevent
@@ -161,3 +162,18 @@ def test_a_probe_tells_a_writer_that_it_lost_its_job(bench: _Bench) -> None:
     with gevent.Timeout(10):
         while bench.lost != [writer]:
             gevent.sleep(0.01)
+
+
+def test_the_time_in_which_the_store_was_away_does_not_count(bench: _Bench) -> None:
+    """What is kept for healing is kept for a lease in which the store could have shown that it lost something."""
+    writer = bench.writer()
+    bench.commit.flush(writer)
+    began = bench.commit.answered_s
+    bench.store.fail_before = [StoreUnavailable("away")] * 4
+    writer.write("a")
+    elapsed_s = time.monotonic()
+    bench.commit.flush(writer)
+    elapsed_s = time.monotonic() - elapsed_s
+    counted_s = bench.commit.answered_s - began
+    assert elapsed_s > 0.3, "four tries, each later than the one before"
+    assert counted_s < elapsed_s / 2

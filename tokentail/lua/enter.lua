@@ -3,11 +3,14 @@
 -- Returns {'admitted' or 'held'}, or when there are too many {'full'} or {'client', admitted}. Can be repeated.
 local open, clients, held, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local client, job, now = ARGV[1], ARGV[2], ARGV[3]
+local entered = redis.call('ZSCORE', held, job) and 'held'
 if redis.call('SISMEMBER', admitted, job) == 1 then
-  return {'admitted'}
+  entered = 'admitted'
 end
-if redis.call('ZSCORE', held, job) then
-  return {'held'}
+if entered then
+  redis.call('ZADD', open, 'NX', now, job) -- a store that lost its tail may have forgotten one half
+  redis.call('SADD', clients, client)
+  return {entered}
 end
 local held_count, admitted_count = redis.call('ZCARD', held), redis.call('SCARD', admitted)
 if redis.call('ZCARD', open) >= tonumber(ARGV[4]) then
