@@ -21,7 +21,28 @@ from tests.waiting import eventually
 _LISTENING = re.compile(r"web\.listening address=http://127\.0\.0\.1:(\d+)")
 
 
-class WebProcess:
+class Site:
+    """Whatever speaks HTTP on a port of loopback: a web process, or what stands in front of some."""
+
+    port = 0
+
+    def connect(self, timeout_s: float = 20.0) -> "RawClient":
+        """A new connection."""
+        return RawClient(self.port, timeout_s)
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> "Reply":
+        """One request on a connection of its own; header names are written with underscores."""
+        with contextlib.closing(self.connect()) as client:
+            client.send_head(method, path, {"Content-Length": str(len(body)), **_named(headers)})
+            client.send(body)
+            return client.reply(method)
+
+    def submit(self, **headers: str) -> "Reply":
+        """POST a prompt."""
+        return self.ask("POST", "/v1/jobs", b'{"prompt": "why"}', Content_Type="application/json", **headers)
+
+
+class WebProcess(Site):
     """A web process on a free port of loopback. Its log is in `log`."""
 
     def __init__(self, redis_url: str, **environment: str) -> None:
@@ -29,7 +50,6 @@ class WebProcess:
         self._environment = {**inherited, "REDIS_URL": redis_url, "TOKENTAIL_PORT": "0", **environment}
         self._log = Path(tempfile.mkstemp(prefix="tt-web-", suffix=".log")[1])
         self._child: subprocess.Popen[bytes] | None = None
-        self.port = 0
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
@@ -70,21 +90,6 @@ class WebProcess:
         assert self._child is not None
         return self._child.wait(within_s)
 
-    def connect(self, timeout_s: float = 20.0) -> "RawClient":
-        """A new connection."""
-        return RawClient(self.port, timeout_s)
-
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> "Reply":
-        """One request on a connection of its own; header names are written with underscores."""
-        with contextlib.closing(self.connect()) as client:
-            client.send_head(method, path, {"Content-Length": str(len(body)), **_named(headers)})
-            client.send(body)
-            return client.reply(method)
-
-    def submit(self, **headers: str) -> "Reply":
-        """POST a prompt."""
-        return self.ask("POST", "/v1/jobs", b'{"prompt": "why"}', Content_Type="application/json", **headers)
-
 
 class Reply(msgspec.Struct, frozen=True):
     """What came back."""
@@ -113,10 +118,15 @@ class RawClient:
         lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **headers}.items() if value is not None]
         self.send("\r\n".join((*lines, "", "")).encode())
 
-    def reply(self, method: str = "GET") -> Reply:
-        """The next answer."""
+    def response(self, method: str = "GET") -> HTTPResponse:
+        """The head of the next answer; its body is read as it comes."""
         response = HTTPResponse(self._socket, method=method)
         response.begin()
+        return response
+
+    def reply(self, method: str = "GET") -> Reply:
+        """The next answer."""
+        response = self.response(method)
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
     def close(self) -> None:
@@ -126,7 +136,7 @@ class RawClient:
 class InBackground:
     """A request that is under way; `reply` waits for its answer."""
 
-    def __init__(self, web: WebProcess, method: str, path: str) -> None:
+    def __init__(self, web: Site, method: str, path: str) -> None:
         self._replies: list[Reply] = []
         self._thread = threading.Thread(target=lambda: self._replies.append(web.ask(method, path)), daemon=True)
         self._thread.start()
