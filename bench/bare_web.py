@@ -1,43 +1,32 @@
-"""The bare web process: Flask under the same server as ours, with nothing of ours in it. `python -m bench.bare_web`.
+"""The bare web process: uvicorn as ours is set, around an application of one line. `python -m bench.bare_web`.
 
-`/fixed/N` answers N bytes of JSON. `/lrange/KEY` answers the last ten elements of a Redis list, as JSON.
+`/fixed/N` is answered with N bytes: what any ASGI application can reach at most.
 """
 
 import argparse
-import os
 import socket
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import redis
 import uvicorn
-from a2wsgi import WSGIMiddleware
-from flask import Flask, Response
 
-from tokentail.settings import load_settings
+Message = MutableMapping[str, Any]
 
 
-def bare_app(client: Any) -> Flask:
-    """The WSGI application on a redis-py client."""
-    app = Flask("bare", static_folder=None)
-
-    @app.get("/fixed/<int:size>")
-    def fixed(size: int) -> Response:
-        return Response(b'"' + b"x" * (size - 2) + b'"', mimetype="application/json")
-
-    @app.get("/lrange/<path:key>")
-    def lrange(key: str) -> Response:
-        return Response(b"[" + b",".join(client.lrange(key, -10, -1)) + b"]", mimetype="application/json")
-
-    return app
+async def application(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The fixed answer."""
+    body = b"x" * int(scope["path"].rpartition("/")[2])
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _run(port: int) -> None:
-    settings = load_settings(os.environ)
-    flask_app: Any = bare_app(redis.Redis.from_url(settings.buffer))
-    threads: Any = WSGIMiddleware(flask_app, workers=settings.web_threads)
     # As in app/server.py.
     config = uvicorn.Config(
-        threads,
+        application,
         http="httptools",
         loop="uvloop",
         ws="none",

@@ -5,6 +5,7 @@ this program share another. Each run has a new worker, and streams that go on fo
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -157,9 +158,10 @@ class _Bench:
             TOKENTAIL_MAX_LOG_BYTES=str(1 << 40),  # a flood is to go on
         )
         leases = self._backend.fleet.leases
+        argv = [sys.executable, "-m", "worker"]
         with (
             tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp") as folder,
-            started_part("worker", ["-m", "worker"], environment, Path(folder), lambda: bool(leases())) as child,
+            started_part("worker", argv, environment, Path(folder), lambda: bool(leases())) as child,
         ):
             for thread in os.listdir(f"/proc/{child.pid}/task"):
                 os.sched_setaffinity(int(thread), {self._core})
@@ -212,7 +214,7 @@ def _heard(live: Any, until_s: float) -> list[int]:
 @contextmanager
 def _running_upstream() -> Iterator[int]:
     (port,) = free_ports(1)
-    argv = ["-m", "bench.ingest_upstream", "--port", str(port), "--tokens-per-s", str(_TOKENS_PER_S)]
+    argv = [sys.executable, "-m", "bench.ingest_upstream", "--port", str(port), "--tokens-per-s", str(_TOKENS_PER_S)]
     with (
         tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp") as folder,
         started_part("upstream", argv, part_environment(), Path(folder), lambda: listens(port)),

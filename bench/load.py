@@ -1,7 +1,7 @@
 """The load: one process that asks one address for the same thing again and again over keep-alive connections.
 
-`python -m bench.load …` prints one JSON object. It shares the machine with what it measures, so its own cost is part
-of the answer. Each connection has one request under way.
+`python -m bench.load …` prints one JSON object. Each connection has one request under way. Where `wrk` is installed it
+is used instead (`bench/wrk.py`).
 """
 
 import argparse
@@ -16,7 +16,6 @@ import uvloop
 
 from bench.http_connection import answer_length, request_bytes
 
-_WARM_UP_S = 0.2
 _LONGEST_ANSWER_S = 10.0
 
 
@@ -24,9 +23,8 @@ _LONGEST_ANSWER_S = 10.0
 class Load:
     """What was answered within `wall_s`."""
 
-    answers: int = 0
-    cpu_s: float = 0.0  # of this process
-    wall_s: float = 0.0
+    answers: int
+    wall_s: float
 
 
 class _Asker(asyncio.Protocol):
@@ -78,22 +76,16 @@ async def put_load(port: int, path: str, connections: int, for_s: float) -> Load
     """Ask for `path`. Raises RuntimeError when any answer is not 200, OSError for a lost connection."""
     request = request_bytes("GET", path, b"127.0.0.1:%d" % port)
     loop = asyncio.get_running_loop()
+    began = time.monotonic()
     askers = []
     for _ in range(connections):
         _, asker = await loop.create_connection(lambda: _Asker(request, b"HTTP/1.1 200 "), "127.0.0.1", port)
         askers.append(asker)
-    await asyncio.sleep(_WARM_UP_S)
-    before, cpu_s, wall_s = sum(asker.answers for asker in askers), time.process_time(), time.monotonic()
     await asyncio.sleep(for_s)
-    load = Load(
-        answers=sum(asker.answers for asker in askers) - before,
-        cpu_s=time.process_time() - cpu_s,
-        wall_s=time.monotonic() - wall_s,
-    )
     for asker in askers:
         asker.stop()
     await asyncio.wait_for(asyncio.gather(*(asker.is_over for asker in askers)), _LONGEST_ANSWER_S)
-    return load
+    return Load(sum(asker.answers for asker in askers), time.monotonic() - began)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,149 @@
-"""Polls: how many short polls one web process answers in a second, beside bare Flask under the same server.
+"""Polls: how many short polls one web process answers in a second, and what each costs it.
 
-The three kinds of poll and the two limits take turns, round by round; the order turns, too.
+Beside it, in turns and with the same load: the same Flask application under gunicorn, without the read plane; a fixed
+answer on the same ASGI server; and, where they are installed, two peers with the same tokens. All servers share one
+core, and only one of them is asked at a time; the load has another.
 """
 
+import http.client
 import json
+import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from bench.cores import Cores, pinned, two_cores
 from bench.http_connection import HttpConnection
 from bench.measure import Measure
-from bench.program import run_program
-from bench.stack import Stack
-from tokentail.commands import live_channel
+from bench.peer import running_durable_streams, running_nchan
+from bench.proc import family_cpu_s
+from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
+from bench.wrk import Pressed, has_wrk, press
 
 _ROUNDS = 4
-_FOR_S = 1.2
+_FOR_S = 1
 _CONNECTIONS = 16
 _LOG_TOKENS = 200
 _NEW_TOKENS = 10
+_KINDS = ("10 new tokens", "nothing new", "an ended job")
+_FLASK_THREADS = 32
 _TIMEOUT_S = 10.0
 _LOOK_AGAIN_S = 0.05
 
+_TOKEN = re.compile(rb'" \d+"')  # of our upstream, as JSON
+_OURS = "ours"
+_FIXED = "a fixed answer on uvicorn"
 
-def measure_polls(stack: Stack) -> list[Measure]:
-    """Polls a second, each kind beside a fixed answer of its size and beside a bare LRANGE."""
-    with HttpConnection(stack.web_port, _TIMEOUT_S) as server:
+
+@dataclass(frozen=True)
+class _Target:
+    """One thing that is asked of one server."""
+
+    port: int
+    path: str
+    pid: int
+
+
+def measure_polls() -> list[Measure]:
+    """Polls a second and CPU of the server a poll, each kind beside every limit that has it."""
+    cores = two_cores()
+    with pinned(cores.load), running_stack(web_core=cores.server) as stack, _asked(stack, cores) as targets:
+        found = _take_turns(targets, cores)
+    measures = []
+    for kind in _KINDS:
+        for server in [server for server, of_kind in targets if of_kind == kind and server != _OURS]:
+            ours, limit = found[_OURS, kind], found[server, kind]
+            rates = [run.per_s for run in ours], [run.per_s for run in limit]
+            costs = [run.server_us for run in ours], [run.server_us for run in limit]
+            measures.append(Measure(f"polls, {kind}", "polls/s", *rates, server))
+            measures.append(Measure(f"polls, {kind}, CPU a poll", "µs", *costs, server))
+    load = [100 * run.load_cpu_s / run.wall_s for run in found[_OURS, _KINDS[0]]]
+    return [*measures, Measure(f"polls, the load ({'wrk' if has_wrk() else 'ours'})", "% of a core", load)]
+
+
+@contextmanager
+def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target]]:
+    """(server, kind of poll) → what is asked, while all servers run."""
+    with ExitStack() as parts, HttpConnection(stack.web_port, _TIMEOUT_S) as server:
         live, ended = _submit(server, "openai/silent", _LOG_TOKENS), _submit(server, "openai/bench", _NEW_TOKENS)
         _wait_until(server, live, lambda job: job["token_count"] == _LOG_TOKENS)
         _wait_until(server, ended, lambda job: job["status"] == "completed")
         # The element before the tokens is the generation's start.
         behind = server.get(f"{live}/tokens?limit={1 + _LOG_TOKENS - _NEW_TOKENS}")["cursor"]
         newest = server.get(f"{live}/tokens?cursor={behind}")
-        kinds = {
+        tokens = server.get(f"{live}/tokens?cursor=0")["tokens"]
+        paths = {
             "10 new tokens": f"{live}/tokens?cursor={behind}",
             "nothing new": f"{live}/tokens?cursor={newest['cursor']}",
             "an ended job": f"{ended}/tokens?cursor=0",
         }
-        assert len(newest["tokens"]) == _NEW_TOKENS
-        sizes = {kind: len(json.dumps(server.get(path), separators=(",", ":"))) for kind, path in kinds.items()}
-        loads = {(kind, "ours"): (stack.web_port, path) for kind, path in kinds.items()}
-        loads |= {(kind, "fixed"): (stack.bare_port, f"/fixed/{sizes[kind]}") for kind in kinds}
-        key = quote(live_channel(live.rpartition("/")[2]), safe="")
-        loads["", "lrange"] = stack.bare_port, f"/lrange/{key}"
-        found = _take_turns(loads)
+        flask_port, fixed_port = free_ports(2)
+        with pinned(cores.server):
+            flask = _start(parts, stack, "flask_web", flask_port, _flask_argv(flask_port))
+            fixed = _start(parts, stack, "bare_web", fixed_port, ["-m", "bench.bare_web", "--port", str(fixed_port)])
+            peers = []
+            if has_wrk():
+                split = tokens[:-_NEW_TOKENS], tokens[-_NEW_TOKENS:]
+                peers = [
+                    parts.enter_context(running(stack.folder, *split))
+                    for running in (running_durable_streams, running_nchan)
+                ]
+            else:
+                print("no wrk here: the load is our own program, which cannot read the peers", file=sys.stderr)
+        targets = {(_OURS, kind): _Target(stack.web_port, paths[kind], stack.pids["web"]) for kind in _KINDS}
+        targets |= {("Flask under gunicorn", kind): _Target(flask_port, paths[kind], flask) for kind in _KINDS}
+        size = len(json.dumps(newest, separators=(",", ":")))
+        targets[_FIXED, _KINDS[0]] = _Target(fixed_port, f"/fixed/{size}", fixed)
+        for peer in filter(None, peers):
+            targets |= {(peer.name, kind): _Target(peer.port, path, peer.pid) for kind, path in peer.paths.items()}
+        for (_, kind), target in targets.items():
+            if target.pid != fixed:
+                _look_at(target, 0 if kind == "nothing new" else _NEW_TOKENS)
+        yield targets
         server.post(f"{live}/cancel", {}, 200)
-    rates = {target: [load["answers"] / load["wall_s"] for load in of_it] for target, of_it in found.items()}
-    measures = []
-    for kind in kinds:
-        fixed = "Flask, a fixed answer of the same size"
-        measures.append(Measure(f"polls, {kind}", "polls/s", rates[kind, "ours"], rates[kind, "fixed"], fixed))
-    first = next(iter(kinds))
-    bare = "Flask, one LRANGE of 10 tokens"
-    measures.append(Measure(f"polls, {first}", "polls/s", rates[first, "ours"], rates["", "lrange"], bare))
-    ours, theirs = ([100 * load["cpu_s"] / load["wall_s"] for load in found[first, by]] for by in ("ours", "fixed"))
-    measures.append(Measure("polls, the load's own process", "% of a core", ours, theirs, "on the fixed answer"))
-    return measures
 
 
-def _take_turns(loads: dict[tuple[str, str], tuple[int, str]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {target: [] for target in loads}
-    for i in range(_ROUNDS):
-        for target in list(loads)[:: -1 if i % 2 else 1]:
-            port, path = loads[target]
-            asked = ("--port", port, "--path", path, "--connections", _CONNECTIONS, "--for-s", _FOR_S)
-            found[target].append(run_program("bench.load", *asked))
-    return found
+def _take_turns(targets: dict[tuple[str, str], _Target], cores: Cores) -> dict[tuple[str, str], list[Pressed]]:
+    found: dict[tuple[str, str], list[Pressed]] = {name: [] for name in targets}
+    for i in range(1 + _ROUNDS):  # the first is not counted: who compiles while it runs has done so by then
+        for name in list(targets)[:: -1 if i % 2 else 1]:
+            target = targets[name]
+            found[name].append(
+                press(
+                    target.port,
+                    target.path,
+                    connections=_CONNECTIONS,
+                    for_s=_FOR_S,
+                    core=cores.load,
+                    server_cpu_s=lambda pid=target.pid: family_cpu_s(pid),  # type: ignore[misc]
+                )
+            )
+    return {name: runs[1:] for name, runs in found.items()}
+
+
+def _look_at(target: _Target, tokens: int) -> None:
+    """Raises RuntimeError unless so many tokens are answered: the load counts answers and does not read them."""
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=_TIMEOUT_S)
+    connection.request("GET", target.path)
+    said = connection.getresponse().read()
+    connection.close()
+    if len(_TOKEN.findall(said)) != tokens:
+        raise RuntimeError(f"{target.path} answers {said!r}")
+
+
+def _flask_argv(port: int) -> list[str]:
+    threads = ["--worker-class", "gthread", "--threads", str(_FLASK_THREADS), "--keep-alive", "75"]
+    return ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *threads, "bench.flask_web:web()"]
+
+
+def _start(parts: ExitStack, stack: Stack, name: str, port: int, argv: list[str]) -> int:
+    """The pid of a Python program that listens there."""
+    environment = part_environment(REDIS_URL=stack.redis_url)
+    part = started_part(name, [sys.executable, *argv], environment, stack.folder, lambda: listens(port))
+    return parts.enter_context(part).pid
 
 
 def _submit(server: HttpConnection, model: str, tokens: int) -> str:

@@ -10,6 +10,17 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def family_cpu_s(pid: int) -> float:
+    """The same of a process and its children, for servers that fork."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(cpu_s, [pid, *map(int, children)]))
+
+
 def rss_bytes(pid: int) -> int:
     """Its resident memory."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(pid: int) -> int:
+    """How many files and sockets it has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))

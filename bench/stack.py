@@ -9,10 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.cores import pinned
 from bench.http_connection import HttpConnection
 from tokentail.supervisor.child import Child, start_child, stop_child
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey
@@ -33,8 +34,8 @@ class Stack:
     redis_url: str
     upstream_port: int
     web_port: int
-    bare_port: int  # bench/bare_web.py
-    pids: dict[str, int] = field(default_factory=dict)
+    folder: Path  # for logs of further parts
+    pids: dict[str, int] = field(default_factory=dict)  # upstream, web, worker
 
 
 @contextmanager
@@ -51,34 +52,36 @@ def running_valkey() -> Iterator[str]:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """Valkey, upstream, worker, web process and bare web process, all ready. Call it from the main thread.
+def running_stack(
+    *, tokens_per_s: float = TOKENS_PER_S, web_core: int | None = None, **settings: str
+) -> Iterator[Stack]:
+    """Valkey, upstream, worker and web process, all ready; the web process on a core of its own, if told so.
 
-    Raises RuntimeError, with the log's end, when a part dies or is not ready in time.
+    Call it from the main thread. Raises RuntimeError, with the log's end, when a part dies or is not ready in time.
     """
     with ExitStack() as parts:
         redis_url = parts.enter_context(running_valkey())
-        logs = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp")))
-        upstream_port, web_port, bare_port = free_ports(3)
+        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp")))
+        upstream_port, web_port = free_ports(2)
+        environment = part_environment(
+            REDIS_URL=redis_url,
+            TOKENTAIL_PORT=str(web_port),
+            OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
+            TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
+            **settings,
+        )
         pids: dict[str, int] = {}
 
         def start(name: str, *argv: str, is_ready: Callable[[], bool]) -> None:
-            environment = part_environment(
-                REDIS_URL=redis_url,
-                TOKENTAIL_PORT=str(web_port),
-                OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
-                TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
-            )
-            pids[name] = parts.enter_context(started_part(name, argv, environment, logs, is_ready)).pid
+            part = started_part(name, [sys.executable, *argv], environment, folder, is_ready)
+            pids[name] = parts.enter_context(part).pid
 
-        pace = ("--tokens-per-s", str(TOKENS_PER_S))
-        upstream = ("-m", "bench.upstream", "--port", str(upstream_port), *pace)
-        bare = ("-m", "bench.bare_web", "--port", str(bare_port))
+        upstream = ("-m", "bench.upstream", "--port", str(upstream_port), "--tokens-per-s", str(tokens_per_s))
         start("upstream", *upstream, is_ready=lambda: listens(upstream_port))
-        start("bare_web", *bare, is_ready=lambda: listens(bare_port))
-        start("web", "-m", "app", is_ready=lambda: listens(web_port))
+        with nullcontext() if web_core is None else pinned(web_core):
+            start("web", "-m", "app", is_ready=lambda: listens(web_port))
         start("worker", "-m", "worker", is_ready=lambda: _has_worker(web_port))
-        yield Stack(redis_url, upstream_port, web_port, bare_port, pids)
+        yield Stack(redis_url, upstream_port, web_port, folder, pids)
 
 
 def part_environment(**settings: str) -> dict[str, str]:
@@ -91,10 +94,10 @@ def part_environment(**settings: str) -> dict[str, str]:
 def started_part(
     name: str, argv: Sequence[str], environment: dict[str, str], folder: Path, is_ready: Callable[[], bool]
 ) -> Iterator[Child]:
-    """A Python program with these arguments, ready; its log goes into the folder. Raises RuntimeError when it fails."""
+    """A program that runs and is ready; its log goes into the folder. Raises RuntimeError when it fails."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
-        child = start_child([sys.executable, *argv], environment, output=output, cwd=folder)
+        child = start_child(argv, environment, output=output, cwd=folder)
     try:
         _wait_until(is_ready, child, log)
         yield child
