@@ -3,6 +3,7 @@
 A request is refused in this order: a foreign Host (a page that rebinds its name to this machine), a cross-site write,
 a missing or wrong key. A key sees only its own jobs, so a key's owner name is all that the rest of the house knows.
 In a key's place a browser sends the cookie of its session, and a share link a token with which one job can be read.
+A cookie speaks for our own pages alone, wherever else calls may come from.
 """
 
 import hashlib
@@ -65,20 +66,25 @@ class Access:
     def __init__(self, settings: Settings, seal: Seal) -> None:
         self.seal = seal
         self._owners = [(key.encode(), owner_name(key)) for key in settings.api_keys]
-        self._names = {name for _, name in self._owners}
+        self._sealed = {seal.alias(name): name for _, name in self._owners}
         self._hosts = {host.lower() for host in settings.allowed_hosts}
         self._is_any_host = "*" in self._hosts or not (settings.is_loopback or self._hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.cors_origins}
 
-    def admit(self, method: str, path: str, headers: Mapping[str, str], query_string: str) -> Caller | Answer:
-        """Who calls; or the answer to a request that may not go on."""
+    def admit(
+        self, method: str, path: str, headers: Mapping[str, str], query_string: str, *, is_socket: bool = False
+    ) -> Caller | Answer:
+        """Who calls; or the answer to a request that may not go on.
+
+        A WebSocket is judged like a write: one can cancel with it, and browsers let every page read its answers.
+        """
         if not self._is_known_host(headers.get("host", "")):
             return problem(
                 403, "This server does not answer to that Host name; it may be added with TOKENTAIL_ALLOWED_HOSTS."
             )
         # Routers drop leading slashes, so a path is judged without them.
         path = f"/{path.lstrip('/')}"
-        is_write = method not in SAFE_METHODS or path == SUBMITTING_GET
+        is_write = method not in SAFE_METHODS or path == SUBMITTING_GET or is_socket
         if is_write and self.is_cross_site(headers):
             return problem(
                 403, "A page of another site may not write here; its origin may be added with TOKENTAIL_CORS_ORIGINS."
@@ -120,11 +126,13 @@ class Access:
             owner = self.owner_of_key(headers)
             return None if owner is None else Caller(owner)
         if token := _TOKEN.search(query_string):
-            reader = self.seal.reader_of_token(token[1])
-            return Caller(*reader) if reader and reader[0] in self._names else None
-        if session := _SESSION.search(headers.get("cookie", "")):
-            owner = self.seal.owner_of_session(session[1])
-            return Caller(owner) if owner in self._names else None
+            alias, job_id = self.seal.reader_of_token(token[1]) or ("", "")
+            owner = self._sealed.get(alias)
+            return None if owner is None else Caller(owner, job_id)
+        session = _SESSION.search(headers.get("cookie", ""))
+        if session and not self._is_of_another_page(headers):
+            owner = self._sealed.get(self.seal.alias_of_session(session[1]) or "")
+            return None if owner is None else Caller(owner)
         return None
 
     def dressed(self, answer: Answer, method: str, headers: Mapping[str, str]) -> Answer:
@@ -156,8 +164,12 @@ class Access:
     def is_cross_site(self, headers: Mapping[str, str]) -> bool:
         """Whether a browser sent this on behalf of a page that is neither ours nor allowed."""
         origin = headers.get("origin")
-        if origin is not None and self._is_allowed_origin(origin):
-            return False
+        is_allowed = origin is not None and self._is_allowed_origin(origin)
+        return not is_allowed and self._is_of_another_page(headers)
+
+    def _is_of_another_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether a browser sent this on behalf of a page that is not ours."""
+        origin = headers.get("origin")
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
         return origin is not None and not _is_same_host(origin, headers.get("host", ""))

@@ -97,6 +97,11 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
         headers = lower_headers(request.headers)
         return _streamed(calls, event_stream(g.owner, job_id, _query(), headers, time.monotonic))
 
+    @app.get("/v1/jobs/<job_id>/ws")
+    def socket(job_id: str) -> Response:
+        # Whoever comes here did not ask to upgrade, or this server knows no WebSockets.
+        return to_response(problem(400, "This path is a WebSocket. Without one, poll /tokens or read /stream."))
+
     @app.get("/stream")
     def raw() -> Response:
         if last_event_id := request.headers.get("Last-Event-ID"):

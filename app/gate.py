@@ -13,7 +13,7 @@ from typing import Any
 from app.access import SAFE_METHODS, Access, Caller
 from app.answer import Answer, problem, problem_of
 from app.flask_app import fault, too_large
-from app.read_plane.exchange import ClientLeft, Exchange, OnAnswer, send_answer
+from app.read_plane.exchange import ClientLeft, Exchange, OnAnswer, lower_headers, send_answer
 from app.read_plane.plane import Plane
 from tokentail.errors import TokentailError
 
@@ -40,6 +40,9 @@ class Gate:
         self._on_answer = on_answer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._plane.sockets(scope, receive, send)
+            return
         began = time.monotonic()
         status = 0  # of an answer that was begun
 
@@ -81,7 +84,7 @@ class Gate:
         if body is None:
             await send_answer(too_large(self._max_body_bytes), scope, headers, self._access, send)
         elif answerer := self._plane.answerer(method, path, headers):
-            exchange = Exchange(scope, headers, caller, self._access, send)
+            exchange = Exchange(scope, headers, caller, self._access, send, self._plane.stall_s)
             try:
                 await answerer(exchange, body)
             except TokentailError as error:
@@ -111,15 +114,6 @@ class Gate:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
-
-
-def lower_headers(scope: Message) -> dict[str, str]:
-    """A request's headers by lower-case name; what is sent twice is joined by a comma."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
 
 
 def _headers_for(scope: Message, body: bytes) -> list[tuple[bytes, bytes]]:

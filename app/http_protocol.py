@@ -10,18 +10,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.access import Caller
 from app.answer import Answer, problem
-from app.read_plane.exchange import HANGUP, IS_GONE, OnAnswer
+from app.read_plane.exchange import ABORT, HANGUP, IS_GONE, Message, OnAnswer, SendMessage, encoded_headers
 from app.read_plane.quick_polls import Headers, QuickPolls
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
 _HEAD_WITHIN_S = 15.0  # a client that sends slower than this is not worth a socket
+_ONE_TOO_MANY = problem(
+    503, "This process has as many connections as it takes.", {"Retry-After": "5", "Connection": "close"}
+)
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, quick_polls: QuickPolls, on_answer: OnAnswer | None, **given_by_uvicorn: Any) -> None:
+    def __init__(
+        self, quick_polls: QuickPolls, on_answer: OnAnswer | None, most_connections: int, **given_by_uvicorn: Any
+    ) -> None:
         super().__init__(**given_by_uvicorn)
+        self._most_connections = most_connections  # of all sockets and requests together
+        self._is_one_too_many = False
         self._quick_polls = quick_polls
         self._on_answer = on_answer
         self._head_bytes = 0
@@ -34,6 +41,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if len(self.connections) > self._most_connections:
+            self._is_one_too_many, self.app = True, _refuse_connection
         self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
@@ -68,7 +77,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
+        self.scope["state"][ABORT] = self.transport.abort
         super().on_headers_complete()
+
+    def _should_upgrade(self) -> bool:
+        return not self._is_one_too_many and super()._should_upgrade()
 
     def on_message_complete(self) -> None:
         if not self._is_quick:
@@ -80,7 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _answer_at_once(self) -> bool:
         """Whether this was a poll that could be answered here. Nothing else of the connection may be under way."""
         cycle = self.cycle
-        if (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
+        if self._is_one_too_many or (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
             return False
         if self.parser.get_method() != b"GET" or not self.parser.should_keep_alive():
             return False
@@ -115,3 +128,13 @@ class HttpProtocol(HttpToolsProtocol):
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         self.transport.write("\r\n".join((*lines, "", "")).encode("latin-1") + answer.body)
         self.transport.close()
+
+
+async def _refuse_connection(_scope: Message, _receive: Any, send: SendMessage) -> None:
+    """An application for connections that are one too many."""
+    headers = [
+        *encoded_headers(tuple(_ONE_TOO_MANY.headers.items())),
+        (b"content-length", b"%d" % len(_ONE_TOO_MANY.body)),
+    ]
+    await send({"type": "http.response.start", "status": _ONE_TOO_MANY.status, "headers": headers})
+    await send({"type": "http.response.body", "body": _ONE_TOO_MANY.body})

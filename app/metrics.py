@@ -26,6 +26,7 @@ _PLAIN = frozenset(
 )
 _OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/stream|/ws|/share|/cancel)")
 _OTHER = "other"
+_STREAMS = ("/stream", "/ws")
 _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
 
 
@@ -68,7 +69,9 @@ class WebMetrics:
     def answered(self, scope: Any, status: int, took_s: float) -> None:
         """A request, by its ASGI scope, has had its answer."""
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        key = method, route_of(scope["path"]), status, bool(_WAITS.search(scope["query_string"]))
+        route = route_of(scope["path"])
+        is_waiting = route.endswith(_STREAMS) or bool(_WAITS.search(scope["query_string"]))
+        key = method, route, status, is_waiting
         counted = self._children.get(key)
         if counted is None:
             counted = self._children[key] = self._labelled(*key)

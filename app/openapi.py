@@ -19,7 +19,7 @@ _PROBLEMS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field or parameter is not valid; `errors` names it.",
-    429: "Too many jobs are open; Retry-After says when one has probably ended.",
+    429: "Too many jobs are open, or too many readers wait; Retry-After says when to try again.",
     503: "Redis is away or full, or no model is served yet; Retry-After says when to try again.",
 }
 
@@ -28,6 +28,7 @@ _EVENTS: dict[str, Any] = {
     "description": "Events.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
+_SOCKET: dict[str, Any] = {"description": "Frames follow; close code 1000 is the end."}
 _STOP: dict[str, Any] = {"description": "All was said: do not come again."}
 _NOTHING: dict[str, Any] = {"description": "It is so."}
 
@@ -82,6 +83,7 @@ def _paths() -> dict[str, Any]:
         },
         f"{by_id}/text": {"parameters": job, "get": _text()},
         f"{by_id}/stream": {"parameters": job, "get": _stream()},
+        f"{by_id}/ws": {"parameters": job, "get": _socket()},
         f"{by_id}/share": {
             "parameters": job,
             "post": _operation(
@@ -156,6 +158,21 @@ def _stream() -> Schema:
     ]
     summary = "Server-Sent Events: each event's data is a poll's body, its id the cursor."
     operation = _operation("streamJob", summary, {200: _EVENTS, 204: _STOP}, (400, 404, 410, 422))
+    return {**operation, "parameters": query}
+
+
+def _socket() -> Schema:
+    query = [
+        _parameter("cursor", "query", {"type": "string", "default": "0"}, "Where to go on; 0 is the beginning."),
+        _parameter("events", "query", {"enum": ["0", "1"]}, "1: typed events, as in /events."),
+        _parameter(
+            "limit", "query", {"type": "integer", "minimum": 1, "default": 1000}, "Elements of a frame, at most."
+        ),
+        _parameter("linger_ms", "query", {"type": "integer", "minimum": 0}, "Gather this much longer each time."),
+        _parameter("token", "query", {"type": "string"}, "A read token, where a cookie or a header cannot be sent."),
+    ]
+    summary = 'WebSocket: each frame is a poll\'s body. The client may send {"type":"cancel"}.'
+    operation = _operation("followJob", summary, {101: _SOCKET}, (400, 404, 410, 422, 429))
     return {**operation, "parameters": query}
 
 

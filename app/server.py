@@ -21,9 +21,11 @@ from app.calls import Calls
 from app.flask_app import create_app
 from app.gate import Gate
 from app.http_protocol import HttpProtocol
+from app.open_files import connections_within_limit
 from app.read_plane.exchange import OnAnswer
 from app.read_plane.plane import Plane
 from app.read_plane.quick_polls import QuickPolls
+from app.read_plane.socket_protocol import PING_EVERY_S, PONG_WITHIN_S, SocketProtocol
 from app.read_plane.tails import Tails
 from tokentail.address import Address, address_of
 from tokentail.backend import now_ms
@@ -98,13 +100,16 @@ def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = Non
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
     tails = Tails(redis, most_bytes=_TAIL_BYTES, now_ms=now_ms, clock=time.monotonic)
-    plane = Plane(calls, tails)
+    plane = Plane(calls, tails, on_answer)
     quick_polls = QuickPolls(calls.access, calls.polls, tails, time.monotonic)
+    most_connections = connections_within_limit(calls.settings.max_connections)
     config = uvicorn.Config(
         Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
-        http=partial(HttpProtocol, quick_polls, on_answer),  # type: ignore[arg-type]
+        http=partial(HttpProtocol, quick_polls, on_answer, most_connections),  # type: ignore[arg-type]
         loop="uvloop",
-        ws="none",
+        ws=SocketProtocol,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
         lifespan="off",
         log_config=None,
         access_log=False,

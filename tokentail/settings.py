@@ -18,6 +18,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 _DATA_DIR = Path("data")
+_LEAST_SECRET = 32
 
 
 def _setting(name: str, default: Any, meaning: str, **bounds: Any) -> Any:
@@ -48,6 +49,12 @@ class Settings:
     max_wait_s: float = _setting("TOKENTAIL_MAX_WAIT_S", 25.0, "longest wait of a long poll", least=0, most=300)
     max_key_waits: int = _setting(
         "TOKENTAIL_MAX_KEY_WAITS", 20_000, "readers of one API key that wait in one web process at once", least=1
+    )
+    max_connections: int = _setting(
+        "TOKENTAIL_MAX_CONNECTIONS", 20_000, "connections to one web process at once; beyond them: 503", least=1
+    )
+    stall_s: float = _setting(
+        "TOKENTAIL_STALL_S", 30.0, "silence after which a stream's reader who takes nothing is gone", least=0.1
     )
     web_threads: int = _setting(
         "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=4, most=1024
@@ -207,6 +214,11 @@ def _cross_checks(s: Settings) -> Iterator[str]:
     for position, key in enumerate(s.api_keys, start=1):
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             yield f"TOKENTAIL_API_KEYS: key {position} has characters that a header cannot carry"
+    if s.secret and len(s.secret) < _LEAST_SECRET:
+        yield (
+            f"TOKENTAIL_SECRET: is shorter than {_LEAST_SECRET} characters, and what it signs is public; "
+            "make one with: openssl rand -hex 32"
+        )
     if not s.is_loopback and not s.api_keys and not s.allow_open:
         yield (
             f"TOKENTAIL_HOST: {s.host} is reachable from outside and TOKENTAIL_API_KEYS is not set; "

@@ -5,14 +5,24 @@ Who waits costs a future and a timer. Each key may have so many waits in a proce
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
+from app.access import Caller
 from app.read_plane.exchange import Exchange
 from app.read_plane.tails import BLIND_S, Tails
 from app.streams import Head, Send, Stream
 from tokentail.cursor import Cursor
 from tokentail.errors import JobGone, TokentailError
 from tokentail.follow import Read, Result, Steps, Wait, hidden_from, shown_to
+
+
+class Reader(Protocol):
+    """Whoever waits, over whatever it is answered."""
+
+    caller: Caller
+
+    def on_hangup(self, waiter: "asyncio.Future[bool]") -> None:
+        """Have the waiter raise as soon as the reader is gone."""
 
 
 class Driver:
@@ -28,7 +38,16 @@ class Driver:
         """How many wait now."""
         return self._waits.total()
 
-    async def drive(self, steps: Steps[Result], exchange: Exchange) -> Result:
+    @property
+    def is_closing(self) -> bool:
+        """Nobody waits any more: the process is going."""
+        return self._tails.is_closing
+
+    def is_full(self, owner: str) -> bool:
+        """Whether no more of this owner's readers may wait."""
+        return self._waits[owner] >= self._most_waits
+
+    async def drive(self, steps: Steps[Result], reader: Reader) -> Result:
         """The result of these steps. Raises what they raise, and ClientLeft."""
         seen: dict[str, int] = {}
         send: Any = steps.send
@@ -40,7 +59,7 @@ class Driver:
                 return result.value  # type: ignore[no-any-return]
             send = steps.send
             try:
-                answer = await self._taken(step, seen, exchange)
+                answer = await self._taken(step, seen, reader)
             except TokentailError as error:
                 send, answer = steps.throw, error
 
@@ -70,9 +89,9 @@ class Driver:
         if not exchange.is_ended:
             await exchange.end()
 
-    async def _taken(self, step: Read | Wait, seen: dict[str, int], exchange: Exchange) -> Any:
+    async def _taken(self, step: Read | Wait, seen: dict[str, int], reader: Reader) -> Any:
         if isinstance(step, Wait):
-            return await self._wait(step, seen, exchange)
+            return await self._wait(step, seen, reader)
         seen[step.job_id] = self._tails.version(step.job_id)
         return await self._read(step.owner, step.job_id, step.cursor, step.limit)
 
@@ -85,10 +104,10 @@ class Driver:
                 raise hidden_from(owner, gone) from None
         return shown_to(owner, batch)
 
-    async def _wait(self, wait: Wait, seen: dict[str, int], exchange: Exchange) -> bool:
+    async def _wait(self, wait: Wait, seen: dict[str, int], reader: Reader) -> bool:
         tails = self._tails
-        owner = exchange.caller.owner
-        if tails.is_closing or self._waits[owner] >= self._most_waits:
+        owner = reader.caller.owner
+        if tails.is_closing or self.is_full(owner):
             return False
         waiter = tails.waiter([(job_id, seen[job_id]) for job_id in wait.job_ids])
         if waiter is None:
@@ -97,7 +116,7 @@ class Driver:
         at_most_s = min(wait.at_most_s, BLIND_S) if is_blind else wait.at_most_s
         has_more_time = at_most_s < wait.at_most_s
         timer = waiter.get_loop().call_later(at_most_s, _settle, waiter, has_more_time)
-        exchange.on_hangup(waiter)
+        reader.on_hangup(waiter)
         self._waits[owner] += 1
         try:
             return await waiter and not tails.is_closing

@@ -16,7 +16,7 @@ OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its sta
 
 HANGUP = "tokentail.hangup"  # in the scope's state: what the protocol calls when the connection is lost
 IS_GONE = "tokentail.is_gone"  # there, once the connection was lost
-_STALLED_S = 30.0  # a client that takes nothing of a stream for so long is gone
+ABORT = "tokentail.abort"  # there: drops the connection, with all that waits to be sent
 
 
 class ClientLeft(Exception):
@@ -26,15 +26,23 @@ class ClientLeft(Exception):
 class Exchange:
     """What was asked, and how to answer."""
 
-    __slots__ = ("_access", "_send", "caller", "headers", "is_begun", "is_ended", "scope")
+    __slots__ = ("_access", "_send", "caller", "headers", "is_begun", "is_ended", "scope", "stall_s")
 
     def __init__(
-        self, scope: Message, headers: dict[str, str], caller: Caller, access: Access, send: SendMessage
+        self,
+        scope: Message,
+        headers: dict[str, str],
+        caller: Caller,
+        access: Access,
+        send: SendMessage,
+        stall_s: float,
     ) -> None:
+        """A client that takes nothing of a stream for `stall_s` is gone."""
         self.scope = scope
         self.headers = headers
         self.caller = caller
         self.is_begun = self.is_ended = False
+        self.stall_s = stall_s
         self._access = access
         self._send = send
 
@@ -62,9 +70,11 @@ class Exchange:
         if self.scope["method"] == "HEAD":
             return
         try:
-            async with asyncio.timeout(_STALLED_S):
+            async with asyncio.timeout(self.stall_s):
                 await self._send({"type": "http.response.body", "body": content, "more_body": True})
         except TimeoutError:
+            if abort := self.scope["state"].get(ABORT):
+                abort()  # closing would wait for what the client does not take
             raise ClientLeft(ClientLeft.__doc__) from None
 
     async def end(self) -> None:
@@ -93,6 +103,15 @@ async def send_answer(
     encoded = [*encoded_headers(tuple(dressed.items())), (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+def lower_headers(scope: Message) -> dict[str, str]:
+    """A request's headers by lower-case name; what is sent twice is joined by a comma."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,8 @@ from app.answer import JSON, problem
 from app.calls import Calls
 from app.query import preferred_wait_s, query_of, raw_stream_request
 from app.read_plane.driver import Driver
-from app.read_plane.exchange import Exchange
+from app.read_plane.exchange import Exchange, OnAnswer
+from app.read_plane.sockets import Sockets
 from app.read_plane.tails import Tails
 from app.streams import event_stream, parse_raw_stream_place, raw_stream
 
@@ -24,9 +25,11 @@ _OF_JOB = "/v1/jobs/"
 class Plane:
     """The coroutines' part of the interface."""
 
-    def __init__(self, calls: Calls, tails: Tails) -> None:
+    def __init__(self, calls: Calls, tails: Tails, on_answer: OnAnswer | None = None) -> None:
         self._calls = calls
         self.driver = Driver(tails, calls.settings.max_key_waits)
+        self.sockets = Sockets(calls, self.driver, on_answer)
+        self.stall_s = calls.settings.stall_s
         self._of_job: dict[str, Coroutine] = {
             "tokens": self._tokens,
             "events": self._events,

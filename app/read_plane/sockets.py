@@ -1,0 +1,268 @@
+"""The sockets: a job followed over a WebSocket. Each frame is a poll's body; all that a client may say is `cancel`.
+
+What a poll would be refused is refused before the handshake, by the same problem document. Later refusals are close
+codes: 4000 and the status that a poll would get. Nothing is gathered for a reader who is slow: the next frame is made
+when the last one has left.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import msgspec
+
+from app.access import Access, Caller
+from app.answer import Answer, problem, problem_of
+from app.bodies import events_body, tokens_body
+from app.calls import Calls
+from app.flask_app import fault
+from app.polls import Query, checked
+from app.query import is_asked, poll_query, query_of
+from app.read_plane.driver import Driver
+from app.read_plane.exchange import (
+    ABORT,
+    ClientLeft,
+    Message,
+    OnAnswer,
+    Receive,
+    SendMessage,
+    encoded_headers,
+    lower_headers,
+)
+from tokentail.batch import Batch
+from tokentail.errors import TokentailError
+from tokentail.follow import Follow, read_or_wait
+
+log = logging.getLogger("app.access")
+
+_PREFIX, _SUFFIX = "/v1/jobs/", "/ws"
+_WAIT_S = 300.0  # pings keep the connection alive meanwhile, and notice its end
+_MOST_REASON_BYTES = 123  # RFC 6455, 5.5
+
+ENDED, GOING, NOT_TEXT, NOT_JSON, NOT_UNDERSTOOD, FAULT = 1000, 1001, 1003, 1007, 1008, 1011
+_OF_STATUS = 4000
+_SAY = 'All that can be said is {"type":"cancel"}.'
+
+
+class SocketEnd(Exception):
+    """The socket is closed from here, with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class _Cancel(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["cancel"]
+
+
+class Socket:
+    """One connection. It can be waited for like an exchange."""
+
+    def __init__(self, scope: Message, caller: Caller, receive: Receive, send: SendMessage, stall_s: float) -> None:
+        self.caller = caller
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._stall_s = stall_s
+        self._waiter: asyncio.Future[bool] | None = None
+        self._over: Exception | None = None
+
+    def on_hangup(self, waiter: "asyncio.Future[bool]") -> None:
+        """Have the waiter raise ClientLeft or SocketEnd as soon as the socket is over; of several, the last one."""
+        self._waiter = waiter
+        if self._over is not None:
+            self._end(self._over)
+
+    async def accept(self) -> None:
+        """Complete the handshake."""
+        await self._pass_on({"type": "websocket.accept"})
+
+    async def send(self, content: bytes) -> None:
+        """A frame. Raises ClientLeft, also for a client that takes nothing any more; SocketEnd."""
+        await self._pass_on({"type": "websocket.send", "text": content.decode()})
+        if self._over is not None:
+            raise self._over
+
+    async def close(self, end: SocketEnd) -> None:
+        """The last frame. Raises ClientLeft."""
+        reason = end.reason.encode()[:_MOST_REASON_BYTES].decode(errors="ignore")
+        await self._pass_on({"type": "websocket.close", "code": end.code, "reason": reason})
+
+    async def listen(self, cancel: Callable[[], Answer]) -> None:
+        """Heed what the client says, until it leaves or says something else than it may."""
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    raise ClientLeft(ClientLeft.__doc__)
+                if message["type"] == "websocket.receive":
+                    _check(message)
+                    if self.caller.only_job is not None:
+                        raise SocketEnd(_OF_STATUS + 403, "A read token cannot cancel; that takes the job's own key.")
+                    await asyncio.to_thread(cancel)
+        except (ClientLeft, SocketEnd) as end:
+            self._end(end)
+        except TokentailError as error:
+            self._end(_end_by(error))
+        except Exception as error:
+            fault(error)
+            self._end(SocketEnd(FAULT, "This is a fault of the server; it is in its log."))
+
+    def _end(self, over: Exception) -> None:
+        self._over = over
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(over)
+
+    async def _pass_on(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._stall_s):
+                await self._send(message)
+        except TimeoutError:
+            if abort := self._scope["state"].get(ABORT):
+                abort()  # closing would wait for what the client does not take
+            raise ClientLeft(ClientLeft.__doc__) from None
+        except OSError:
+            raise ClientLeft(ClientLeft.__doc__) from None
+
+
+class Sockets:
+    """An ASGI application for WebSockets."""
+
+    def __init__(self, calls: Calls, driver: Driver, on_answer: OnAnswer | None = None) -> None:
+        self._calls = calls
+        self._access: Access = calls.access
+        self._driver = driver
+        self._on_answer = on_answer
+
+    async def __call__(self, scope: Message, receive: Receive, send: SendMessage) -> None:
+        began = time.monotonic()
+        headers = lower_headers(scope)
+        status, code = 499, None
+        try:
+            opened = await self._opened(scope, headers, receive, send)
+            if isinstance(opened, Answer):
+                status = opened.status
+                await _refuse(self._access.dressed(opened, "GET", headers), send)
+                return
+            status = 101
+            code = await self._spoken(*opened)
+        except ClientLeft:
+            pass
+        finally:
+            took_s = time.monotonic() - began
+            if self._on_answer:
+                self._on_answer({**scope, "method": "GET"}, status, took_s)
+            facts = {"method": "GET", "path": scope["path"], "status": status, "ms": round(took_s * 1000)}
+            # A client that leaves by itself says so with a code of its own, which means nothing here.
+            closed = {} if code is None else {"code": code}
+            level = logging.DEBUG if status == 101 and code in {None, ENDED, GOING} else logging.INFO
+            log.log(level, "request", extra={**facts, **closed})
+
+    async def _opened(
+        self, scope: Message, headers: dict[str, str], receive: Receive, send: SendMessage
+    ) -> "Answer | tuple[Socket, Follow, float, Batch]":
+        """The socket with its first batch, the handshake complete; or the answer to one that may not be."""
+        path, query_string = scope["path"], scope["query_string"].decode("latin-1")
+        admitted = self._access.admit("GET", path, headers, query_string, is_socket=True)
+        if isinstance(admitted, Answer):
+            return admitted
+        job_id = path[len(_PREFIX) : -len(_SUFFIX)]
+        if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)) or "/" in job_id:
+            return problem(404, "There is no WebSocket at this path; a job's is /v1/jobs/{id}/ws.")
+        socket = Socket(scope, admitted, receive, send, self._calls.settings.stall_s)
+        try:
+            follow, linger_s = _wanted(admitted.owner, job_id, query_of(query_string))
+            batch = await self._driver.drive(read_or_wait(follow, 0, 0, time.monotonic), socket)
+        except TokentailError as error:
+            return problem_of(error) or fault(error)
+        except ClientLeft:
+            raise
+        except Exception as error:
+            return fault(error)
+        if self._driver.is_full(admitted.owner) and not batch.is_done:
+            return problem(429, "As many readers of this key wait here as may.", {"Retry-After": "5"})
+        await socket.accept()
+        return socket, follow, linger_s, batch
+
+    async def _spoken(self, socket: Socket, follow: Follow, linger_s: float, batch: Batch) -> int | None:
+        """Say all there is to say; the code with which the socket was closed, None when the client left before."""
+        owner, job_id = follow.owner, follow.job_id
+        listening = asyncio.create_task(socket.listen(lambda: self._calls.writes.cancel(owner, job_id)))
+        try:
+            await self._speak(socket, follow, linger_s, batch)
+        except ClientLeft:
+            return None
+        except SocketEnd as end:
+            closing = end
+        except TokentailError as error:
+            closing = _end_by(error)
+        except Exception as error:
+            fault(error)
+            closing = SocketEnd(FAULT, "This is a fault of the server; it is in its log.")
+        finally:
+            listening.cancel()
+        await socket.close(closing)
+        return closing.code
+
+    async def _speak(self, socket: Socket, follow: Follow, linger_s: float, batch: Batch) -> None:
+        clock, driver, with_events = time.monotonic, self._driver, follow.with_events
+        encode = events_body if with_events else tokens_body
+        is_going = False  # and the last read was made after that
+        while True:
+            if batch.is_news(with_events=with_events):
+                await socket.send(encode(batch, 0))
+            if batch.is_done:
+                raise SocketEnd(ENDED, "The job has ended, and all of it was sent.")
+            is_caught_up = len(batch.elements) < follow.limit
+            if is_going and is_caught_up:
+                raise SocketEnd(GOING, "This process stops. Connect again, with the last cursor.")
+            follow = replace(follow, cursor=batch.cursor)
+            is_going, began = driver.is_closing, clock()
+            wait_s = 0 if is_going else _WAIT_S
+            batch = await driver.drive(read_or_wait(follow, wait_s, linger_s, clock), socket)
+            is_cut_short = not batch.is_news(with_events=with_events) and clock() - began < wait_s * 0.9
+            if is_cut_short and not driver.is_closing:
+                raise SocketEnd(_OF_STATUS + 429, "Too many readers of this key wait. Come again later, or poll.")
+
+
+def _wanted(owner: str, job_id: str, query: Query) -> tuple[Follow, float]:
+    """What is to be followed, and for how long to gather. Raises what polls raise."""
+    asked = poll_query(query, 0)
+    follow = Follow(owner, checked(job_id), asked.cursor, asked.limit, is_asked(query, "events"))
+    return follow, asked.linger_s
+
+
+def _check(message: Message) -> None:
+    """Raises SocketEnd unless it is the one thing that may be said."""
+    text = message.get("text")
+    if text is None:
+        raise SocketEnd(NOT_TEXT, f"Send text frames. {_SAY}")
+    try:
+        msgspec.json.decode(text, type=_Cancel)
+    except msgspec.ValidationError:
+        raise SocketEnd(NOT_UNDERSTOOD, _SAY) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise SocketEnd(NOT_JSON, f"This is not JSON. {_SAY}") from None
+
+
+def _end_by(error: TokentailError) -> SocketEnd:
+    """The code that says what a poll's status would."""
+    answer = problem_of(error) or fault(error)
+    if answer.status >= 500 and "Retry-After" not in answer.headers:
+        return SocketEnd(FAULT, "This is a fault of the server; it is in its log.")
+    reason = f"{error} Connect again, with the last cursor." if answer.status == 503 else str(error)
+    return SocketEnd(_OF_STATUS + answer.status, reason)
+
+
+async def _refuse(answer: Answer, send: SendMessage) -> None:
+    headers: list[Any] = [
+        *encoded_headers(tuple(answer.headers.items())),
+        (b"content-length", b"%d" % len(answer.body)),
+    ]
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
