@@ -107,7 +107,8 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
         if last_event_id := request.headers.get("Last-Event-ID"):
             job_id, cursor = parse_raw_stream_place(last_event_id)
         else:
-            job_id, cursor = writes.accept_parsed(g.owner, raw_stream_request(_query()), None), None
+            headers, cursor = lower_headers(request.headers), None
+            job_id = writes.accept_parsed(g.owner, headers, raw_stream_request(_query()))
         return _streamed(calls, raw_stream(g.owner, job_id, cursor, time.monotonic))
 
     @app.post("/v1/jobs/<job_id>/share")

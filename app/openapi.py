@@ -109,12 +109,7 @@ def _paths() -> dict[str, Any]:
 def _submit() -> Schema:
     headers = [
         _parameter("Prefer", "header", {"type": "string"}, "`wait=20`: answer 200 with all of it if it ends in time."),
-        _parameter(
-            "Idempotency-Key",
-            "header",
-            {"type": "string", "minLength": 1, "maxLength": 255},
-            "The same key and body make the same job.",
-        ),
+        _idempotency_key("The same key and body make the same job."),
     ]
     answers = {
         202: _json("Job", "The job is accepted."),
@@ -184,10 +179,15 @@ def _raw_stream() -> Schema:
         _parameter(
             "Last-Event-ID", "header", {"type": "string"}, "Goes on with the same job, and never starts another."
         ),
+        _idempotency_key("The same key and query make the same job."),
     ]
     summary = "Submit and follow with a bare EventSource: an event for each token, then [DONE]."
-    operation = _operation("streamText", summary, {200: _EVENTS, 204: _STOP}, (400, 404, 410, 422, 429))
+    operation = _operation("streamText", summary, {200: _EVENTS, 204: _STOP}, (400, 404, 409, 410, 422, 429))
     return {**operation, "parameters": query}
+
+
+def _idempotency_key(description: str) -> Schema:
+    return _parameter("Idempotency-Key", "header", {"type": "string", "minLength": 1, "maxLength": 255}, description)
 
 
 def _text() -> Schema:

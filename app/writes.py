@@ -60,10 +60,11 @@ class Writes:
 
     def accept(self, owner: str, headers: Mapping[str, str], body: bytes) -> str:
         """Accept a request; the id of its job."""
-        return self.accept_parsed(owner, parse_request(body), _idempotency_key(headers))
+        return self.accept_parsed(owner, headers, parse_request(body))
 
-    def accept_parsed(self, owner: str, request: GenerationRequest, key: str | None) -> str:
+    def accept_parsed(self, owner: str, headers: Mapping[str, str], request: GenerationRequest) -> str:
         """The same, for a request that is no body."""
+        key = _idempotency_key(headers)
         models = self._catalog.models()
         model = resolve_model(request.model or None, models, self._default_model)
         check_dialect(request, dialect_of(model, models))

@@ -70,7 +70,7 @@ class Plane:
             job_id, cursor = parse_raw_stream_place(last_event_id)
         else:
             request, cursor = raw_stream_request(_query(exchange)), None
-            job_id = await asyncio.to_thread(self._calls.writes.accept_parsed, owner, request, None)
+            job_id = await asyncio.to_thread(self._calls.writes.accept_parsed, owner, exchange.headers, request)
         await self.driver.stream(raw_stream(owner, job_id, cursor, time.monotonic), exchange)
 
     async def _submit(self, exchange: Exchange, body: bytes) -> None:
