@@ -11,13 +11,14 @@ from bench.ingest import measure_ingest
 from bench.latency import measure_latency
 from bench.machine import Neighbours, machine_facts
 from bench.measure import Measure
+from bench.parked import measure_parked
 from bench.polls import measure_polls
 from bench.report import Report, read_report
 from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
 from tokentail.errors import TokentailError
 
-_PARTS = ("latency", "polls", "start", "append", "ingest")
+_PARTS = ("latency", "polls", "parked", "start", "append", "ingest")
 
 
 def main() -> int:
@@ -60,6 +61,9 @@ def _measure(parts: list[str]) -> list[Measure]:
     if "polls" in parts:
         _tell("polls")
         measures += measure_polls()
+    if "parked" in parts:
+        _tell("parked")
+        measures += measure_parked()
     if {"latency", "start"} & {*parts}:
         with running_stack() as stack:
             if "latency" in parts:

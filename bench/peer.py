@@ -89,15 +89,20 @@ def running_nchan(folder: Path, old: Sequence[str], new: Sequence[str]) -> Itera
     settings.write_text(_NGINX.format(module=_NCHAN, folder=folder, port=port))
     argv = [nginx, "-c", str(settings), "-p", str(folder)]
     with started_part("nginx", argv, part_environment(), folder, lambda: listens(port)) as child:
-        cursors = [_publish(port, token) for token in (*old, *new)]
-        paths = {
-            "10 new tokens": f"/long?cursor={cursors[len(old) - 1]}",
-            "nothing new": f"/short?cursor={cursors[-1]}",
-        }
+        cursors = [publish(port, token) for token in (*old, *new)]
+        paths = (
+            {
+                "10 new tokens": f"/long?cursor={cursors[len(old) - 1]}",
+                "nothing new": f"/short?cursor={cursors[-1]}",
+            }
+            if new
+            else {}
+        )
         yield Peer("nchan", port, child.pid, paths)
 
 
-def _publish(port: int, token: str) -> str:
+def publish(port: int, token: str) -> str:
+    """Give nchan a token; the cursor behind it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     connection.request("POST", "/publish", json.dumps(token).encode() + b",", {"Accept": "application/json"})
     cursor: str = json.loads(connection.getresponse().read())["last_message_id"]

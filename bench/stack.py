@@ -39,10 +39,17 @@ class Stack:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder with a short path: sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def running_valkey() -> Iterator[str]:
     """The URL of an embedded Valkey of our own, set as the product sets its own. Call it from the main thread."""
-    with tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        valkey = EmbeddedValkey(Path(folder))
+    with temporary_folder() as folder:
+        valkey = EmbeddedValkey(folder)
         try:
             valkey.start()
             valkey.wait_ready()
@@ -61,7 +68,7 @@ def running_stack(
     """
     with ExitStack() as parts:
         redis_url = parts.enter_context(running_valkey())
-        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp")))
+        folder = parts.enter_context(temporary_folder())
         upstream_port, web_port = free_ports(2)
         environment = part_environment(
             REDIS_URL=redis_url,

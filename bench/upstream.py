@@ -1,7 +1,8 @@
 """The upstream: an OpenAI-compatible server whose tokens say when they were sent. `python -m bench.upstream --port P`.
 
 A token's text is a space and `time.monotonic_ns()` of its sending, a clock that all processes of a machine share. The
-body's `max_tokens` is the length of the answer. The model `silent` sends all of it at once, then says nothing more.
+body's `max_tokens` is the length of the answer. The model `silent` sends all of it at once, then says nothing more;
+`told` sends a token whenever somebody asks the model `tell`.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from typing import Any
 import uvloop
 
 SILENT = "silent"
+TOLD = "told"
+TELL = "tell"
 _SILENCE_S = 600.0  # longer than any benchmark
 _GOLDEN = 0.618033988749895  # its multiples spread streams over a period, however many there are
 
@@ -26,22 +29,32 @@ class Upstream:
     def __init__(self, tokens_per_s: float) -> None:
         self._period_s = 1 / tokens_per_s
         self._streams = itertools.count()
+        self._told: dict[asyncio.StreamWriter, None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: requests one after the other, until the client leaves."""
         try:
             while request := await _read_request(reader):
-                await self._answer(request, reader, writer)
+                if request["model"] == TELL:
+                    self._tell()
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                else:
+                    await self._answer(request, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the client left, which is how a cancelled stream ends
         finally:
+            self._told.pop(writer, None)
             writer.close()
+
+    def _tell(self) -> None:
+        for writer in self._told:
+            writer.write(_token())
 
     async def _answer(
         self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         tokens = int(request["max_tokens"])
-        is_silent = request["model"] == SILENT
+        is_silent = request["model"] in {SILENT, TOLD}
         period_s = 0.0 if is_silent else self._period_s
         loop = asyncio.get_running_loop()
         begin = loop.time() + period_s * (next(self._streams) * _GOLDEN % 1)
@@ -49,14 +62,20 @@ class Upstream:
         for i in range(tokens):
             if (delay_s := begin + i * period_s - loop.time()) > 0:
                 await asyncio.sleep(delay_s)
-            writer.write(event(chunk({"content": f" {time.monotonic_ns()}"})))
+            writer.write(_token())
         if is_silent:
+            if request["model"] == TOLD:
+                self._told[writer] = None
             await asyncio.wait_for(reader.read(1), _SILENCE_S)
             raise ConnectionError
         usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
         ending = [chunk({}, "stop"), {**chunk({}), "choices": [], "usage": usage}]
         writer.write(b"".join(map(event, ending)) + chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n")
         await writer.drain()
+
+
+def _token() -> bytes:
+    return event(chunk({"content": f" {time.monotonic_ns()}"}))
 
 
 async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any] | None:
