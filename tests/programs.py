@@ -1,0 +1,101 @@
+"""Programs that are no Python packages and that some tests need: where they are, and how they get there.
+
+`make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser. What
+is still missing skips its tests at home, with a word on what to install; where CI is set they fail.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_INSTALL_WITHIN_S = 900
+
+
+@dataclass(frozen=True)
+class Program:
+    """One of them. `variable` may name a program to be taken, whatever else is installed."""
+
+    title: str
+    names: tuple[str, ...]
+    variable: str
+    package: str  # Debian's
+
+    def path(self) -> str | None:
+        """Where it is, if it is here."""
+        chosen = os.environ.get(self.variable)
+        found = [shutil.which(name, path=_search_path()) for name in ((chosen,) if chosen else self.names)]
+        return next((each for each in found if each), None)
+
+    def require(self) -> str:
+        """Where it is; else the test that asks is skipped, or fails where CI is set."""
+        if (path := self.path()) is not None:
+            return path
+        missing = f"{self.title} is missing: install it (on Debian: apt-get install {self.package}), or say where it is"
+        message = f"{missing} in {self.variable}."
+        if os.environ.get("CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+
+
+class Browser(Program):
+    """Chromium, which playwright may have brought, too."""
+
+    def path(self) -> str | None:
+        return super().path() or _playwrights_own()
+
+
+NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx-light")
+CHROMIUM = Browser("Chromium", ("chromium", "chromium-browser", "google-chrome"), "TOKENTAIL_TEST_CHROMIUM", "chromium")
+OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
+
+ALL = (NGINX, CHROMIUM, OPENSSL)
+
+
+def install_missing() -> None:
+    """Install what is missing and can be had. Never fails: the tests tell what is missing still."""
+    missing = [program for program in ALL if program.path() is None]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        packages = [program.package for program in missing]
+        print(f"Installing for the tests: {' '.join(packages)}", file=sys.stderr)
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+    if CHROMIUM.path() is None:
+        print("Downloading a browser for the tests, by playwright.", file=sys.stderr)
+        _run(sys.executable, "-m", "playwright", "install", "chromium")
+    for program in ALL:
+        if program.path() is None:
+            print(f"{program.title} is not to be had here; the tests that need it will say so.", file=sys.stderr)
+
+
+def _run(*argv: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(
+            argv, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=_INSTALL_WITHIN_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"{argv[0]}: {error}", file=sys.stderr)
+
+
+def _search_path() -> str:
+    # Debian keeps nginx where only root's PATH looks.
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"))
+
+
+def _playwrights_own() -> str | None:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+if __name__ == "__main__":
+    install_missing()
