@@ -53,6 +53,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     return _problem("about:blank", HTTPStatus(status).phrase, status, detail, headers or {}, more)
 
 
+def is_match(if_none_match: str | None, etag: str) -> bool:
+    """Whether a client has what has this ETag (RFC 9110, 13.1.2: weak comparison with any of the list)."""
+    tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    return etag in tags or "*" in tags
+
+
 def problem_of(error: TokentailError) -> Answer | None:
     """The problem document for an error of the domain; None for one that no call should have let out."""
     for kind, (status, name, title, headers) in _TABLE.items():

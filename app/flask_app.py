@@ -16,6 +16,7 @@ from app.api_page import api_page_file
 from app.calls import Calls
 from app.openapi import openapi_document
 from app.query import query_of, raw_stream_request
+from app.static_files import STATIC_PATHS, static_file
 from app.streams import Head, Stream, event_stream, parse_raw_stream_place, raw_stream
 from tokentail.errors import TokentailError
 
@@ -155,6 +156,12 @@ def _route_system(app: Flask, calls: Calls) -> None:
     @app.get("/docs/<name>")
     def api_page(name: str = "") -> Response:
         return to_response(api_page_file(name) or problem(404, "There is nothing here; the API is shown at /docs."))
+
+    def static() -> Response:
+        return to_response(static_file(request.path, request.headers.get("If-None-Match")))
+
+    for path in STATIC_PATHS:
+        app.add_url_rule(path, "static_file", static)
 
 
 def _tell_errors(app: Flask, calls: Calls) -> None:

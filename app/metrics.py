@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.static_files import STATIC_PATHS
 from tokentail.backend import Backend
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
 from tokentail.fleet import Observer
@@ -32,7 +33,7 @@ _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
 
 def route_of(path: str) -> str:
     """The route's template, one of a dozen, whatever the path."""
-    if path in _PLAIN:
+    if path in _PLAIN or path in STATIC_PATHS:
         return path
     if match := _OF_JOB.fullmatch(path):
         return f"/v1/jobs/{{job_id}}{match[1]}"

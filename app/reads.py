@@ -6,7 +6,7 @@ What goes wrong is raised as an error of the domain; `app/answer.py` has the tab
 from typing import Any
 from urllib.parse import urlencode
 
-from app.answer import Answer, json_answer
+from app.answer import Answer, is_match, json_answer
 from app.bodies import job_view, text_of
 from app.polls import Query, checked
 from app.query import page_query
@@ -40,7 +40,7 @@ class Reads:
     def text(self, owner: str, job_id: str, if_none_match: str | None) -> Answer:
         """The current generation's text so far."""
         batch = self._follower.read(owner, checked(job_id), BEGINNING, _CHUNK)
-        if _is_match(if_none_match, _etag(batch)):
+        if is_match(if_none_match, _etag(batch)):
             return Answer(304, _text_headers(batch))
         parts = [text_of(batch)]
         while batch.first + len(batch.elements) < batch.length:
@@ -95,12 +95,6 @@ class Reads:
 
 def _etag(batch: Batch) -> str:
     return f'"{batch.generation}.{batch.length}{".end" if batch.end_element else ""}"'
-
-
-def _is_match(if_none_match: str | None, etag: str) -> bool:
-    """RFC 9110, 13.1.2: weak comparison with any of the list."""
-    tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
-    return etag in tags or "*" in tags
 
 
 def _text_headers(batch: Batch) -> dict[str, str]:

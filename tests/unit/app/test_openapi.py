@@ -12,12 +12,13 @@ from app.api_page import api_page_file
 from app.calls import wire_calls
 from app.flask_app import create_app
 from app.openapi import openapi_document
+from app.static_files import STATIC_PATHS
 from tokentail import errors
 from tokentail.backend import wire
 from tokentail.errors import AttemptLost, Fault, InvalidRequest, JobGone, SettingsError, TokentailError, TooManyJobs
 from tokentail.settings import load_settings
 
-UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}", *STATIC_PATHS}
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""The static files: a fixed table, revalidated at each use, and nothing that a page of ours may not load."""
+
+import re
+from importlib.resources import files
+
+import fakeredis
+import pytest
+from flask.testing import FlaskClient
+
+from app.calls import wire_calls
+from app.flask_app import create_app
+from app.static_files import STATIC_PATHS, static_file
+from tokentail.backend import wire
+from tokentail.settings import load_settings
+
+STATIC = files("app") / "static"
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    settings = load_settings({"TOKENTAIL_API_KEYS": "a-key-that-nobody-sends"})
+    return create_app(wire_calls(settings, wire(redis, redis, settings))).test_client()
+
+
+@pytest.mark.parametrize("path", sorted(STATIC_PATHS))
+def test_every_file_of_the_table_is_served_to_anybody(client: FlaskClient, path: str) -> None:
+    """No key is needed; type, tag and policy are its own."""
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.data
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert re.fullmatch(r'"[0-9a-f]{24}"', answer.headers["ETag"])
+    assert client.head(path).headers["ETag"] == answer.headers["ETag"]
+
+
+@pytest.mark.parametrize("path", sorted(STATIC_PATHS))
+def test_who_has_it_is_told_so(client: FlaskClient, path: str) -> None:
+    """304 with the tag and without a body; for another tag the whole file."""
+    etag = client.get(path).headers["ETag"]
+    again = client.get(path, headers={"If-None-Match": f'"other", W/{etag}'})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/client/tokentail.js", "/client/tokentail.js", "/../static_files.py", "/tokentail.js/", "/x.js"]
+)
+def test_nothing_outside_of_the_table_is_a_file(client: FlaskClient, path: str) -> None:
+    """Paths of clients never reach the file system."""
+    assert client.get(path).status_code == 404
+    with pytest.raises(KeyError):
+        static_file(path, None)
+
+
+def test_the_client_is_javascript(client: FlaskClient) -> None:
+    """Browsers load modules by their type alone."""
+    assert client.get("/tokentail.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
