@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -128,6 +129,10 @@ class RawClient:
         """The next answer."""
         response = self.response(method)
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def has_answer(self) -> bool:
+        """Whether a byte of an answer is there, or the connection was closed."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         self._socket.close()
