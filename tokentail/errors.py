@@ -1,7 +1,7 @@
 """Everything that can go wrong in the domain, without a word of HTTP or Redis.
 
 Errors of other libraries stop at one seam each: redis in `store.py` and `queue.py`, requests in the worker's
-transport and in `client.py`. `app/answer.py` is the one table from these to HTTP.
+transport and in `client/`. `app/answer.py` is the one table from these to HTTP.
 """
 
 from dataclasses import dataclass

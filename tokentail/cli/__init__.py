@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from tokentail.answers import ServerUnreachable
 from tokentail.cli.exit_code import ExitCode, exit_code_of
+from tokentail.client.answers import ServerUnreachable
 
 _COMMANDS = {
     "up": "tokentail.cli.servers",

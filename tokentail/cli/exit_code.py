@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import click
 
-from tokentail.answers import ApiError, ServerUnreachable
+from tokentail.client.answers import ApiError, ServerUnreachable
 from tokentail.errors import SettingsError, TokentailError
 from tokentail.supervisor.service import NotStarted
 

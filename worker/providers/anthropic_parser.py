@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tokentail.job import FinishReason, Usage
+from tokentail.sse import SseEvent
 from worker.chunk import Chunk, Finish, Terminal, UsageReport
 from worker.providers.deltas import Deltas
 from worker.providers.event_stream import EventStream, event_json, malformed_event, token_count
 from worker.providers.openai_error import is_error, stream_failure
 from worker.providers.surrogate_joiner import paired
 from worker.providers.whole_tool_calls import arguments_text
-from worker.sse import SseEvent
 
 _FINISH_REASONS = {
     "end_turn": FinishReason.STOP,

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from tokentail.job import FailureKind
+from tokentail.sse import EventTooLarge, SseDecoder, SseEvent
 from worker.chunk import ProviderFailure, provider_failure
 from worker.providers.openai_error import body_failure
-from worker.sse import EventTooLarge, SseDecoder, SseEvent
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from tokentail.job import FailureKind, FinishReason, Usage
+from tokentail.sse import SseEvent
 from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure
 from worker.providers.deltas import Deltas
 from worker.providers.event_stream import EventStream, event_json, event_struct, token_count
 from worker.providers.openai_error import is_error, stream_failure
 from worker.providers.surrogate_joiner import paired
 from worker.providers.tool_call_places import ToolCallPlaces
-from worker.sse import SseEvent
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,

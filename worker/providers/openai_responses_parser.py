@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 
 from tokentail.job import FailureKind, FinishReason, Usage
+from tokentail.sse import SseEvent
 from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport, provider_failure
 from worker.providers.deltas import Deltas
 from worker.providers.event_stream import EventStream, event_json, event_struct, malformed_event, token_count
 from worker.providers.openai_error import stream_failure
 from worker.providers.openai_responses_position import ResponsesPosition, is_number
 from worker.providers.surrogate_joiner import paired
-from worker.sse import SseEvent
 
 _INCOMPLETE = {
     "max_output_tokens": FinishReason.LENGTH,

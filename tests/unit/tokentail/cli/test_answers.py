@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tokentail.answers import Update, parse_update
 from tokentail.cli.answers import print_answer
+from tokentail.client.answers import Update, parse_update
 
 
 def update(*tokens: str, status: str = "running", reset: bool = False, **end: object) -> Update:

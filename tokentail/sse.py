@@ -108,4 +108,4 @@ class SseDecoder:
             self._type = value.decode("utf-8", "replace")
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace")
-        # A comment has an empty name. `retry` is for reconnecting, which a generation cannot do.
+        # A comment has an empty name. `retry` is for reconnecting, which is the business of whoever reads.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sse import EventTooLarge, SseDecoder, SseEvent
+from tokentail.sse import EventTooLarge, SseDecoder, SseEvent
 
 
 def decoded(*pieces: bytes) -> list[SseEvent]:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from tokentail.answers import (
+from tokentail.client.answers import (
     ApiError,
     Body,
     RemoteJob,
