@@ -70,7 +70,7 @@ class Settings:
     client_share: float = _setting(
         "TOKENTAIL_CLIENT_SHARE", 0.5, "part of the workers' slots that one API key may take", least=0, most=1
     )
-    max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 3, "workers that may be lost on one job", least=1)
+    max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 5, "workers that may be lost on one job", least=1)
     lease_s: float = _setting("TOKENTAIL_LEASE_S", 6.0, "silence after which a worker is dead", least=2)
     worker_concurrency: int = _setting("TOKENTAIL_WORKER_CONCURRENCY", 200, "jobs one worker runs at once", least=1)
     grace_s: float = _setting("TOKENTAIL_GRACE_S", 25.0, "time that running jobs get at SIGTERM", least=0)
