@@ -30,10 +30,12 @@ _TOKEN = re.compile(r"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, Tokentail-Status"
+_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, Tokentail-Job, Tokentail-Status"
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
+    ),
     "Access-Control-Max-Age": "600",
 }
 # Nothing served here is to be guessed at, framed or followed.
@@ -87,7 +89,9 @@ class Access:
         is_write = method not in SAFE_METHODS or path == SUBMITTING_GET or is_socket
         if is_write and self.is_cross_site(headers):
             return problem(
-                403, "A page of another site may not write here; its origin may be added with TOKENTAIL_CORS_ORIGINS."
+                403,
+                "A page of another site may neither write here nor open a WebSocket; "
+                "its origin may be added with TOKENTAIL_CORS_ORIGINS.",
             )
         # A preflight carries no key, and asks for no job.
         if not path.startswith(_KEYED) or path == SESSION or method == "OPTIONS":
@@ -138,14 +142,21 @@ class Access:
     def dressed(self, answer: Answer, method: str, headers: Mapping[str, str]) -> Answer:
         """The answer with the headers that every answer carries, and with those that let another origin read it."""
         answer = answer.plus(_ALWAYS)
+        varies = []
+        if self._owners and answer.headers.get("Cache-Control", "").startswith("private"):
+            varies.append("Authorization, Cookie")  # a browser may be one key's now and another's in a minute
+        if self._origins and "*" not in self._origins:
+            varies.append("Origin")
+        if varies:
+            answer = answer.plus({"Vary": ", ".join(varies)})
         if not self._origins:
             return answer
         if "*" in self._origins:
             cors = {"Access-Control-Allow-Origin": "*"}
         elif self._is_allowed_origin(origin := headers.get("origin", "")):
-            cors = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+            cors = {"Access-Control-Allow-Origin": origin}
         else:
-            return answer.plus({"Vary": "Origin"})
+            return answer
         if method == "OPTIONS" and "access-control-request-method" in headers:
             return answer.plus({**cors, **_PREFLIGHT})
         return answer.plus({**cors, "Access-Control-Expose-Headers": _EXPOSED})

@@ -81,7 +81,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _should_upgrade(self) -> bool:
-        return not self._is_one_too_many and super()._should_upgrade()
+        is_get = self.parser.get_method() == b"GET"
+        return is_get and not self._is_one_too_many and super()._should_upgrade()
 
     def on_message_complete(self) -> None:
         if not self._is_quick:
