@@ -58,7 +58,7 @@ class NginxServer(Site):
         self.tls_port = 0
 
     def __enter__(self) -> Self:
-        self.port, self.tls_port = _free_ports(2)
+        self.port, self.tls_port = free_ports(2)
         self._write_configuration()
         with (self._folder / "said").open("wb") as said:
             self._child = subprocess.Popen(
@@ -154,7 +154,8 @@ def _upstream_lines(ports: Sequence[int]) -> str:
     return "".join(_UPSTREAMS.replace("8000", str(port)) for port in ports)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports of loopback that nobody listens on."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports: list[int] = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:

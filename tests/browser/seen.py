@@ -1,0 +1,46 @@
+"""What a page has seen so far; see page.js."""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Page
+
+
+def events(page: Page) -> list[dict[str, str]]:
+    """The events of its EventSource: `id` and `data`."""
+    found: list[dict[str, str]] = page.evaluate("seen.events")
+    return found
+
+
+def streamed_text(page: Page) -> str:
+    """The text in the polls' bodies that its EventSource was sent."""
+    return text_of(json.loads(event["data"]) for event in events(page))
+
+
+def raw_text(page: Page) -> str:
+    """The text of its EventSource on /stream, without the marker at the end."""
+    return "".join(event["data"] for event in events(page) if event["data"] != "[DONE]")
+
+
+def framed_text(page: Page) -> str:
+    """The text in the frames of its WebSocket."""
+    return text_of(page.evaluate("seen.frames"))
+
+
+def polled_text(page: Page) -> str:
+    """The text in the answers to its polls."""
+    return text_of(page.evaluate("seen.answers"))
+
+
+def ready_state(page: Page) -> int:
+    """Its EventSource's: 0 it connects, 1 it is open, 2 it has given up."""
+    state: int = page.evaluate("source.readyState")
+    return state
+
+
+def text_of(polls: Any) -> str:
+    """What a reader has who heeds `reset`."""
+    text = ""
+    for poll in polls:
+        text = ("" if poll["reset"] else text) + "".join(poll["tokens"])
+    return text

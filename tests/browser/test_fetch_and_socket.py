@@ -1,0 +1,83 @@
+"""A browser's fetch and WebSocket."""
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.conftest import KEY, PAGE
+from tests.browser.house import BrowserHouse
+from tests.browser.seen import framed_text, polled_text
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.waiting import eventually
+from tokentail.backend import Backend
+from tokentail.store import RedisClient
+
+
+def test_polls_by_fetch_read_each_token_as_it_comes(page: Page, worker: ScriptedWorker) -> None:
+    """The loop that every client can write."""
+    job_id = worker.submit()
+    page.evaluate("job => { followByPolls(job) }", f"/v1/jobs/{job_id}")
+    writer = worker.take(job_id)
+    text = ""
+    for token in ("one", " two\r\n", " [DONE]"):
+        worker.say(writer, token)
+        text += token
+        eventually(lambda: polled_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
+    worker.say(writer, COMPLETED)
+    eventually(lambda: page.evaluate("seen.answers.at(-1).done"), what="it has ended")
+    assert polled_text(page) == text
+
+
+def test_a_page_submits_and_cancels(page: Page, worker: ScriptedWorker, own: Backend) -> None:
+    """Our own pages may write."""
+    json_body = {"headers": {"Content-Type": "application/json"}, "body": '{"prompt": "why"}'}
+    assert page.evaluate("options => send('POST', '/v1/jobs', options)", json_body) == 202
+    (job_id,) = own.store.jobs_of("", None, 10)
+    assert page.evaluate("job => send('POST', `${job}/cancel`)", f"/v1/jobs/{job_id}") == 200
+    assert page.evaluate("job => send('DELETE', job)", f"/v1/jobs/{job_id}") == 204
+
+
+def test_a_websocket_shows_each_token_and_cancels(page: Page, worker: ScriptedWorker) -> None:
+    """Frame by frame; and when all is said it is closed with a code that says so."""
+    job_id = worker.submit()
+    page.evaluate("openSocket", f"/v1/jobs/{job_id}/ws")
+    writer = worker.take(job_id)
+    text = ""
+    for token in ("one", " two\r\n", " \u2028"):
+        worker.say(writer, token)
+        text += token
+        eventually(lambda: framed_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
+    page.evaluate("""socket.send('{"type":"cancel"}')""")
+    eventually(lambda: page.evaluate("seen.closed"), what="it is closed")
+    assert page.evaluate("seen.closed.code") == 1000
+    last = page.evaluate("seen.frames.at(-1)")
+    assert (last["done"], last["status"]) == (True, "cancelled")
+    assert framed_text(page) == text
+
+
+def test_over_tls_a_browser_follows_more_jobs_than_it_has_connections(
+    browser: Browser, context: BrowserContext, valkey_url: str, real_client: RedisClient, worker: ScriptedWorker
+) -> None:
+    """nginx speaks HTTP/2 there: ten streams at once, polls beside them; WebSockets pass, and a session's cookie."""
+    with BrowserHouse(valkey_url, with_nginx=True, with_tls=True, TOKENTAIL_API_KEYS=KEY) as house:
+        page = context.new_page()
+        page.goto(house.url + PAGE)
+        authorized = {"headers": {"Authorization": f"Bearer {KEY}"}}
+        assert page.evaluate("options => send('POST', '/v1/session', options)", authorized) == 204
+        assert [cookie["secure"] for cookie in context.cookies()] == [True]
+        json_body = {"headers": {"Content-Type": "application/json"}, "body": '{"prompt": "why"}'}
+        made = page.evaluate(
+            "async options => (await (await fetch('/v1/jobs', options)).json()).id", {"method": "POST", **json_body}
+        )
+        writer = worker.take(made)
+        page.evaluate("job => { for (let i = 0; i < 10; i++) follow(`${job}/stream`) }", f"/v1/jobs/{made}")
+        worker.say(writer, "one")
+        eventually(
+            lambda: page.evaluate("""seen.events.filter(e => e.data.includes('"tokens":["one"]')).length""") == 10,
+            what="all ten see it",
+        )
+        assert page.evaluate("job => send('GET', `${job}/tokens`)", f"/v1/jobs/{made}") == 200
+        page.evaluate("openSocket", f"/v1/jobs/{made}/ws")
+        worker.say(writer, COMPLETED)
+        eventually(lambda: page.evaluate("seen.closed"), what="the socket is closed")
+        assert (page.evaluate("seen.closed.code"), framed_text(page)) == (1000, "one")
+        protocols = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol)")
+        assert set(protocols) == {"h2"}
