@@ -1,8 +1,8 @@
 // What the tests' pages can do, in every page of theirs before anything else. What was seen is kept in `seen`.
 window.seen = { events: [], told: [], failures: [], frames: [], closed: null, answers: [] };
 
-window.follow = (address) => {
-  const source = new EventSource(address);
+window.follow = (address, options = {}) => {
+  const source = new EventSource(address, options);
   source.onmessage = (event) => seen.events.push({ id: event.lastEventId, data: event.data });
   source.addEventListener("error", (event) => {
     if (event.data === undefined) seen.failures.push(source.readyState);
