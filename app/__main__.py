@@ -51,12 +51,11 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
         return 1
     backend = open_backend(settings, timeout_s=_TRY_S)
     calls = wire_calls(settings, backend)
-    on_answer = None
+    metrics = None
     if settings.web_metrics:
         scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)
         deployment = DeploymentCollector(scrape_backend, backend.observer, now_ms)
-        metrics = WebMetrics(deployment, backend.sweeper.totals, lambda: calls.follower.seats.free)
-        on_answer = metrics.answered
+        metrics = WebMetrics(deployment, backend.sweeper.totals)
         try:
             expose(settings.web_metrics, metrics.registry)
         except OSError as error:
@@ -65,7 +64,7 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
     caretaker = Caretaker(backend, calls.places)
     caretaker.start()
     try:
-        serve(calls, open_redis(settings.buffer, _TRY_S), listener, on_answer)
+        serve(calls, open_redis(settings.buffer, _TRY_S), listener, metrics)
     finally:
         calls.wakeups.close()
         caretaker.stop(_STOP_S)

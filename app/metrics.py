@@ -43,7 +43,7 @@ def route_of(path: str) -> str:
 class WebMetrics:
     """One process's, in a registry of their own."""
 
-    def __init__(self, deployment: Collector, totals: SweepTotals, free_seats: Callable[[], int]) -> None:
+    def __init__(self, deployment: Collector, totals: SweepTotals) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -64,8 +64,11 @@ class WebMetrics:
         )
         # Finding a metric by its labels takes longer than counting; there are few, and polls are many.
         self._children: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
-        seats = Gauge("tokentail_http_free_seats", "Long polls that could wait here besides those.", registry=registry)
-        seats.set_function(free_seats)
+        self._waits = Gauge("tokentail_http_waits", "Polls, streams and sockets that wait for news.", registry=registry)
+
+    def watch(self, waits: Callable[[], int]) -> None:
+        """`waits` says how many readers wait now."""
+        self._waits.set_function(waits)
 
     def answered(self, scope: Any, status: int, took_s: float) -> None:
         """A request, by its ASGI scope, has had its answer."""

@@ -21,6 +21,7 @@ from app.calls import Calls
 from app.flask_app import create_app
 from app.gate import Gate
 from app.http_protocol import HttpProtocol
+from app.metrics import WebMetrics
 from app.open_files import connections_within_limit
 from app.read_plane.exchange import OnAnswer
 from app.read_plane.plane import Plane
@@ -89,9 +90,11 @@ class ReadPlane:
     plane: Plane
 
 
-def serve(calls: Calls, redis: Redis, listener: socket.socket, on_answer: OnAnswer | None = None) -> None:
-    """Serve until a signal; then answer who waits, and return. `on_answer` is told of each request."""
-    wired = wire_read_plane(calls, redis, on_answer)
+def serve(calls: Calls, redis: Redis, listener: socket.socket, metrics: WebMetrics | None = None) -> None:
+    """Serve until a signal; then answer who waits, and return."""
+    wired = wire_read_plane(calls, redis, metrics.answered if metrics else None)
+    if metrics:
+        metrics.watch(lambda: wired.plane.driver.waits)
     Server(wired.config, wired.tails, calls.wakeups.close).run([listener])
 
 

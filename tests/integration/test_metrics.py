@@ -175,7 +175,7 @@ def test_a_web_process_counts_its_requests(real_client: RedisClient, valkey_url:
         assert seen.value("tokentail_queue_length") == 1
         assert (seen.value("tokentail_queue_head_age_seconds") or 0) > 0
         assert (seen.value("tokentail_workers"), seen.value("tokentail_slots")) == (1, 7)
-        assert seen.value("tokentail_http_free_seats") == 248
+        assert seen.value("tokentail_http_waits") == 0
 
 
 def test_metrics_are_not_at_the_public_address(real_client: RedisClient, valkey_url: str) -> None:
@@ -205,7 +205,7 @@ def test_a_scrape_while_redis_hangs_is_answered_in_time() -> None:
 
 def assert_no_deployment(seen: Scrape) -> None:
     """The process's own figures are there, and none of the whole."""
-    assert seen.value("tokentail_http_free_seats") == 248
+    assert seen.value("tokentail_http_waits") == 0
     names = ("tokentail_queue_length", "tokentail_queue_head_age_seconds", "tokentail_workers", "tokentail_slots")
     assert [seen.value(name) for name in names] == [None] * 4
 

@@ -21,7 +21,7 @@ def exposed() -> set[tuple[str, str]]:
     """Name and kind of every metric of ours."""
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     backend = wire(client, client, load_settings({}))
-    web = WebMetrics(DeploymentCollector(backend, backend.observer, lambda: 0), SweepTotals(), lambda: 0)
+    web = WebMetrics(DeploymentCollector(backend, backend.observer, lambda: 0), SweepTotals())
     families = [*families_of(web.registry), *families_of(WorkerMetrics(1, SweepTotals()).registry)]
     client.close()
     return {

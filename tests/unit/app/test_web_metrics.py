@@ -51,11 +51,12 @@ def test_no_path_makes_a_route_of_its_own(path: str) -> None:
 )
 def test_polls_that_wait_are_told_from_those_that_do_not(query: bytes, waits: str) -> None:
     """A long poll of twenty seconds is no slow answer."""
-    metrics = WebMetrics(CollectorRegistry(), SweepTotals(), free_seats=lambda: 5)
+    metrics = WebMetrics(CollectorRegistry(), SweepTotals())
+    metrics.watch(lambda: 5)
     scope = {"method": "GET", "path": "/v1/jobs/a/tokens", "query_string": query}
     metrics.answered(scope, 200, 0.004)
     seen = Scrape(generate_latest(metrics.registry).decode())
     labels = {"method": "GET", "route": "/v1/jobs/{job_id}/tokens"}
     assert seen.value("tokentail_http_requests_total", **labels, status="200") == 1
     assert seen.value("tokentail_http_request_seconds_bucket", **labels, waits=waits, le="0.005") == 1
-    assert seen.value("tokentail_http_free_seats") == 5
+    assert seen.value("tokentail_http_waits") == 5
