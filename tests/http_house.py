@@ -1,16 +1,20 @@
-"""The web process without a server: Flask's test client on a backend, and a worker that says what it is told."""
+"""The web process without a process: a client in front of either binding on a backend, and a worker that says what it
+is told. Flask is asked by its test client, the read plane over a socket of loopback."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from app.calls import Calls, wire_calls
 from app.flask_app import create_app
+from tests.loopback import LoopbackPlane, LoopThread, OverSocket
 from tests.scripted_worker import ScriptedWorker
-from tokentail.backend import Backend
+from tests.waiting import eventually
+from tokentail.backend import Backend, now_ms
+from tokentail.commands import live_channel
+from tokentail.log_writer import LogWriter
 from tokentail.settings import load_settings
 
 
@@ -20,8 +24,9 @@ class HttpHouse:
 
     backend: Backend
     calls: Calls
-    client: FlaskClient
+    client: Client
     worker: ScriptedWorker
+    plane: LoopbackPlane | None  # None: it is Flask's alone
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.client.get(path, **options)
@@ -46,14 +51,60 @@ class HttpHouse:
         assert answer.status_code == 200, answer.text
         return json_of(answer)
 
+    def is_followed(self, job_id: str) -> bool:
+        """Whether the process would hear news of the job."""
+        return bool(self.backend.store.client.pubsub_numsub(live_channel(job_id))[0][1])
 
-def open_house(backend: Backend, *, has_worker: bool = True, **environment: str) -> HttpHouse:
-    """A house with these settings; close its wake-ups at the end."""
+    def waits(self) -> int:
+        """How many wait now."""
+        if self.plane is not None:
+            return self.plane.wired.plane.driver.waits
+        settings = self.calls.settings
+        return max(settings.web_threads - 8, settings.web_threads // 2) - self.calls.follower.seats.free
+
+    def close(self) -> None:
+        """Let everybody go."""
+        self.calls.wakeups.close()
+        if self.plane is not None:
+            self.plane.close()
+        self.calls.wakeups.join(5)
+
+
+class MakeHouse(Protocol):
+    """`make_house(TOKENTAIL_API_KEYS="k", …)`: a house with these settings, closed when its test is over."""
+
+    def __call__(self, *, has_worker: bool = True, **environment: str) -> HttpHouse: ...
+
+
+def open_house(
+    backend: Backend, loop_thread: LoopThread | None, redis_url: str, *, has_worker: bool = True, **environment: str
+) -> HttpHouse:
+    """A house with these settings; with a loop it is the read plane's. Close it at the end."""
     calls = wire_calls(load_settings(environment), backend)
     worker = ScriptedWorker(backend)
     if has_worker:
         worker.beat()
-    return HttpHouse(backend, calls, create_app(calls).test_client(), worker)
+    backend.observer.observe()
+    if loop_thread is None:
+        return HttpHouse(backend, calls, create_app(calls).test_client(), worker, None)
+    plane = LoopbackPlane(loop_thread, calls, redis_url)
+    worker = _HeardWorker(backend, plane)
+    return HttpHouse(backend, calls, Client(OverSocket(plane.port)), worker, plane)
+
+
+@dataclass
+class _HeardWorker(ScriptedWorker):
+    """Goes on when the read plane has heard what it said, which takes a moment longer than the store's answer."""
+
+    plane: LoopbackPlane
+
+    def drain(self, writer: LogWriter) -> None:
+        length = 0
+        while append := writer.next_append(now_ms()):
+            appended = self.backend.store.append(append)
+            writer.settle(append, appended)
+            length = appended.length
+        eventually(lambda: self.plane.has_heard(writer.job_id, length), what="the read plane hears")
 
 
 def json_of(answer: TestResponse) -> dict[str, Any]:

@@ -108,13 +108,11 @@ class Subscription:
                 channels = [channel for channel, added in changed.items() if added is is_added]
                 for at in range(0, len(channels), _MOST_CHANNELS):
                     await _send(connection, command, *channels[at : at + _MOST_CHANNELS])
-            _heed_cancellation()
 
     async def _look_after(self, connection: Any) -> None:
         """In RESP2 a connection without a subscription takes no PING that is answered as a message, hence the first."""
         await _send(connection, "SUBSCRIBE", "tt:alive")
         while True:
-            _heed_cancellation()
             await asyncio.sleep(_PING_S)
             if asyncio.get_running_loop().time() - self._heard_at > _SILENT_S:
                 raise TimeoutError
@@ -123,17 +121,12 @@ class Subscription:
 
 async def _send(connection: Any, *command: str) -> None:
     await connection.send_command(*command)
-    _go_if_cancelled()
-
-
-def _go_if_cancelled() -> None:
-    """Before Python 3.12, `asyncio.wait_for`, by which redis-py sends, may swallow that its task was cancelled."""
-    if (task := asyncio.current_task()) and task.cancelling():
-        raise asyncio.CancelledError
+    _heed_cancellation()
 
 
 def _heed_cancellation() -> None:
-    """redis-py may swallow it while it connects or sends, and a task group forgets it when an outage comes with it."""
+    """redis-py may swallow it while it connects or sends (by `asyncio.wait_for`, before Python 3.12), and a task group
+    forgets it when an outage comes with it."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

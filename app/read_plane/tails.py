@@ -75,9 +75,14 @@ class Tails:
 
     async def run(self) -> None:
         """Keep the tails until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._subscription.run())
-            tasks.create_task(self._tend())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._subscription.run())
+                tasks.create_task(self._tend())
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def close(self) -> None:
         """Nobody waits any more: everybody is answered now."""

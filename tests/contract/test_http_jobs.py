@@ -1,31 +1,20 @@
 """Jobs over HTTP: views, lists, cancel and delete, and that nobody sees what is another's."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
-from tests.conftest import MakeBackend
-from tests.http_house import HttpHouse, assert_problem, json_of, open_house
+from tests.http_house import HttpHouse, MakeHouse, assert_problem, json_of
 from tests.waiting import eventually
-from tokentail.backend import Backend
 
 UTC_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
-def house(backend: Backend) -> Iterator[HttpHouse]:
-    house = open_house(backend)
-    yield house
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
-
-
-@pytest.fixture
-def keyed(backend: Backend) -> HttpHouse:
+def keyed(make_house: MakeHouse) -> HttpHouse:
     """A house with two keys."""
-    return open_house(backend, TOKENTAIL_API_KEYS="key-one,key-two")
+    return make_house(TOKENTAIL_API_KEYS="key-one,key-two")
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -47,10 +36,11 @@ def test_a_view_tells_how_a_job_went(house: HttpHouse) -> None:
     assert expires - ended == timedelta(days=1)
 
 
-def test_a_view_tells_the_place_in_the_queue(house: HttpHouse) -> None:
+def test_a_view_tells_the_place_in_the_queue(make_house: MakeHouse) -> None:
     """A queued job says how soon it is its turn; 1 is next."""
+    house = make_house()
     job_ids = [house.submitted() for _ in range(3)]
-    other = open_house(house.backend)  # places are kept for two seconds; another process knows better
+    other = make_house()  # places are kept for two seconds; another process knows better
     assert [json_of(other.get(f"/v1/jobs/{job}"))["queue_position"] for job in job_ids] == [1, 2, 3]
 
 
@@ -94,9 +84,9 @@ def test_a_deleted_job_is_gone(house: HttpHouse) -> None:
     assert json_of(house.get("/v1/jobs"))["jobs"] == []
 
 
-def test_an_expired_job_is_gone_and_later_unknown(make_backend: MakeBackend) -> None:
+def test_an_expired_job_is_gone_and_later_unknown(make_house: MakeHouse) -> None:
     """When its time is over a job is 410, and when its tombstone is over 404."""
-    house = open_house(make_backend(TOKENTAIL_RETENTION_S="1", TOKENTAIL_TOMBSTONE_S="1"))
+    house = make_house(TOKENTAIL_RETENTION_S="1", TOKENTAIL_TOMBSTONE_S="1")
     job_id = house.submitted()
     house.worker.answer(job_id, "a")
     seen: list[int] = []

@@ -1,34 +1,18 @@
 """Polls over HTTP: what a client reads of a job, by whatever cursor and however patiently."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
-from tests.http_house import HttpHouse, assert_problem, json_of, open_house
+from tests.http_house import HttpHouse, MakeHouse, assert_problem, json_of
 from tests.scripted_worker import COMPLETED
 from tests.waiting import eventually
-from tokentail.backend import Backend
-from tokentail.commands import live_channel
 from tokentail.element import End, Reasoning
 from tokentail.job import Failure, FailureKind, Status
 
 LONG = "wait=20"  # seconds; a test that makes use of them has found a lost wake-up
-
-
-@pytest.fixture
-def house(backend: Backend) -> Iterator[HttpHouse]:
-    house = open_house(backend)
-    yield house
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
-
-
-def is_followed(house: HttpHouse, job_id: str) -> bool:
-    """Whether somebody waits for news of the job."""
-    return bool(house.backend.store.client.pubsub_numsub(live_channel(job_id))[0][1])
 
 
 def test_a_queued_job_is_polled_with_nothing_yet(house: HttpHouse) -> None:
@@ -117,7 +101,7 @@ def test_a_long_poll_is_answered_by_the_first_token(house: HttpHouse) -> None:
     job_id = house.submitted()
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(house.poll, job_id, LONG)
-        eventually(lambda: is_followed(house, job_id))
+        eventually(lambda: house.is_followed(job_id))
         writer = house.worker.take(job_id)
         house.worker.say(writer, Reasoning("hm"))
         house.worker.say(writer, "a")
@@ -132,7 +116,7 @@ def test_a_long_poll_is_answered_by_cancel_and_delete(house: HttpHouse) -> None:
         job_id = house.submitted()
         with ThreadPoolExecutor(1) as pool:
             reader = pool.submit(house.get, f"/v1/jobs/{job_id}/tokens?{LONG}")
-            eventually(partial(is_followed, house, job_id))
+            eventually(partial(house.is_followed, job_id))
             house.client.open(f"/v1/jobs/{job_id}{call}", method=method)
             assert reader.result(10).status_code == status
 
@@ -147,14 +131,12 @@ def test_a_long_poll_ends_with_what_there_is(house: HttpHouse) -> None:
     assert house.poll(job_id, f"cursor={body['cursor']}")["tokens"] == ["a"]
 
 
-def test_a_wait_above_the_maximum_is_shortened(backend: Backend) -> None:
+def test_a_wait_above_the_maximum_is_shortened(make_house: MakeHouse) -> None:
     """Asking for too long a wait is no fault; the server waits as long as it may."""
-    house = open_house(backend, TOKENTAIL_MAX_WAIT_S="0.1")
+    house = make_house(TOKENTAIL_MAX_WAIT_S="0.1")
     began = time.monotonic()
     house.poll(house.submitted(), "wait=100000000000000")
     assert time.monotonic() - began < 10
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
 
 
 def test_lingering_gathers_what_follows_the_first_token(house: HttpHouse) -> None:
@@ -162,7 +144,7 @@ def test_lingering_gathers_what_follows_the_first_token(house: HttpHouse) -> Non
     job_id = house.submitted()
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(house.poll, job_id, f"{LONG}&linger_ms=5000")
-        eventually(lambda: is_followed(house, job_id))
+        eventually(lambda: house.is_followed(job_id))
         writer = house.worker.take(job_id)
         for said in ("a", "b", "c"):
             house.worker.say(writer, said)
@@ -172,20 +154,18 @@ def test_lingering_gathers_what_follows_the_first_token(house: HttpHouse) -> Non
     assert body["done"]
 
 
-def test_without_a_seat_a_long_poll_is_a_short_one(backend: Backend) -> None:
+def test_without_a_seat_a_long_poll_is_a_short_one(make_house: MakeHouse) -> None:
     """Waiting polls never take the last threads: beyond their share a poll is answered at once, and told to pause."""
-    house = open_house(backend, TOKENTAIL_WEB_THREADS="4")
+    house = make_house(TOKENTAIL_WEB_THREADS="4", TOKENTAIL_MAX_KEY_WAITS="2")
     job_id = house.submitted()
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(house.poll, job_id, LONG) for _ in range(2)]
-        eventually(lambda: house.calls.follower.seats.free == 0)
+        eventually(lambda: house.waits() == 2)
         body = house.poll(job_id, LONG)
         assert body["tokens"] == []
         assert body["poll_after_ms"] > 0
         house.worker.answer(job_id, "a")
         assert [reader.result(10)["tokens"] for reader in waiting] == [["a"], ["a"]]
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
 
 
 def test_a_short_poll_subscribes_to_nothing(house: HttpHouse) -> None:
@@ -193,7 +173,9 @@ def test_a_short_poll_subscribes_to_nothing(house: HttpHouse) -> None:
     job_id = house.submitted()
     house.poll(job_id)
     house.poll(job_id, "wait=0&linger_ms=50")
-    assert not is_followed(house, job_id)
+    assert house.waits() == 0
+    if house.plane is None:
+        assert not house.is_followed(job_id), "the read plane follows what was polled, and answers from memory"
 
 
 def test_who_waits_from_the_beginning_is_never_reset(house: HttpHouse) -> None:
@@ -201,7 +183,7 @@ def test_who_waits_from_the_beginning_is_never_reset(house: HttpHouse) -> None:
     job_id = house.submitted()
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(house.poll, job_id, LONG)
-        eventually(lambda: is_followed(house, job_id))
+        eventually(lambda: house.is_followed(job_id))
         writer = house.worker.take(job_id)
         writer.start("second", "demo", "demo")
         house.worker.drain(writer)
@@ -229,7 +211,7 @@ def test_a_waiting_reader_of_events_hears_of_the_start(house: HttpHouse) -> None
     job_id = house.submitted()
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(house.poll, job_id, LONG, "events")
-        eventually(lambda: is_followed(house, job_id))
+        eventually(lambda: house.is_followed(job_id))
         house.worker.take(job_id)
         assert [event["type"] for event in reader.result(10)["events"]] == ["start"]
 
@@ -321,7 +303,7 @@ def test_a_poll_of_several_is_answered_for_the_first_news_of_any(house: HttpHous
     query = "&".join(f"job={job_id}:0.1" for job_id in jobs)
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(house.get, f"/v1/poll?{query}&{LONG}")
-        eventually(lambda: all(is_followed(house, job_id) for job_id in jobs))
+        eventually(lambda: all(house.is_followed(job_id) for job_id in jobs))
         house.worker.say(house.worker.take(jobs[2]), "news")
         bodies = json_of(reader.result(5))["jobs"]
     assert [body["tokens"] for body in bodies] == [[], [], ["news"]]

@@ -1,22 +1,12 @@
 """Refusals over HTTP: whatever is asked in the wrong way is answered by a problem document that says which."""
 
 import json
-from collections.abc import Iterator
-from typing import NoReturn
 
 import pytest
 
-from tests.http_house import HttpHouse, assert_problem, json_of, open_house
-from tokentail.backend import Backend
+from tests.contract.key_snapshot import job_keys
+from tests.http_house import HttpHouse, MakeHouse, assert_problem, json_of
 from tokentail.catalog import ServedModel
-
-
-@pytest.fixture
-def house(backend: Backend) -> Iterator[HttpHouse]:
-    house = open_house(backend)
-    yield house
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
 
 
 def test_an_unknown_path_is_a_problem(house: HttpHouse) -> None:
@@ -97,9 +87,9 @@ def test_our_own_page_can_write(house: HttpHouse) -> None:
         assert house.post("/v1/jobs", json={"prompt": "x"}, headers=headers).status_code == 202
 
 
-def test_an_allowed_origin_may_do_it_all(backend: Backend) -> None:
+def test_an_allowed_origin_may_do_it_all(make_house: MakeHouse) -> None:
     """TOKENTAIL_CORS_ORIGINS lets a page of another origin preflight, write and read, errors included."""
-    house = open_house(backend, TOKENTAIL_CORS_ORIGINS="https://app.example", TOKENTAIL_API_KEYS="k")
+    house = make_house(TOKENTAIL_CORS_ORIGINS="https://app.example", TOKENTAIL_API_KEYS="k")
     origin = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
     preflight = house.client.options("/v1/jobs", headers={**origin, "Access-Control-Request-Method": "POST"})
     assert preflight.status_code == 204
@@ -118,9 +108,9 @@ def test_an_allowed_origin_may_do_it_all(backend: Backend) -> None:
     assert other.headers["Vary"] == "Origin"
 
 
-def test_without_a_key_nothing_of_v1_is_shown(backend: Backend) -> None:
+def test_without_a_key_nothing_of_v1_is_shown(make_house: MakeHouse) -> None:
     """Where keys are configured, every call under /v1 needs one; what tells nothing of jobs does not."""
-    house = open_house(backend, TOKENTAIL_API_KEYS="key-one,key-two")
+    house = make_house(TOKENTAIL_API_KEYS="key-one,key-two")
     for authorization in (
         "",
         "Bearer",
@@ -140,9 +130,9 @@ def test_without_a_key_nothing_of_v1_is_shown(backend: Backend) -> None:
         assert house.get("/v1/jobs", headers={"Authorization": authorization}).status_code == 200
 
 
-def test_readiness_tells_who_works(backend: Backend) -> None:
+def test_readiness_tells_who_works(make_house: MakeHouse) -> None:
     """/readyz is 200 while Redis answers, with or without workers."""
-    house = open_house(backend, has_worker=False)
+    house = make_house(has_worker=False)
     jobs = {"held": 0, "queued": 0, "held_out": 0}
     alone = json_of(house.get("/readyz"))
     assert "tokentail worker" in alone.pop("warning")
@@ -168,12 +158,11 @@ def test_models_are_listed_once_with_the_default(house: HttpHouse) -> None:
 def test_a_fault_of_ours_is_a_500_that_quotes_nobody(house: HttpHouse, caplog: pytest.LogCaptureFixture) -> None:
     """An unforeseen error leaves as a problem; its text, which may quote a prompt, stays out of the log."""
 
-    @house.client.application.get("/fault")
-    def fault() -> NoReturn:
-        raise ValueError("a secret prompt")
-
-    document = assert_problem(house.get("/fault"), 500)
-    assert "secret" not in json.dumps(document) + caplog.text
-    record = next(record for record in caplog.records if record.getMessage() == "request.failed")
-    assert record.__dict__["error"] == "ValueError"
-    assert "secret" not in repr(record.__dict__)
+    job_id = house.submitted()
+    house.backend.store.client.hset(job_keys(job_id)[0], "status", "a secret prompt")  # which is no status
+    for call in ("", "/tokens", "/text", "/stream"):
+        document = assert_problem(house.get(f"/v1/jobs/{job_id}{call}"), 500)
+        assert "secret" not in json.dumps(document) + caplog.text
+    records = [record for record in caplog.records if record.getMessage() == "request.failed"]
+    assert [record.__dict__["error"] for record in records] == ["ValueError"] * 4
+    assert "secret" not in repr([record.__dict__ for record in records])

@@ -1,28 +1,15 @@
 """Submitting over HTTP: what is accepted, what is refused and why, and that a repeat is not a second job."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from app.calls import wire_calls
-from app.flask_app import create_app
-from tests.http_house import HttpHouse, assert_problem, json_of, open_house
+from tests.http_house import HttpHouse, MakeHouse, assert_problem, json_of
 from tests.waiting import eventually
-from tokentail.backend import Backend, wire
 from tokentail.catalog import ServedModel
 from tokentail.identifiers import is_job_id
-from tokentail.settings import load_settings
-
-
-@pytest.fixture
-def house(backend: Backend) -> Iterator[HttpHouse]:
-    house = open_house(backend)
-    yield house
-    house.calls.wakeups.close()
-    house.calls.wakeups.join(5)
 
 
 def queued_job(house: HttpHouse) -> str:
@@ -103,9 +90,9 @@ def test_a_charset_is_no_other_content_type(house: HttpHouse) -> None:
     assert answer.status_code == 202
 
 
-def test_a_body_over_the_limit_is_refused(backend: Backend) -> None:
+def test_a_body_over_the_limit_is_refused(make_house: MakeHouse) -> None:
     """A body that is too large is a 413 that says how large it may be."""
-    house = open_house(backend, TOKENTAIL_MAX_BODY_BYTES="1024")
+    house = make_house(TOKENTAIL_MAX_BODY_BYTES="1024")
     body = json.dumps({"prompt": "x" * 1024})
     document = assert_problem(house.post("/v1/jobs", data=body, content_type="application/json"), 413)
     assert "1024" in document["detail"]
@@ -122,15 +109,15 @@ def test_an_unknown_model_is_told_what_there_is(house: HttpHouse) -> None:
     assert json_of(house.submit({"prompt": "a", "model": "openai/gpt-5"}))["model"] == "openai/gpt-5"
 
 
-def test_before_any_worker_came_the_answer_says_so(backend: Backend) -> None:
+def test_before_any_worker_came_the_answer_says_so(make_house: MakeHouse) -> None:
     """Without a catalog a submission says what to start; with the last worker gone its models are still taken."""
-    house = open_house(backend, has_worker=False)
+    house = make_house(has_worker=False)
     refused = house.submit()
     document = assert_problem(refused, 503)
     assert refused.headers["Retry-After"]
     assert "tokentail worker" in document["detail"]
-    other = open_house(backend)
-    backend.fleet.leave("scripted")
+    other = make_house()
+    other.backend.fleet.leave("scripted")
     assert other.submit().status_code == 202
 
 
@@ -204,12 +191,9 @@ def test_a_repeat_may_prefer_to_wait(house: HttpHouse) -> None:
     assert (json_of(again)["id"], json_of(again)["text"]) == (first["id"], "a")
 
 
-def test_too_many_open_jobs_are_429(backend: Backend) -> None:
+def test_too_many_open_jobs_are_429(make_house: MakeHouse) -> None:
     """With a Retry-After, and nothing is left of what was refused."""
-    house = open_house(backend, TOKENTAIL_API_KEYS="a-key,other-key")
-    limited = wire(backend.buffer_client, backend.queue_client, load_settings({"TOKENTAIL_MAX_CLIENT_JOBS": "1"}))
-    limited.observer.observe()
-    client = create_app(wire_calls(house.calls.settings, limited)).test_client()
+    client = make_house(TOKENTAIL_API_KEYS="a-key,other-key", TOKENTAIL_MAX_CLIENT_JOBS="1").client
     key, other = ({"Authorization": f"Bearer {name}"} for name in ("a-key", "other-key"))
     assert client.post("/v1/jobs", json={"prompt": "why"}, headers=key).status_code == 202
     refused = client.post("/v1/jobs", json={"prompt": "why"}, headers=key)
@@ -219,9 +203,9 @@ def test_too_many_open_jobs_are_429(backend: Backend) -> None:
     assert len(json_of(client.get("/v1/jobs", headers=key))["jobs"]) == 1
 
 
-def test_a_queued_job_says_what_it_waits_for(backend: Backend) -> None:
+def test_a_queued_job_says_what_it_waits_for(make_house: MakeHouse) -> None:
     """For a worker, for a slot, or for another job of its own client."""
-    house = open_house(backend, TOKENTAIL_API_KEYS="a-key")
+    house = make_house(TOKENTAIL_API_KEYS="a-key")
     key = {"Authorization": "Bearer a-key"}
     house.worker.beat(slots=1)
 
@@ -229,11 +213,10 @@ def test_a_queued_job_says_what_it_waits_for(backend: Backend) -> None:
         return str(json_of(house.client.post("/v1/jobs", json={"prompt": "why"}, headers=key))["id"])
 
     first, second = submitted(), submitted()
-    other = open_house(backend, TOKENTAIL_API_KEYS="a-key", has_worker=False)  # places are kept for two seconds
+    other = make_house(TOKENTAIL_API_KEYS="a-key", has_worker=False)  # places are kept for two seconds
     views = [json_of(other.get(f"/v1/jobs/{job_id}", headers=key)) for job_id in (first, second)]
     assert [(view["waits_for"], view["queue_position"]) for view in views] == [("slot", 1), ("share", 2)]
-    backend.fleet.leave("scripted")
-    backend.observer.observe()
+    house.backend.fleet.leave("scripted")
+    house.backend.observer.observe()
     assert json_of(house.get(f"/v1/jobs/{first}", headers=key))["waits_for"] == "worker"
     assert json_of(house.get(f"/v1/jobs/{first}/tokens", headers=key))["poll_after_ms"] == 5000
-    house.calls.wakeups.close()

@@ -1,0 +1,143 @@
+"""The read plane without a process: its loop in a thread, a real socket on loopback, all of Flask behind it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any, Self, TypeVar
+
+import uvloop
+from uvicorn.server import ServerState
+
+from app.calls import Calls
+from app.read_plane.async_store import open_redis
+from app.server import ReadPlane, wire_read_plane
+from tokentail.cursor import BEGINNING
+
+Result = TypeVar("Result")
+
+_TRY_S = 0.9  # as the web process has it
+
+
+class LoopThread:
+    """One event loop, and the thread that runs it."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(5)
+        self.loop.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, Result], within_s: float = 20.0) -> Result:
+        """What the coroutine returns, or raises."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(within_s)
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """What the function returns, called on the loop."""
+
+        async def called() -> Result:
+            return function(*arguments)
+
+        return self.run(called())
+
+
+class LoopbackPlane:
+    """One web process's read plane on a port of loopback, until it is closed. Its answers carry no Date."""
+
+    def __init__(self, loop_thread: LoopThread, calls: Calls, redis_url: str) -> None:
+        self._loop_thread = loop_thread
+        self._redis = open_redis(redis_url, _TRY_S)
+        self._state = ServerState()
+        self.wired: ReadPlane = loop_thread.call(wire_read_plane, calls, self._redis)
+        self.port: int = loop_thread.run(self._open())
+
+    async def _open(self) -> int:
+        config = self.wired.config
+        config.load()
+        protocol: Any = config.http_protocol_class
+
+        def connected() -> Any:
+            return protocol(config=config, server_state=self._state, app_state={})
+
+        subscribers = await self._subscribers()
+        self._following = asyncio.create_task(self.wired.tails.run())
+        self._server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+        while await self._subscribers() == subscribers:  # each look is a round trip
+            pass
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _subscribers(self) -> int:
+        counted = await self._redis.pubsub_numsub("tt:alive")
+        return int(counted[0][1])
+
+    def has_heard(self, job_id: str, length: int) -> bool:
+        """Whether a poll of the job is answered from all of a log of this length, if need be by asking Redis."""
+        batch = self._loop_thread.call(self.wired.tails.read_now, job_id, BEGINNING, 1)
+        return batch is None or batch.length >= length
+
+    def close(self) -> None:
+        self._loop_thread.run(self._close())
+
+    async def _close(self) -> None:
+        self._server.close()
+        self.wired.tails.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        await self._redis.connection_pool.disconnect()
+
+
+class OverSocket:
+    """A WSGI application that asks a server on loopback, so that werkzeug's test client can speak to it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        method, target = environ["REQUEST_METHOD"], environ["RAW_URI"]
+        if "?" not in target and environ["QUERY_STRING"]:
+            target = f"{target}?{environ['QUERY_STRING']}"
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in environ.items():
+            if name.startswith("HTTP_"):
+                connection.putheader(name.removeprefix("HTTP_").replace("_", "-").title(), value)
+        if "CONTENT_TYPE" in environ:
+            connection.putheader("Content-Type", environ["CONTENT_TYPE"])
+        body = environ["wsgi.input"].read()
+        if body or method in {"POST", "PUT", "PATCH"}:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        start_response(f"{response.status} {response.reason}", response.getheaders())
+        if response.chunked:
+            return _Stream(connection, response)
+        with closing(connection):
+            return [response.read()]
+
+
+class _Stream:
+    """What comes, as it comes; closing it hangs up."""
+
+    def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
+        self._connection = connection
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        while part := self._response.read1(65536):
+            yield part
+
+    def close(self) -> None:
+        with closing(self._connection):
+            self._response.close()
