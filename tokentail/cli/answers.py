@@ -60,7 +60,7 @@ def ask(
 def tail(job_id: str, as_json: bool, url: str, api_key: str | None) -> int:
     """Print a job's answer from its beginning, and go on as it is made. Ctrl-C leaves the job alone."""
     with connect(url, api_key) as client:
-        client.status(job_id)  # a server that is not there is told at once
+        client.job(job_id)  # a server that is not there is told at once
         return print_answer(client.follow(job_id, patience_s=PATIENCE_S), as_json=as_json)
 
 

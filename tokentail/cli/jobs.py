@@ -31,7 +31,7 @@ _SHOWN = (
 def status(job_id: str, as_json: bool, url: str, api_key: str | None) -> None:
     """Print what is known of a job."""
     with connect(url, api_key) as client:
-        job = client.status(job_id)
+        job = client.job(job_id)
     click.echo(json.dumps(job.body) if as_json else _describe(job))
 
 

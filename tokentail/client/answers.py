@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from tokentail.errors import TokentailError
 from tokentail.job import CLOSED, Status
 
 Body = Mapping[str, Any]
+Transport = Literal["sse", "long", "short"]
 
 
 class ServerUnreachable(TokentailError):
@@ -44,11 +45,12 @@ class RemoteJob:
 
 @dataclass(frozen=True)
 class Update:
-    """One poll's answer. With `is_reset`, what was read before is void: clear it, then take `tokens`."""
+    """What came at once. With `is_reset`, what was read before is void: clear it, then take what is here."""
 
     job_id: str
     status: Status
     tokens: tuple[str, ...] = field(repr=False)
+    events: tuple[str | Body, ...] = field(repr=False)  # tokens and events as the log has them, where asked for
     cursor: str  # where to go on, in this process or another
     is_reset: bool
     is_done: bool  # nothing will follow, ever
@@ -56,18 +58,51 @@ class Update:
     finish_reason: str | None
     usage: Body | None
     error: Body | None  # why the job failed
+    transport: Transport  # how it came
     body: Body = field(repr=False)
 
     @property
     def text(self) -> str:
         return "".join(self.tokens)
 
+    def applied_to(self, text: str) -> str:
+        """The job's text with this update, where it was `text` before."""
+        return self.text if self.is_reset else text + self.text
+
+
+class JobNotCompleted(TokentailError):
+    """The job failed or was cancelled. `text` is what came until then, `update` its last one."""
+
+    def __init__(self, update: Update, text: str) -> None:
+        super().__init__(f"the job ended as {update.status}: {(update.error or {}).get('message', 'nobody said why')}")
+        self.job_id = update.job_id
+        self.status = update.status
+        self.update = update
+        self.text = text
+
+
+@dataclass(frozen=True)
+class ShareLink:
+    """A link for reading one job. Without keys at the server there is no token, and the link never ends."""
+
+    link: str = field(repr=False)  # to the server's page
+    token: str | None = field(repr=False)
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Models:
+    """The names of models; one that ends in `*` stands for every name with that beginning."""
+
+    names: tuple[str, ...]
+    default: str | None
+
 
 def parse_object(status: int, content: bytes) -> Body:
     """The JSON object in an answer. Raises ApiError for anything else: a proxy's page, for one."""
     body = _object(content)
     if body is None:
-        raise _foreign(status)
+        raise foreign_answer(status)
     return body
 
 
@@ -76,16 +111,19 @@ def parse_job(body: Body) -> RemoteJob:
     try:
         return RemoteJob(body["id"], Status(body["status"]), body["model"], body)
     except (KeyError, TypeError, ValueError):
-        raise _foreign(200) from None
+        raise foreign_answer(200) from None
 
 
-def parse_update(body: Body) -> Update:
+def parse_update(body: Body, transport: Transport) -> Update:
     """A poll's answer. Raises ApiError when the body is none."""
     try:
+        events = tuple(body["events"]) if "events" in body else ()
+        tokens = tuple(e for e in events if isinstance(e, str)) if "events" in body else tuple(body["tokens"])
         return Update(
             job_id=body["job_id"],
             status=Status(body["status"]),
-            tokens=tuple(body["tokens"]),
+            tokens=tokens,
+            events=events,
             cursor=body["cursor"],
             is_reset=body["reset"],
             is_done=body["done"],
@@ -93,10 +131,29 @@ def parse_update(body: Body) -> Update:
             finish_reason=body.get("finish_reason"),
             usage=body.get("usage"),
             error=body.get("error"),
+            transport=transport,
             body=body,
         )
     except (KeyError, TypeError, ValueError):
-        raise _foreign(200) from None
+        raise foreign_answer(200) from None
+
+
+def parse_share_link(body: Body, url: str) -> ShareLink:
+    """A share link at `url`. Raises ApiError when the body is none."""
+    try:
+        expires_at = body["expires_at"]
+        moment = datetime.fromisoformat(expires_at) if expires_at is not None else None
+        return ShareLink(url + body["link"], body["token"], moment)
+    except (KeyError, TypeError, ValueError):
+        raise foreign_answer(200) from None
+
+
+def parse_models(body: Body) -> Models:
+    """The list of models. Raises ApiError when the body is none."""
+    try:
+        return Models(tuple(model["id"] for model in body["data"]), body["default"])
+    except (KeyError, TypeError):
+        raise foreign_answer(200) from None
 
 
 def parse_refusal(status: int, headers: Mapping[str, str], content: bytes) -> ApiError:
@@ -126,5 +183,6 @@ def _object(content: bytes) -> Body | None:
     return body if isinstance(body, dict) else None
 
 
-def _foreign(status: int) -> ApiError:
+def foreign_answer(status: int) -> ApiError:
+    """The error for an answer that no Tokentail server gave: a proxy's page, for one."""
     return ApiError(status, {"title": "This is not the answer of a Tokentail server"})

@@ -10,7 +10,7 @@ from tokentail.client.answers import Update, parse_update
 
 def update(*tokens: str, status: str = "running", reset: bool = False, **end: object) -> Update:
     body = {"job_id": "j1", "status": status, "tokens": list(tokens), "cursor": "g.1", "reset": reset, **end}
-    return parse_update(body | {"done": status not in {"queued", "running"}, "poll_after_ms": 0})
+    return parse_update(body | {"done": status not in {"queued", "running"}, "poll_after_ms": 0}, "long")
 
 
 def test_the_text_and_nothing_else_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
