@@ -14,23 +14,26 @@ from bench.measure import Measure
 from bench.parked import measure_parked
 from bench.polls import measure_polls
 from bench.report import Report, read_report
+from bench.soak import measure_soak
 from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
 from tokentail.errors import TokentailError
 
-_PARTS = ("latency", "polls", "parked", "start", "append", "ingest")
+_UNASKED = ("polls", "parked", "latency", "start", "append", "ingest")
+_PARTS = (*_UNASKED, "soak")
 
 
 def main() -> int:
     """Run the parts that are asked for, or all; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(_PARTS)}; without, all")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(_PARTS)}; without, all but soak")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long a soak lasts")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(_PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there is {', '.join(_PARTS)}")
-    parts = options.parts or [*_PARTS]
+    parts = options.parts or [*_UNASKED]
     try:
         baseline = read_report(options.against) if options.against else None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -39,7 +42,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         neighbours = Neighbours()
-        measures = _measure(parts)
+        measures = _measure(parts, options.seconds)
         report = Report({**machine_facts(), "used by others meanwhile": neighbours.share()}, measures)
     except (RuntimeError, OSError, TokentailError) as error:
         print(f"the benchmarks failed: {error}", file=sys.stderr)
@@ -56,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def _measure(parts: list[str]) -> list[Measure]:
+def _measure(parts: list[str], soak_s: float) -> list[Measure]:
     measures: list[Measure] = []
     if "polls" in parts:
         _tell("polls")
@@ -64,14 +67,13 @@ def _measure(parts: list[str]) -> list[Measure]:
     if "parked" in parts:
         _tell("parked")
         measures += measure_parked()
-    if {"latency", "start"} & {*parts}:
+    if "latency" in parts:
+        _tell("latency")
+        measures += measure_latency()
+    if "start" in parts:
         with running_stack() as stack:
-            if "latency" in parts:
-                _tell("latency")
-                measures += measure_latency(stack)
-            if "start" in parts:
-                _tell("start")
-                measures += measure_start(stack)
+            _tell("start")
+            measures += measure_start(stack)
     if "append" in parts:
         with running_valkey() as redis_url:
             _tell("append")
@@ -80,6 +82,9 @@ def _measure(parts: list[str]) -> list[Measure]:
         with running_valkey() as redis_url:
             _tell("ingest")
             measures += measure_ingest(redis_url)
+    if "soak" in parts:
+        _tell("soak")
+        measures += measure_soak(soak_s)
     return measures
 
 

@@ -25,6 +25,10 @@ class HttpConnection:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
     def get(self, path: str) -> Any:
         """The JSON at `path`. Raises RuntimeError for a status that is not 200, OSError for a lost connection."""
         return self._exchange(request_bytes("GET", path, self._host), 200)

@@ -1,55 +1,106 @@
-"""Latency: from the provider's byte to the client's token, by long poll, beside reading the provider directly.
+"""Latency: from the upstream's byte to the client's token, by every transport, beside the usual pass-through.
 
-Pairs alternate in order, so that a machine that changes its pace favours neither.
+The whole system on this machine, on whatever cores the kernel gives it. A bare socket that reads the upstream by itself
+shows what of it is the machine's. All take turns, and the order turns, too.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from bench.measure import Measure, percentile
 from bench.program import run_program
-from bench.stack import TOKENS_PER_S, Stack
+from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
 
-_WARM_UP = int(TOKENS_PER_S)  # a second
-_MEASURED = {1: 80, 50: 60}  # streams at once → tokens of each that count
-_PAIRS = {1: 4, 50: 4}
-_DIRECTLY = "requests + read1 on the same upstream"
-
-
-def measure_latency(stack: Stack) -> list[Measure]:
-    """p50 and p99 in ms for one job and for many, with what the readers themselves cost."""
-    return [measure for streams in _MEASURED for measure in _measure(stack, streams)]
+_TOKENS_PER_S = 50.0
+_TOKENS = {1: 200, 50: 250, 100: 250}  # streams at once → tokens of each
+_ROUNDS = 2
+_LINGER_MS = 100
+_PASS_THROUGH = "pass-through: Flask, requests, gunicorn's threads"
 
 
-def _measure(stack: Stack, streams: int) -> list[Measure]:
-    found: dict[str, list[dict[str, Any]]] = {"polls": [], "direct": []}
-    ports = {"polls": stack.web_port, "direct": stack.upstream_port}
-    for i in range(_PAIRS[streams]):
-        for by in ("polls", "direct") if i % 2 else ("direct", "polls"):
-            tokens = _WARM_UP + _MEASURED[streams]
-            sizes = ("--streams", streams, "--tokens", tokens, "--warm-up", _WARM_UP)
-            found[by].append(run_program("bench.readers", by, "--port", ports[by], *sizes))
-    polls, direct = found["polls"], found["direct"]
+@dataclass(frozen=True)
+class _Way:
+    """How tokens come to a client."""
+
+    name: str
+    by: str
+    linger_ms: int = 0
+
+
+_WAYS = (
+    _Way("short poll", "short"),
+    _Way("long poll", "long"),
+    _Way(f"long poll, linger_ms={_LINGER_MS}", "long", _LINGER_MS),
+    _Way("SSE", "sse"),
+    _Way(f"SSE, linger_ms={_LINGER_MS}", "sse", _LINGER_MS),
+    _Way("WebSocket", "ws"),
+)
+_PASSED = _Way(_PASS_THROUGH, "passed")
+_DIRECT = _Way("the upstream itself", "direct")
+
+
+def measure_latency() -> list[Measure]:
+    """p50 and p99 in ms, requests and bytes a token; with the most jobs, the CPU of each process, too."""
+    with running_stack(tokens_per_s=_TOKENS_PER_S) as stack, _running_pass_through(stack) as (port, pid):
+        ports = {_PASSED: port, _DIRECT: stack.upstream_port}
+        pids = {**stack.pids, "pass-through": pid}
+        return [measure for streams in _TOKENS for measure in _measure(stack, streams, ports, pids)]
+
+
+def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str, int]) -> list[Measure]:
+    ways = [*_WAYS, _PASSED, _DIRECT]
+    found: dict[_Way, list[dict[str, Any]]] = {way: [] for way in ways}
+    named = [f"--pid={name}={pid}" for name, pid in pids.items()]
+    for i in range(_ROUNDS):
+        for way in ways[:: -1 if i % 2 else 1]:
+            sizes = ("--streams", streams, "--tokens", _TOKENS[streams], "--linger-ms", way.linger_ms)
+            port = ports.get(way, stack.web_port)
+            found[way].append(run_program("bench.followers", way.by, "--port", port, *sizes, *named))
     name = f"latency, {streams} {'job' if streams == 1 else 'jobs'}"
-    measures = [
-        Measure(
-            f"{name}, p{percent}",
-            "ms",
-            [_percentile_ms(reading, percent) for reading in polls],
-            [_percentile_ms(reading, percent) for reading in direct],
-            _DIRECTLY,
-            "difference",
-        )
-        for percent in (50, 99)
-    ]
-    measures.append(Measure(f"{name}, tokens a poll", "", [_ratio(r, "tokens", "answers") for r in polls]))
-    polling, reading = ([100 * _ratio(r, "cpu_s", "wall_s") for r in readings] for readings in (polls, direct))
-    measures.append(Measure(f"{name}, the reading process", "% of a core", polling, reading, _DIRECTLY))
+    measures = []
+    for way in _WAYS:
+        ours, limit = found[way], found[_PASSED]
+        for percent in (50, 99):
+            mine, theirs = ([percentile(run["latencies_ns"], percent) / 1e6 for run in runs] for runs in (ours, limit))
+            what = f"{name}, {way.name}, p{percent}"
+            measures.append(Measure(what, "ms", mine, theirs, _PASS_THROUGH, "difference"))
+        for what in ("requests", "bytes"):
+            mine, theirs = ([run[what] / run["tokens"] for run in runs] for runs in (ours, limit))
+            measures.append(Measure(f"{name}, {way.name}, {what} a token", "", mine, theirs, _PASS_THROUGH))
+    for percent in (50, 99):
+        times_ms = [percentile(run["latencies_ns"], percent) / 1e6 for run in found[_DIRECT]]
+        measures.append(Measure(f"{name}, {_DIRECT.name}, p{percent}", "ms", times_ms))
+    if streams == max(_TOKENS):
+        measures += [
+            Measure(
+                f"{name}, {way.name}, CPU of {part}",
+                "% of a core",
+                [100 * run["cpu_s"][part] / run["wall_s"] for run in runs],
+            )
+            for way, runs in found.items()
+            for part in runs[0]["cpu_s"]
+            if max(run["cpu_s"][part] for run in runs) > 0.01 * runs[0]["wall_s"]
+        ]
     return measures
 
 
-def _percentile_ms(reading: dict[str, Any], percent: float) -> float:
-    return percentile(reading["latencies_ns"], percent) / 1e6
-
-
-def _ratio(reading: dict[str, Any], above: str, below: str) -> float:
-    return float(reading[above] / reading[below])
+@contextmanager
+def _running_pass_through(stack: Stack) -> Iterator[tuple[int, int]]:
+    """Its port and pid."""
+    (port,) = free_ports(1)
+    threads = ["--worker-class", "gthread", "--threads", str(2 * max(_TOKENS))]
+    argv = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--bind",
+        f"127.0.0.1:{port}",
+        *threads,
+        "bench.pass_through:application()",
+    ]
+    environment = part_environment(OPENAI_BASE_URL=f"http://127.0.0.1:{stack.upstream_port}/v1")
+    with started_part("pass_through", argv, environment, stack.folder, lambda: listens(port)) as child:
+        yield port, child.pid

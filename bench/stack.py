@@ -3,15 +3,18 @@
 Its environment is made from nothing, so that no key, proxy or setting of whoever runs the benchmarks gets in.
 """
 
+import contextlib
 import os
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import redis
 
 from bench.cores import pinned
 from bench.http_connection import HttpConnection
@@ -35,7 +38,7 @@ class Stack:
     upstream_port: int
     web_port: int
     folder: Path  # for logs of further parts
-    pids: dict[str, int] = field(default_factory=dict)  # upstream, web, worker
+    pids: dict[str, int] = field(default_factory=dict)  # valkey, upstream, web, worker
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def running_valkey() -> Iterator[str]:
 
 @contextmanager
 def running_stack(
-    *, tokens_per_s: float = TOKENS_PER_S, web_core: int | None = None, **settings: str
+    *, tokens_per_s: float = TOKENS_PER_S, web_core: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
     """Valkey, upstream, worker and web process, all ready; the web process on a core of its own, if told so.
 
@@ -75,9 +78,10 @@ def running_stack(
             TOKENTAIL_PORT=str(web_port),
             OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
             TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
-            **settings,
+            **(settings or {}),
         )
-        pids: dict[str, int] = {}
+        with contextlib.closing(redis.Redis.from_url(redis_url)) as client:
+            pids: dict[str, int] = {"valkey": client.info("server")["process_id"]}
 
         def start(name: str, *argv: str, is_ready: Callable[[], bool]) -> None:
             part = started_part(name, [sys.executable, *argv], environment, folder, is_ready)

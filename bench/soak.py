@@ -1,0 +1,170 @@
+"""The soak: thousands of readers by every transport, of jobs that come and go, for as long as told.
+
+Memory has to stay flat, no descriptor may be left open, and every reader has to see its job's end with every token in
+order. One reader in ten hangs up half-way and is replaced. A line every ten seconds; then the verdict.
+"""
+
+import itertools
+import resource
+import time
+from statistics import median
+
+from bench.crowd import Crowd
+from bench.follower import Follower, follower
+from bench.http_connection import HttpConnection
+from bench.measure import Measure
+from bench.proc import connections, cpu_s, descriptors, rss_bytes
+from bench.stack import Stack, running_stack
+
+_FOLLOWERS = 2000
+_OF_ONE_JOB = 20
+_TOKENS_PER_S = 1.0
+_TOKENS = (10, 15, 20, 25, 30)  # of jobs, in turns; so they live for as many seconds
+_WAYS = (("short", 0), ("long", 0), ("long", 300), ("sse", 0), ("sse", 300), ("ws", 0))
+_LEAVES = 10  # each tenth
+_LATE_S = 30.0  # whoever has not seen the end so long after it is stuck
+_LINE_EVERY_S = 10.0
+_KEPT_S = 15.0  # closed jobs, and then their tombstones, so that the store has no reason to grow
+_TIMEOUT_S = 20.0
+_GROWN = 0.05  # of a process, from the second fifth of the time to the last
+_GROWN_BYTES = 3 << 20
+_MORE_DESCRIPTORS = 10  # pools grow
+
+_MB = 1 << 20
+_Samples = dict[str, list[float]]  # one each line
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._server = HttpConnection(stack.web_port, _TIMEOUT_S)
+        self._crowd = Crowd()
+        self._jobs: dict[Follower, tuple[int, float]] = {}  # tokens of its job, when it should have ended
+        self._leaves: list[tuple[float, Follower]] = []
+        self._counts = itertools.count()
+        self.jobs = self.ended = self.left = self.tokens = 0
+        self.faults: list[str] = []
+
+    def run(self, seconds: float) -> list[Measure]:
+        """The measures. Raises RuntimeError when the verdict is bad."""
+        began = time.monotonic()
+        memory: dict[str, list[float]] = {name: [] for name in ("web", "worker", "valkey")}
+        open_files: dict[str, list[float]] = {name: [] for name in ("web", "worker")}
+        used_s = {name: cpu_s(pid) for name, pid in self._stack.pids.items()}
+        next_line = began + _LINE_EVERY_S
+        while (now := time.monotonic()) < began + seconds:
+            # Not all at once: a job's readers come when those of another have gone.
+            if len(self._crowd) <= _FOLLOWERS - _OF_ONE_JOB:
+                self._open_job()
+            self._turn(now)
+            if now >= next_line:
+                next_line += _LINE_EVERY_S
+                for name, sizes in memory.items():
+                    sizes.append(rss_bytes(self._stack.pids[name]))
+                for name, counts in open_files.items():
+                    readers = connections(self._stack.web_port) if name == "web" else 0
+                    counts.append(descriptors(self._stack.pids[name]) - readers)
+                spent = {name: cpu_s(pid) for name, pid in self._stack.pids.items()}
+                self._tell(now - began, memory, open_files, {n: spent[n] - used_s[n] for n in spent})
+                used_s = spent
+        while len(self._crowd) and not self.faults:
+            self._turn(time.monotonic())
+        self._server.close()
+        time.sleep(2.0)  # connections are closed by then
+        return self._verdict(memory, open_files, connections(self._stack.web_port))
+
+    def _open_job(self) -> None:
+        tokens = _TOKENS[self.jobs % len(_TOKENS)]
+        asked = {"prompt": "x", "model": "openai/bench", "max_tokens": tokens}
+        path = self._server.post("/v1/jobs", asked, 202)["links"]["self"]
+        self.jobs += 1
+        now = time.monotonic()
+        for _ in range(_OF_ONE_JOB):
+            i = next(self._counts)
+            by, linger_ms = _WAYS[i % len(_WAYS)]
+            each = follower(by, self._stack.web_port, path, linger_ms)
+            self._jobs[each] = tokens, now + tokens / _TOKENS_PER_S
+            if i % _LEAVES == 0:
+                self._leaves.append((now + tokens / _TOKENS_PER_S / 2, each))
+            self._crowd.add(each)
+
+    def _turn(self, now: float) -> None:
+        try:
+            over = self._crowd.turn(now + 0.1)
+        except (RuntimeError, OSError) as error:
+            self.faults.append(repr(error))
+            raise RuntimeError(self.faults[0]) from None
+        for each in over:
+            tokens, _ = self._jobs.pop(each)
+            sent = [at for at, _ in each.times]
+            self.ended += 1
+            self.tokens += len(sent)
+            if len(sent) != tokens or sent != sorted(set(sent)):
+                self.faults.append(f"{type(each).__name__} has {len(sent)} of {tokens} tokens")
+        waiting = []
+        for at, each in self._leaves:
+            if each not in self._jobs:
+                continue
+            if at <= now:
+                self._crowd.drop(each)
+                del self._jobs[each]
+                self.left += 1
+            else:
+                waiting.append((at, each))
+        self._leaves = waiting
+        stuck = [each for each, (_, ends_at) in self._jobs.items() if now > ends_at + _LATE_S]
+        if stuck:
+            kinds = sorted({type(each).__name__ for each in stuck})
+            raise RuntimeError(f"{len(stuck)} readers are stuck: {kinds}; {len(stuck[0].times)} tokens")
+
+    def _tell(self, at_s: float, memory: _Samples, open_files: _Samples, used_s: dict[str, float]) -> None:
+        sizes = ", ".join(f"{name} {of[-1] / _MB:.1f} MB" for name, of in memory.items())
+        used = ", ".join(f"{name} {100 * s / _LINE_EVERY_S:.0f} %" for name, s in used_s.items())
+        readers = f"{len(self._crowd)} readers, {self.jobs} jobs, {self.ended} ends, {self.left} left half-way"
+        files = ", ".join(f"{name} {counts[-1]:.0f}" for name, counts in open_files.items())
+        print(
+            f"{at_s:4.0f} s  {readers}; {sizes}; further descriptors: {files}; CPU {used}",
+            flush=True,
+        )
+
+    def _verdict(self, memory: _Samples, open_files: _Samples, connections_left: int) -> list[Measure]:
+        measures = []
+        for name, sizes in memory.items():
+            early, late = _early_and_late(sizes)
+            measures.append(Measure(f"soak, memory of {name}", "MB", [late / _MB], [early / _MB], "its own, early on"))
+            if late > early * (1 + _GROWN) + _GROWN_BYTES:
+                self.faults.append(f"{name} grew from {early / _MB:.1f} to {late / _MB:.1f} MB")
+        for name, counts in open_files.items():
+            early, late = _early_and_late(counts)
+            measures.append(
+                Measure(f"soak, descriptors of {name} besides readers", "", [late], [early], "its own, early on")
+            )
+            if late > early + _MORE_DESCRIPTORS:
+                self.faults.append(f"{name} has {late:.0f} descriptors and had {early:.0f}")
+        measures.append(Measure("soak, connections left at the end", "", [connections_left]))
+        if connections_left:
+            self.faults.append(f"{connections_left} connections were left")
+        measures.append(Measure("soak, readers that saw their end", "", [self.ended]))
+        measures.append(Measure("soak, readers that hung up", "", [self.left]))
+        if self.faults:
+            raise RuntimeError(f"the soak failed: {'; '.join(self.faults[:5])} ({len(self.faults)} faults)")
+        print(f"the soak is good: {self.jobs} jobs, {self.ended} readers, {self.tokens} tokens", flush=True)
+        return measures
+
+
+def _early_and_late(samples: list[float]) -> tuple[float, float]:
+    """The medians of the second fifth of the time, and of the last."""
+    fifth = max(len(samples) // 5, 1)
+    return median(samples[fifth : 2 * fifth] or samples), median(samples[-fifth:])
+
+
+def measure_soak(seconds: float) -> list[Measure]:
+    """Raises RuntimeError when memory grew, a descriptor leaked, or a reader was stuck or did not get every token."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    kept = str(_KEPT_S)
+    settings = {"TOKENTAIL_RETENTION_S": kept, "TOKENTAIL_TOMBSTONE_S": kept, "TOKENTAIL_LOG_LEVEL": "WARNING"}
+    with running_stack(tokens_per_s=_TOKENS_PER_S, settings=settings) as stack:
+        return Soak(stack).run(seconds)
