@@ -88,6 +88,13 @@ class NginxServer(Site):
         files = [f for f in self._folder.rglob("*") if f.is_file() and f.suffix not in {".conf", ".pem"}]
         return "\n".join(f.read_text(errors="replace") for f in files)
 
+    def temporary_files(self) -> list[str]:
+        """Files that its workers hold open and that have no name any more; Linux only."""
+        assert self._child is not None
+        pids = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
+        held = [fd.readlink() for pid in pids for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        return [str(path) for path in held if str(path).endswith("(deleted)") and str(self._folder) in str(path)]
+
     def reload(self) -> None:
         """Have it read its configuration again; returns when new workers serve and the old ones take nothing new."""
         assert self._child is not None

@@ -30,6 +30,11 @@ class Relay:
             _hang_up(each)
             each.close()
 
+    def cut(self) -> None:
+        """Hang up on every connection that there is."""
+        for each in self._sockets[1:]:
+            _hang_up(each)
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -197,10 +198,27 @@ def test_a_web_process_that_is_killed_takes_no_poll_with_it(
         assert [(reply.status, reply.json["tokens"]) for reply in replies] == [(200, [" after"])] * 8
         assert f"127.0.0.1:{first.port}, 127.0.0.1:{second.port} 502, 200" in nginx.access_log
         texts = ["".join(t for event in reader.rest() for t in event.poll["tokens"]) for reader in readers]
-        assert sorted(texts) == ["", "", " after", " after"]
+        assert set(texts) <= {"", " after"}  # cut, or not
         with EventReader(nginx, f"{path}/stream", Last_Event_ID=cursor) as again:
             assert [event.poll["tokens"] for event in again.rest()] == [[" after"]]
         assert [nginx.ask("GET", path).status for _ in range(6)] == [200] * 6
+
+
+def test_many_dropped_at_once_shut_nobody_out(
+    webs: tuple[WebProcess, WebProcess], worker: ScriptedWorker, real_client: RedisClient
+) -> None:
+    """Where one process of several at an address dies, its polls are asked again at once; so is whatever follows."""
+    with Relay(webs[0].port) as relay, NginxServer(relay.port, relay.port) as nginx:
+        job_id = submitted(nginx)
+        writer = worker.take(job_id)
+        polls = [InBackground(nginx, "GET", f"/v1/jobs/{job_id}/tokens?wait=20") for _ in range(8)]
+        eventually(lambda: relay.connections >= 8, what="they are all there")
+        before = relay.connections
+        relay.cut()
+        eventually(lambda: relay.connections >= before + 8, what="they are all there again")
+        assert [nginx.ask("GET", f"/v1/jobs/{job_id}").status for _ in range(6)] == [200] * 6
+        worker.say(writer, "Hello", COMPLETED)
+        assert [poll.reply(5).json["tokens"] for poll in polls] == [["Hello"]] * 8
 
 
 def test_an_event_source_outlives_the_time_without_web_processes(nginx: NginxServer) -> None:
@@ -291,13 +309,14 @@ def test_query_strings_are_written_nowhere(nginx: NginxServer, worker: ScriptedW
         assert SECRET not in lonely.everything_written
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, which only Linux has")
 def test_prompts_are_not_written_to_disk(nginx: NginxServer) -> None:
     """A large prompt waits in memory for its end, not in a file."""
     with contextlib.closing(nginx.connect()) as client:
         client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Content-Length": str(3 << 20)})
         client.send(SECRET.encode() * 60_000)
         assert nginx.ask("GET", "/healthz").status == 200
-        assert SECRET not in nginx.everything_written
+        assert nginx.temporary_files() == []
 
 
 def test_a_body_over_the_limit_is_a_problem_document(nginx: NginxServer) -> None:
