@@ -72,6 +72,11 @@ class WebProcess(Site):
         self._log.unlink()
 
     @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def log(self) -> str:
         """Everything it has said so far."""
         return self._log.read_text()
