@@ -51,6 +51,7 @@ class Client:
         self._wait_s = wait_s
         self._patience_s = patience_s
         self._connection = Connection(url, key, token, session, clock, pause)
+        self._route = Route("auto", wait_s)  # what is learned of the way to the server holds for the next job, too
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +130,7 @@ class Client:
             self._connection,
             _path(job_id),
             cursor,
-            Route(transport, self._wait_s),
+            self._route if transport == "auto" else Route(transport, self._wait_s),
             patience_s=self._patience_s if patience_s is None else patience_s,
             with_events=events,
             linger_ms=linger_ms,

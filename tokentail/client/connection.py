@@ -22,7 +22,8 @@ READ_TIMEOUT_S = 20.0  # beyond the wait that was asked for
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-_PASSING = frozenset({429, 502, 503, 504})  # statuses that another try may change
+# Statuses that another try may change; those from 520 on are of proxies that could not reach the server.
+_PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READ_BYTES = 65536
 

@@ -22,7 +22,10 @@ _LONGEST_ABSENCE_S = 600.0
 
 
 class Route:
-    """The route of one follower. Times are of one clock, in seconds. Raises ValueError for a choice that is none."""
+    """The route of a follower, or of several one after the other. Times are of one clock, in seconds.
+
+    Raises ValueError for a choice that is none.
+    """
 
     def __init__(self, choice: Choice, wait_s: float) -> None:
         if choice not in get_args(Choice):

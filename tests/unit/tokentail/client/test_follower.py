@@ -161,6 +161,14 @@ def test_streams_are_tried_again_later_and_later() -> None:
     assert server.paths() == ["stream", "tokens", "tokens", "stream", "tokens", "tokens", "tokens", "stream"]
 
 
+def test_what_was_learned_of_the_way_holds_for_the_next_job() -> None:
+    """Behind a proxy that gathers, only the first job is late."""
+    client, server, _ = make_client([mute_stream(), POLLED_END])
+    list(client.follow("j1"))
+    list(client.follow("j2"))
+    assert server.paths() == ["stream", "tokens", "tokens"]
+
+
 def test_retry_after_of_a_refused_stream_is_honoured() -> None:
     """A server with too many readers says when to come again."""
     client, _, moment = make_client([Answer(status=429, headers={"Retry-After": "7"}), stream(END)])

@@ -90,7 +90,7 @@ def parameter(request: requests.PreparedRequest, name: str) -> str:
     reset_at=st.integers(0, 30),
     transport=st.sampled_from(["auto", "auto", "auto", "sse", "long", "short"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_logs_text_is_assembled(steps: list[tuple[str, int]], reset_at: int, transport: Choice) -> None:
     """Nothing is lost, doubled or of two generations."""
     if transport == "sse":
