@@ -1,7 +1,8 @@
 """Programs that are no Python packages and that some tests need: where they are, and how they get there.
 
-`make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser. What
-is still missing skips its tests at home, with a word on what to install; where CI is set they fail.
+`make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser. A
+package that would start a service is left alone where services are started. What is still missing skips its tests at
+home, with a word on what to install; where CI is set they fail.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 _INSTALL_WITHIN_S = 900
+_RUNS_SERVICES = Path("/run/systemd/system")  # sd_booted(3)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Program:
     names: tuple[str, ...]
     variable: str
     package: str  # Debian's
+    is_service: bool = False  # its package starts a server
 
     def path(self) -> str | None:
         """Where it is, if it is here."""
@@ -46,10 +49,10 @@ class Browser(Program):
     """Chromium, which playwright may have brought, too."""
 
     def path(self) -> str | None:
-        return super().path() or _playwrights_own()
+        return super().path() or (None if os.environ.get(self.variable) else _playwrights_own())
 
 
-NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx-light")
+NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx", is_service=True)
 CHROMIUM = Browser("Chromium", ("chromium", "chromium-browser", "google-chrome"), "TOKENTAIL_TEST_CHROMIUM", "chromium")
 OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
 
@@ -58,13 +61,13 @@ ALL = (NGINX, CHROMIUM, OPENSSL)
 
 def install_missing() -> None:
     """Install what is missing and can be had. Never fails: the tests tell what is missing still."""
-    missing = [program for program in ALL if program.path() is None]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        packages = [program.package for program in missing]
+    missing = [program for program in ALL if program.path() is None and not os.environ.get(program.variable)]
+    packages = [program.package for program in missing if not (program.is_service and _RUNS_SERVICES.exists())]
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"Installing for the tests: {' '.join(packages)}", file=sys.stderr)
         _run("apt-get", "update", "-qq")
         _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
-    if CHROMIUM.path() is None:
+    if CHROMIUM in missing and CHROMIUM.path() is None:
         print("Downloading a browser for the tests, by playwright.", file=sys.stderr)
         _run(sys.executable, "-m", "playwright", "install", "chromium")
     for program in ALL:
