@@ -144,6 +144,10 @@ def _route_system(app: Flask, calls: Calls) -> None:
     def ready() -> Response:
         return to_response(system.ready())
 
+    @app.get("/v1/overview")
+    def overview() -> Response:
+        return to_response(system.overview())
+
     @app.get("/v1/models")
     def models() -> Response:
         return to_response(system.models())
@@ -158,7 +162,8 @@ def _route_system(app: Flask, calls: Calls) -> None:
         return to_response(api_page_file(name) or problem(404, "There is nothing here; the API is shown at /docs."))
 
     def static() -> Response:
-        return to_response(static_file(request.path, request.headers.get("If-None-Match")))
+        asked = request.headers
+        return to_response(static_file(request.path, asked.get("If-None-Match"), asked.get("Accept-Encoding", "")))
 
     for path in STATIC_PATHS:
         app.add_url_rule(path, "static_file", static)
@@ -191,8 +196,8 @@ def _streamed(calls: Calls, steps: Stream) -> Response:
     parts = calls.follower.others(steps)
     begun: Head = next(parts)
     response = to_response(begun.answer)
-    if begun.answer.status == 200 and request.method != "HEAD":
-        response.response = (part.content for part in parts)
+    if begun.answer.status == 200:
+        response.response = iter(()) if request.method == "HEAD" else (part.content for part in parts)
         del response.headers["Content-Length"]
     return response
 

@@ -23,7 +23,18 @@ _REQUEST_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _PLAIN = frozenset(
-    {"/v1/jobs", "/v1/poll", "/v1/models", "/v1/session", "/stream", "/healthz", "/readyz", "/openapi.json", "/docs"}
+    {
+        "/v1/jobs",
+        "/v1/poll",
+        "/v1/models",
+        "/v1/overview",
+        "/v1/session",
+        "/stream",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+    }
 )
 _OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/stream|/ws|/share|/cancel)")
 _OTHER = "other"
@@ -34,7 +45,7 @@ _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
 def route_of(path: str) -> str:
     """The route's template, one of a dozen, whatever the path."""
     if path in _PLAIN or path in STATIC_PATHS:
-        return path
+        return "/page/{name}" if path.startswith("/page/") else path
     if match := _OF_JOB.fullmatch(path):
         return f"/v1/jobs/{{job_id}}{match[1]}"
     return "/docs/{name}" if path.startswith("/docs/") else _OTHER

@@ -100,6 +100,9 @@ def _paths() -> dict[str, Any]:
             "post": _operation("cancelJob", "Stop the job. May be repeated.", {200: _json("Job")}, (404, 410)),
         },
         "/v1/poll": {"get": _poll_any()},
+        "/v1/overview": {
+            "get": _operation("overview", "How the whole deployment stands, in numbers.", {200: _json("Overview")}, ())
+        },
         "/v1/models": {"get": _operation("listModels", "Models that can be asked for.", {200: _json("Models")}, ())},
         "/healthz": {"get": _open(_operation("health", "Whether this process answers.", {200: _json("Health")}, ()))},
         "/readyz": {"get": _open(_operation("ready", "Whether Redis answers.", {200: _json("Readiness")}, ()))},

@@ -56,6 +56,7 @@ def schemas() -> dict[str, Schema]:
                 "default": _or_null({"type": "string"}),
             }
         ),
+        "Overview": _overview(),
         "Health": _object({"status": {"const": "ok"}}),
         "Readiness": _object(
             {
@@ -131,6 +132,31 @@ def _job(more: dict[str, Schema]) -> Schema:
         **{f"{name}_at": moment for name in ("created", "started", "first_token", "ended", "expires")},
     }
     return _object({**known, **more}, usual)
+
+
+def _overview() -> Schema:
+    whole: Schema = {"type": "integer"}
+    worker: dict[str, Schema] = {
+        "name": {"type": "string"},
+        "slots": {**whole, "description": "Jobs that it can hold at once."},
+        "held": {**whole, "description": "Jobs that it holds."},
+        "ended": {**whole, "description": "Jobs that it has seen to their end since it began."},
+        "models": {"type": "array", "items": {"type": "string"}},
+    }
+    queue: dict[str, Schema] = {
+        "length": whole,
+        "held_out": {**whole, "description": "Jobs held out of it: their clients have their share."},
+        "head_age_s": {**_or_null({"type": "number"}), "description": "How long the next one has waited."},
+    }
+    return _object(
+        {
+            "jobs": _object({"queued": whole, "running": whole}),
+            "queue": _object(queue),
+            "slots": {**whole, "description": "Jobs that all workers can hold at once."},
+            "ended_per_s": {"type": "number", "description": "Jobs that ended a second, over the last half minute."},
+            "workers": {"type": "array", "items": _object(worker)},
+        }
+    )
 
 
 def _missing() -> Schema:

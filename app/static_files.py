@@ -1,20 +1,19 @@
 """The static files: the page and the JavaScript client, as they lie in the package. Pure but for reading them once.
 
 A fixed table says which path is which file, so no path of a client ever reaches the file system. Nothing is built, and
-nothing comes from another host: the policy that every file carries lets a browser load from here alone.
+nothing comes from another host: the policy that every file carries lets a browser load from here alone. Text is
+compressed once, for whoever takes it so.
 """
 
+import gzip
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 
 from app.answer import Answer, is_match
 
-# A path of ours: a file below app/static/.
-_FILES = {
-    "/tokentail.js": "client/tokentail.js",
-    "/tokentail.d.ts": "client/tokentail.d.ts",
-}
+_STATIC = files("app") / "static"
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -32,23 +31,43 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        # No string ever becomes markup or script, whatever our own code does.
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
+}
+_PACKED = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.ASCII | re.IGNORECASE)
+
+
+def _names_in(folder: str) -> list[str]:
+    return [f"{folder}/{entry.name}" for entry in _STATIC.joinpath(*folder.split("/")).iterdir() if entry.is_file()]
+
+
+# A path of ours: a file below app/static/. What the page consists of is all that lies beside it.
+_FILES = {
+    "/": "page/index.html",
+    "/operator": "page/operator.html",
+    "/tokentail.js": "client/tokentail.js",
+    "/tokentail.d.ts": "client/tokentail.d.ts",
+    **{f"/{name}": name for name in (*_names_in("page"), *_names_in("page/vendor")) if not name.endswith(".html")},
 }
 
 STATIC_PATHS = frozenset(_FILES)
 
 
-def static_file(path: str, if_none_match: str | None) -> Answer:
+def static_file(path: str, if_none_match: str | None, accept_encoding: str = "") -> Answer:
     """The file at one of STATIC_PATHS, or 304 to who has it. Raises KeyError for any other path."""
-    found = _read(_FILES[path])
+    found = _read(_FILES[path], is_packed=bool(_PACKED.search(accept_encoding)))
     if is_match(if_none_match, found.headers["ETag"]):
         return Answer(304, {name: value for name, value in found.headers.items() if name != "Content-Type"})
     return found
 
 
 @cache
-def _read(name: str) -> Answer:
-    content = files("app").joinpath("static", *name.split("/")).read_bytes()
-    etag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-    return Answer(200, {"Content-Type": _TYPES[name.rpartition(".")[2]], "ETag": etag, **_HEADERS}, content)
+def _read(name: str, *, is_packed: bool) -> Answer:
+    content = _STATIC.joinpath(*name.split("/")).read_bytes()
+    headers = {"Content-Type": _TYPES[name.rpartition(".")[2]], "Vary": "Accept-Encoding", **_HEADERS}
+    if is_packed and not name.endswith((".png", ".ico", ".woff2")):
+        content = gzip.compress(content, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Answer(200, {"ETag": f'"{hashlib.sha256(content).hexdigest()[:24]}"', **headers}, content)

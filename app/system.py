@@ -1,8 +1,12 @@
-"""The system's own calls: whether it lives, whether it is ready, which models it serves."""
+"""The system's own calls: whether it lives, whether it is ready, how it stands, which models it serves."""
+
+from typing import Any
 
 from app.answer import Answer, json_answer
 from app.snapshots import Catalog, Places, models_of
-from tokentail.backend import Backend
+from tokentail.backend import Backend, now_ms
+from tokentail.errors import JobGone, JobNotFound
+from tokentail.fleet import Lease
 from tokentail.store import redis_errors
 
 
@@ -37,9 +41,40 @@ class System:
         }
         return json_answer(report)
 
+    def overview(self) -> Answer:
+        """How the whole deployment stands, in numbers: nothing of anybody's jobs. Raises StoreUnavailable."""
+        leases = self._catalog.live()
+        queued, held_out = self._places.counts()
+        running = sum(len(lease.attempts) for lease in leases.values())
+        report = {
+            # A job that was accepted a moment ago may be in no queue yet; it waits all the same.
+            "jobs": {"queued": max(self._backend.admission.open_count() - running, 0), "running": running},
+            "queue": {"length": queued, "held_out": held_out, "head_age_s": self._head_age_s()},
+            "slots": sum(lease.slots for lease in leases.values()),
+            "ended_per_s": round(self._backend.observer.ended_per_s, 3),
+            "workers": [_worker(name, lease) for name, lease in leases.items()],
+        }
+        return json_answer(report)
+
     def models(self) -> Answer:
         """The models that can be asked for, as OpenAI's clients know them. A name that ends in * is a prefix."""
         models = self._catalog.models()
         listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in models]
         default = self._default_model or (models[0].name if models else None)
         return json_answer({"object": "list", "data": listed, "default": default})
+
+    def _head_age_s(self) -> float | None:
+        """How long the next in the queue has waited; None when nobody waits."""
+        head = self._backend.queue.head()
+        if head is None:
+            return None
+        try:
+            queued_at_ms = self._backend.store.view(head).queued_at_ms
+        except (JobNotFound, JobGone):
+            return None  # closed, and not yet out of the queue
+        return max(now_ms() - queued_at_ms, 0) / 1000
+
+
+def _worker(name: str, lease: Lease) -> dict[str, Any]:
+    models = [model.name for model in lease.models]
+    return {"name": name, "slots": lease.slots, "held": len(lease.attempts), "ended": lease.ended, "models": models}

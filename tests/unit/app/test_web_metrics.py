@@ -23,7 +23,9 @@ def test_every_route_of_the_app_is_told_apart() -> None:
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     app = create_app(wire_calls(settings, wire(client, client, settings)))
     templates = {re.sub(r"<(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
-    assert {route_of(re.sub(r"{\w+}", "x", template)) for template in templates} == templates
+    pages = {template for template in templates if template.startswith("/page/")}  # a file each; told as one
+    assert {route_of(path) for path in pages} == {"/page/{name}"}
+    assert {route_of(re.sub(r"{\w+}", "x", template)) for template in templates - pages} == templates - pages
     client.close()
 
 

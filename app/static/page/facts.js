@@ -1,0 +1,63 @@
+// The facts of an answer: what the job's view and the answer itself say, in words.
+
+import { count, short, span } from "./format.js";
+
+const STATES = {
+  idle: "Ready", submitting: "Sending", queued: "In the queue", running: "Answering",
+  completed: "Complete", failed: "Failed", cancelled: "Stopped",
+};
+const WAITS_FOR = {
+  slot: "a free slot", worker: "a worker that serves its model", share: "an earlier job of yours",
+};
+const CUT_SHORT = { length: "at its longest", content_filter: "by the provider’s filter", tool_calls: "for its tools" };
+
+/** The state in words, for eyes and ears alike. */
+export function stateWords(status, view, answer) {
+  if (status === "queued" && view?.waits_for) return `In the queue, waiting for ${WAITS_FOR[view.waits_for]}`;
+  if (status === "completed" && CUT_SHORT[answer?.finishReason]) return `Complete, ended ${CUT_SHORT[answer.finishReason]}`;
+  return STATES[status] ?? status;
+}
+
+/** Fills the list of facts. */
+export class FactsView {
+  #cells = {};
+
+  constructor(list) {
+    for (const cell of list.querySelectorAll("dd")) this.#cells[cell.id.replace("fact-", "")] = cell;
+  }
+
+  /** `view` is the job's, or null when it is not known yet; `perSecond` the pace, or null. */
+  show(answer, view, perSecond) {
+    const usage = answer?.usage ?? view?.usage;
+    this.#tell("place", view?.status === "queued" && view.queue_position ? `${count(view.queue_position)}.` : "–");
+    this.#tell("first", view?.time_to_first_token_ms == null ? "–" : span(view.time_to_first_token_ms));
+    this.#tell("rate", rate(answer, view, perSecond));
+    this.#tell("tokens", answer ? count(answer.tokenCount) : "–");
+    this.#tell("usage", usage ? usageWords(usage) : "–");
+    this.#tell("attempts", view ? count(view.attempts) : "–");
+    this.#tell("model", view?.model ?? "–");
+    this.#tell("cursor", answer?.cursor ?? "–");
+  }
+
+  #tell(name, words) {
+    const cell = this.#cells[name];
+    if (cell.textContent !== words) [cell.textContent, cell.title] = [words, words];
+  }
+}
+
+/** While it comes, the pace here; after that, that of the whole answer. */
+function rate(answer, view, perSecond) {
+  if (answer?.done && view?.ended_at && view.first_token_at) {
+    const tookMs = Date.parse(view.ended_at) - Date.parse(view.first_token_at);
+    return tookMs > 0 && view.token_count > 1 ? short((1000 * (view.token_count - 1)) / tookMs) : "–";
+  }
+  return perSecond === null || answer?.done ? "–" : short(perSecond);
+}
+
+function usageWords(usage) {
+  const known = (number) => (number == null ? "?" : count(number));
+  const extra = [];
+  if (usage.reasoning_tokens) extra.push(`${count(usage.reasoning_tokens)} reasoning`);
+  if (usage.cached_tokens) extra.push(`${count(usage.cached_tokens)} cached`);
+  return `${known(usage.input_tokens)} and ${known(usage.output_tokens)}${extra.length ? ` (${extra.join(", ")})` : ""}`;
+}

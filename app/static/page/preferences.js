@@ -1,0 +1,22 @@
+// Preferences: what a person chose, kept in this browser. Never anything of a prompt, an answer or a key.
+
+const PREFIX = "tokentail.";
+
+/** What was chosen, or `otherwise`. */
+export function preference(name, otherwise) {
+  try {
+    return localStorage.getItem(PREFIX + name) ?? otherwise;
+  } catch {
+    return otherwise; // storage is refused
+  }
+}
+
+/** Keep a choice; null forgets it. */
+export function prefer(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(PREFIX + name);
+    else localStorage.setItem(PREFIX + name, value);
+  } catch {
+    // Storage is refused or full: the choice holds until the page goes.
+  }
+}

@@ -1,0 +1,54 @@
+// The choice of a transport: the row of buttons, and the line below it that says what the chosen one is like.
+
+import { prefer, preference } from "./preferences.js";
+
+const NOTES = {
+  auto: "Automatic: SSE first; long poll, then short poll, where a proxy lets nothing else through.",
+  sse: "SSE: one request, and tokens come as they are made. Proxies that buffer or cut make it fall silent.",
+  websocket: "WebSocket: one request, and the fewest bytes a token. Proxies that know no upgrade refuse it.",
+  long: "Long poll: a plain GET, answered as soon as there is news. Nearly as quick, and passes every proxy.",
+  short: "Short poll: a plain GET now and then. The fewest requests of the two polls; tokens wait for the next one.",
+};
+const titleOf = (name) => NOTES[name]?.split(":")[0] ?? name;
+
+export class TransportChoice {
+  #choices;
+  #note;
+  #chosen;
+
+  /** `chosen(transport)` is called when somebody has chosen. */
+  constructor(group, note, chosen) {
+    [this.#choices, this.#note, this.#chosen] = [[...group.querySelectorAll("input")], note, chosen];
+    const last = preference("transport", "auto");
+    for (const choice of this.#choices) choice.checked = choice.value === last;
+    if (!this.#choices.some((choice) => choice.checked)) this.#choices[0].checked = true;
+    group.addEventListener("change", () => this.#changed());
+    this.begin();
+  }
+
+  get value() {
+    return this.#choices.find((choice) => choice.checked).value;
+  }
+
+  /** Choose by place, from the left. */
+  choose(place) {
+    this.#choices[place].checked = true;
+    this.#changed();
+  }
+
+  /** Another answer begins. */
+  begin() {
+    this.#note.textContent = NOTES[this.value];
+  }
+
+  /** What is read over now, and why it is not what was chosen. */
+  moved(name, why) {
+    this.#note.textContent = why ? `Now over ${titleOf(name)}: ${why}` : NOTES[this.value];
+  }
+
+  #changed() {
+    prefer("transport", this.value);
+    this.begin();
+    this.#chosen(this.value);
+  }
+}
