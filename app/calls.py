@@ -1,6 +1,7 @@
 """The calls: everything that can be asked over HTTP, wired once a process. A server's adapter needs nothing else."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.access import Access
@@ -34,14 +35,20 @@ class Calls:
     places: Places
 
 
-def wire_calls(settings: Settings, backend: Backend) -> Calls:
+def wire_calls(
+    settings: Settings,
+    backend: Backend,
+    *,
+    now_ms: Callable[[], int] = now_ms,
+    clock: Callable[[], float] = time.monotonic,
+) -> Calls:
     """The calls on a backend. Close `wakeups` at the end."""
     store, queue = backend.store, backend.queue
     wakeups = Wakeups(store.client)
     follower = Follower(store, wakeups, Seats(settings.web_threads))
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
     places = Places(queue, backend.admission, time.monotonic)
-    polls = Polls(catalog=catalog, places=places, max_wait_s=settings.max_wait_s, now_ms=now_ms, clock=time.monotonic)
+    polls = Polls(catalog=catalog, places=places, max_wait_s=settings.max_wait_s, now_ms=now_ms, clock=clock)
     reads = Reads(store=store, follower=follower, catalog=catalog, places=places)
     writes = Writes(
         store=store,

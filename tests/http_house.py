@@ -77,10 +77,18 @@ class MakeHouse(Protocol):
 
 
 def open_house(
-    backend: Backend, loop_thread: LoopThread | None, redis_url: str, *, has_worker: bool = True, **environment: str
+    backend: Backend,
+    loop_thread: LoopThread | None,
+    redis_url: str,
+    *,
+    has_worker: bool = True,
+    is_timeless: bool = False,
+    **environment: str,
 ) -> HttpHouse:
-    """A house with these settings; with a loop it is the read plane's. Close it at the end."""
-    calls = wire_calls(load_settings(environment), backend)
+    """A house with these settings; with a loop it is the read plane's. Close it at the end. In a timeless one it is
+    always the same moment for all that is told of time, and waits last as long as they were asked to."""
+    clocks: Any = {"now_ms": lambda: 0, "clock": lambda: 0.0} if is_timeless else {}
+    calls = wire_calls(load_settings(environment), backend, **clocks)
     worker = ScriptedWorker(backend)
     if has_worker:
         worker.beat()

@@ -100,7 +100,9 @@ async def send_answer(
 ) -> None:
     """Send it with the headers that every answer carries."""
     dressed = access.dressed(answer, scope["method"], headers).headers
-    encoded = [*encoded_headers(tuple(dressed.items())), (b"content-length", b"%d" % len(answer.body))]
+    encoded = encoded_headers(tuple(dressed.items()))
+    if answer.status != 204:  # RFC 9110, 8.6
+        encoded = [*encoded, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 

@@ -40,7 +40,8 @@ class Plane:
         """The coroutine that answers; None when Flask does."""
         if method in {"GET", "HEAD"}:
             if path.startswith(_OF_JOB):
-                return self._of_job.get(path[len(_OF_JOB) :].partition("/")[2])
+                job_id, _, call = path[len(_OF_JOB) :].partition("/")
+                return self._of_job.get(call) if job_id else None
             return {"/v1/poll": self._poll_any, "/stream": self._raw_stream}.get(path)
         is_patient = method == "POST" and path == "/v1/jobs" and preferred_wait_s(headers.get("prefer"))
         return self._submit if is_patient else None

@@ -24,7 +24,7 @@ _MOST_MADE = 4096
 _MOST_ELEMENTS = 1000  # what a poll gets that names no limit
 _POLL = re.compile(
     rb"/v1/jobs/([0-9a-hjkmnp-tv-z]{26})/(tokens|events)"
-    rb"(?:\?cursor=(?:0|([0-9a-z]{1,16})\.([0-9]{1,9}))(&wait=[0-9]{1,6})?)?"
+    rb"(?:\?cursor=(?:0|([0-9a-z]{1,16})\.([0-9]{1,9}))(&wait=[1-9][0-9]{0,5})?)?"
 )
 # With any of these a request is not like the usual ones.
 _UNUSUAL = frozenset(
@@ -90,7 +90,24 @@ class QuickPolls:
             self._made[url] = _Made(job, job.tail.version, caller.owner, now + _MADE_FOR_S, answer)
         return answer
 
-    def _make(self, url: bytes, caller: Caller) -> bytes | None:
+    def waits_for(self, url: bytes, caller: Caller) -> tuple[FollowedJob, float] | None:
+        """The job that this poll may wait for, and how many seconds; None when it is no such poll."""
+        asked = _POLL.fullmatch(url)
+        if asked is None or asked[5] is None:
+            return None
+        job = self._tails.job(asked[1].decode())
+        if job is None or not job.tail.is_live or job.tail.state.owner != caller.owner:
+            return None
+        return job, self._wait_s(asked[5])
+
+    def waited(self, url: bytes, caller: Caller, began: float) -> bytes | None:
+        """The answer to a poll that has waited since `began` and waits no more; None when it takes more than looking."""
+        return self._make(url, caller, began)
+
+    def _wait_s(self, wait: bytes) -> float:
+        return min(int(wait[len(b"&wait=") :]), self._polls.max_wait_s)
+
+    def _make(self, url: bytes, caller: Caller, began: float | None = None) -> bytes | None:
         asked = _POLL.fullmatch(url)
         if asked is None:
             return None
@@ -103,6 +120,8 @@ class QuickPolls:
         after_ms = 0
         if wait is None:
             after_ms = self._polls.advice_ms(batch)
+        elif began is not None:
+            after_ms = self._polls.after_wait_ms(batch, self._wait_s(wait), began, with_events=with_events)
         elif not batch.is_news(with_events=with_events):
             return None
         answer = self._polls.answer(batch, after_ms, with_events=with_events)
