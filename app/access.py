@@ -120,7 +120,7 @@ class Access:
     def session_cookie(self, owner: str, headers: Mapping[str, str], *, is_over: bool = False) -> str:
         """The Set-Cookie with which a browser stands for its key; script cannot read it, other sites cannot send it."""
         value, age_s = ("", 0) if is_over else (self.seal.session(owner, SESSION_S), SESSION_S)
-        secure = "; Secure" if headers.get("x-forwarded-proto", "").lower() == "https" else ""
+        secure = "; Secure" if _is_https(headers) else ""
         return f"{_COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
 
     def _caller(self, path: str, headers: Mapping[str, str], query_string: str) -> Caller | None:
@@ -184,6 +184,12 @@ class Access:
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
         return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _is_https(headers: Mapping[str, str]) -> bool:
+    """Whether the browser speaks TLS to a proxy, by what the proxy says, or by the page that asks."""
+    proxied = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return proxied == "https" or headers.get("origin", "").lower().startswith("https://")
 
 
 def _is_of_job(path: str, job_id: str) -> bool:

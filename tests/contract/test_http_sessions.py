@@ -65,8 +65,13 @@ def test_a_key_is_traded_for_a_cookie(keyed: HttpHouse) -> None:
     """Script cannot read it, other sites cannot send it, and behind https it never leaves it."""
     plain = keyed.post("/v1/session", headers=ONE).headers["Set-Cookie"].split("; ")
     assert set(plain[1:]) == {"Path=/", "Max-Age=604800", "HttpOnly", "SameSite=Strict"}
-    secure = keyed.post("/v1/session", headers={**ONE, "X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
-    assert secure.endswith("; Secure")
+    for https in (
+        {"X-Forwarded-Proto": "https"},
+        {"X-Forwarded-Proto": "https, http"},
+        {"Origin": "https://localhost"},
+    ):
+        secure = keyed.post("/v1/session", headers={**ONE, **https}).headers["Set-Cookie"]
+        assert secure.endswith("; Secure")
 
 
 def test_a_session_is_its_keys_owner(keyed: HttpHouse) -> None:
