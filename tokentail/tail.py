@@ -123,14 +123,15 @@ class Tail:
 
     def _append(self, elements: list[bytes], now_ms: int) -> None:
         state = self._state
-        generation, base, tokens, status = state.generation, state.base, state.token_count, state.status
+        # Only who holds a job appends to it; the end says by itself how it ended.
+        generation, base, tokens, status = state.generation, state.base, state.token_count, Status.RUNNING
         end = state.end_element
         position = state.length
         for element in elements:
             if is_token(element):
                 tokens += 1
             elif element.startswith(_START):
-                generation, base, tokens, status = decode(element)["generation"], position, 0, Status.RUNNING
+                generation, base, tokens = decode(element)["generation"], position, 0
                 self._elements, self._first, self._bytes = [], position, 0
             elif element.startswith(_END):
                 end, status = element, Status(decode(element)["status"])

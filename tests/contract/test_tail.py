@@ -1,0 +1,65 @@
+"""The tail against the store: whatever it hears and misses, it says what the store would say, or nothing."""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
+from tests.contract.tail_machine import TailMachine, without_times
+from tokentail.commands import live_channel
+from tokentail.cursor import BEGINNING
+from tokentail.store import RedisClient
+from tokentail.tail import Tail
+
+# For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_tail.py
+EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "60"))
+
+
+def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) -> None:
+    """Or it is not live, and the store is asked."""
+
+    class Machine(TailMachine):
+        def __init__(self) -> None:
+            super().__init__(store_client)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            database=None,  # names are random
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+def test_of_a_usual_job_nothing_is_read_but_at_its_claim_and_its_end(job: SingleJob) -> None:
+    """Every other message is enough by itself."""
+    pubsub = job.backend.store.client.pubsub()
+    pubsub.subscribe(live_channel(job.id))
+    tail = Tail(job.read(), 10_000)
+    tail.take(job.read())
+    reads = []
+
+    def hear() -> None:
+        while (message := pubsub.get_message(timeout=0.1)) is not None:
+            if message["type"] == "message" and not tail.feed(message["data"], NOW_MS):
+                reads.append(str(tail.state.status))
+                tail.take(job.backend.store.read(job.id, tail.where(), 1000))
+
+    hear()
+    writer = job.claim()
+    hear()
+    writer.start(writer.generation, "demo", "demo")
+    for said in ("a", "b", COMPLETED):
+        job.write(writer, said)
+        hear()
+    pubsub.close()
+    assert reads == ["queued", "completed"]
+    read, stored = tail.read(BEGINNING, 1000), job.read()
+    assert without_times(read) == without_times(stored)
+    assert read is not None
+    assert read.expires_at_ms == stored.expires_at_ms
