@@ -573,7 +573,10 @@ class Following {
   #reasonToMove(trouble, transport, attempt) {
     const { kind, message } = trouble;
     if (transport === "short") return undefined;
-    if (transport === "long") return this.#isLongCut(trouble, attempt) ? "long polls are cut" : undefined;
+    if (transport === "long") {
+      const neverWaits = attempt.lastedMs < LEAST_WAIT_MS && this.#failures > CUTS;
+      return this.#isLongCut(trouble, attempt) || neverWaits ? "long polls are cut" : undefined;
+    }
     const isReason = {
       mute: true,
       unopened: this.#unopened >= UNOPENED,
