@@ -76,9 +76,12 @@ class Server(uvicorn.Server):
 
 def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket:
     """The listening socket: the one that was inherited, or our own. Raises OSError when it is not to be had."""
-    if inherited_fd is not None:
-        return socket.socket(fileno=inherited_fd)
-    return Address(settings.host, settings.port).listen()
+    inherited = None if inherited_fd is None else socket.socket(fileno=inherited_fd)
+    listener = inherited or Address(settings.host, settings.port).listen()
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Streams see by themselves that nobody reads; of whole answers the system sees it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.stall_s * 1000))
+    return listener
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,19 @@ def test_readers_who_take_nothing_are_dropped(web: WebProcess, worker: ScriptedW
     assert "Traceback" not in web.log
 
 
+def test_a_whole_answer_that_nobody_takes_is_given_up(web: WebProcess, worker: ScriptedWorker) -> None:
+    """A large poll or text that is asked for and not read is not kept for ever either."""
+    job_id = submitted(web)
+    writer = worker.take(job_id)
+    for _ in range(10):
+        worker.say(writer, *("x" * 4000 for _ in range(300)))
+    with ExitStack() as stack:
+        for kind in ("text", "tokens?limit=10000", "tokens?limit=10000&wait=5", "events?limit=10000"):
+            stack.enter_context(reading_nothing(web.port, f"/v1/jobs/{job_id}/{kind}"))
+        eventually(lambda: connections(web) == 4, what="all are there")
+        eventually(lambda: connections(web) == 0, within_s=STALL_S * 10, what="their connections are closed")
+
+
 def test_whoever_hangs_up_frees_its_wait(web: WebProcess) -> None:
     """Polls, streams and sockets alike, in a moment: nobody waits for the time-out of somebody who left."""
     job_id = submitted(web)
