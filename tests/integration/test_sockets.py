@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.integration.raw_socket import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, RawSocket, frame
 from tests.integration.web_process import WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
 from tokentail.backend import wire
 from tokentail.element import Reasoning
@@ -252,6 +253,29 @@ def test_a_job_deleted_meanwhile_ends_the_socket(web: WebProcess, worker: Script
         body(socket)
         web.ask("DELETE", f"/v1/jobs/{job_id}", **KEY)
         assert ended(socket)[1] in {1000, 4410}, "its cancellation may be seen before its deletion"
+
+
+def test_an_outage_of_redis_ends_the_socket_with_a_code_of_its_own() -> None:
+    """4503 within a few seconds; connected again with its cursor, the reader has everything."""
+    with ValkeyServer(is_durable=True) as server, WebProcess(server.url, TOKENTAIL_LEASE_S="600") as web:
+        client = server.connect()
+        worker = ScriptedWorker(wire(client, client, load_settings({})))
+        worker.beat()
+        job_id = str(web.submit().json["id"])
+        writer = worker.take(job_id)
+        with opened(web, job_id) as socket:
+            worker.say(writer, "a")
+            cursor = body(socket)["cursor"]
+            server.kill()
+            bodies, code, reason = ended(socket)
+            assert (bodies, code) == ([], 4503)
+            assert "cursor" in reason
+        server.start()
+        eventually(lambda: web.ask("GET", "/readyz").status == 200, what="Redis is back")
+        worker.say(writer, "b", COMPLETED)
+        with opened(web, job_id, f"cursor={cursor}") as socket:
+            assert [token for b in ended(socket)[0] for token in b["tokens"]] == ["b"]
+        client.close()
 
 
 HOSTILE = {
