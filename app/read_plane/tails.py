@@ -7,6 +7,7 @@ confirmation of its subscription, and whoever waits sees by its version that som
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from redis.asyncio import Redis
 
@@ -28,17 +29,26 @@ _IDLE_S = 10.0  # a tail that nobody has read for so long is dropped
 _MOST_BACKLOG = 1000  # messages that come while a tail is being read
 
 
+class Waiter(Protocol):
+    """Whoever waits for news: a future, or what passes for one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, is_news: bool, /) -> None: ...
+
+
 class FollowedJob:
     """One tail and those who wait on it."""
 
-    __slots__ = ("backlog", "is_confirmed", "is_reading", "read_at", "tail", "waiters")
+    __slots__ = ("backlog", "is_confirmed", "is_reading", "read_at", "tail", "waiters", "was_lost")
 
     def __init__(self, tail: Tail) -> None:
         self.tail = tail
-        self.waiters: set[asyncio.Future[bool]] = set()
+        self.waiters: set[Waiter] = set()
         self.read_at = 0.0
         self.is_confirmed = False
         self.is_reading = False
+        self.was_lost = False  # since the read that is under way was sent
         self.backlog: list[bytes] = []
 
     def wake(self) -> None:
@@ -93,6 +103,10 @@ class Tails:
     def job(self, job_id: str) -> FollowedJob | None:
         """The job, if it is followed."""
         return self._jobs.get(job_id)
+
+    def is_followed(self, job: FollowedJob) -> bool:
+        """Whether this is still the job's tail."""
+        return self._jobs.get(job.tail.state.job_id) is job
 
     def read_now(self, job_id: str, cursor: Cursor, limit: int) -> Batch | None:
         """What the tail has; None when Redis must be asked."""
@@ -178,7 +192,7 @@ class Tails:
     def lost(self) -> None:
         """The subscription's connection is gone."""
         for job in self._jobs.values():
-            job.is_confirmed = False
+            job.is_confirmed, job.was_lost = False, True
             job.tail.stale()
         # A short outage disturbs nobody who waits; of a longer one they are told, by the reads that then fail.
         asyncio.get_running_loop().call_later(BLIND_S, self._wake_the_blind)
@@ -212,6 +226,7 @@ class Tails:
         try:
             while job.is_confirmed and self._jobs.get(job_id) is job:
                 job.backlog.clear()
+                job.was_lost = False
                 try:
                     batch = await self._store.read(job_id, job.tail.where(), _READ_AT_ONCE)
                 except (JobGone, JobNotFound):
@@ -225,7 +240,8 @@ class Tails:
                     log.error("tail.read_failed", extra={"job_id": job_id, "error": type(error).__name__})
                     self._drop(job_id)
                     return
-                if not job.is_confirmed or len(job.backlog) > _MOST_BACKLOG:
+                # Though it may be confirmed again by now: what was published between is in neither read nor backlog.
+                if job.was_lost or len(job.backlog) > _MOST_BACKLOG:
                     continue
                 job.tail.take(batch)
                 now_ms = self._now_ms()
@@ -237,14 +253,18 @@ class Tails:
             job.wake()
 
     async def _tend(self) -> None:
-        """Drop tails that nobody reads; empty those that were not read for longest when all are too large together."""
         while True:
             await asyncio.sleep(_TEND_S)
-            idle_before = self._clock() - _IDLE_S
-            kept = 0
-            for job_id, job in sorted(self._jobs.items(), key=lambda item: -item[1].read_at):
+            self.tend()
+
+    def tend(self) -> None:
+        """Drop tails that nobody reads; empty those that were not read for longest when all are too large together."""
+        idle_before = self._clock() - _IDLE_S
+        kept = 0
+        for job_id, job in sorted(self._jobs.items(), key=lambda item: -item[1].read_at):
+            if job.read_at < idle_before and not job.waiters:
+                self._drop(job_id)
+            elif kept + job.tail.size > self._most_bytes:
+                job.tail.forget()
+            else:
                 kept += job.tail.size
-                if job.read_at < idle_before and not job.waiters:
-                    self._drop(job_id)
-                elif kept > self._most_bytes:
-                    job.tail.forget()
