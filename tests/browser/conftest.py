@@ -65,12 +65,20 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+@pytest.fixture(scope="session")
+def shared_page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    context.add_init_script(path=SCRIPT)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def page(context: BrowserContext, house: BrowserHouse) -> Page:
-    """A page of the open house."""
-    page = context.new_page()
-    page.goto(house.url + PAGE)
-    return page
+def page(shared_page: Page, house: BrowserHouse) -> Iterator[Page]:
+    """A page of the open house, just loaded."""
+    shared_page.goto(house.url + PAGE)
+    yield shared_page
+    shared_page.goto("about:blank")  # which ends what it has open
 
 
 @pytest.fixture

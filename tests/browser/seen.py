@@ -1,9 +1,14 @@
 """What a page has seen so far; see page.js."""
 
 import json
+from functools import partial
 from typing import Any
 
 from playwright.sync_api import Page
+
+from tests.waiting import eventually
+
+soon = partial(eventually, within_s=20)  # a browser on a busy machine takes its time
 
 
 def events(page: Page) -> list[dict[str, str]]:

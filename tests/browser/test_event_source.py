@@ -3,13 +3,11 @@
 import json
 import signal
 
-import pytest
 from playwright.sync_api import Page, Request
 
 from tests.browser.house import BrowserHouse
-from tests.browser.seen import events, raw_text, ready_state, streamed_text
+from tests.browser.seen import events, raw_text, ready_state, soon, streamed_text
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tests.waiting import eventually
 from tokentail.backend import Backend
 
 CLOSED = 2
@@ -55,31 +53,28 @@ def test_each_token_is_shown_before_the_next_is_written(page: Page, worker: Scri
     for token in ("one", " two", " three"):
         worker.say(writer, token)
         text += token
-        eventually(lambda: streamed_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
+        soon(lambda: streamed_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
     last = events(page)[-1]
     assert json.loads(last["data"])["cursor"] == last["id"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_goes_on_by_itself_where_it_was(
-    house: BrowserHouse, page: Page, worker: ScriptedWorker, number: signal.Signals
-) -> None:
+def test_it_goes_on_by_itself_where_it_was(house: BrowserHouse, page: Page, worker: ScriptedWorker) -> None:
     """The server goes and comes back; the browser asks with Last-Event-ID, and not a token is missing or twice."""
     job_id = worker.submit()
     made = requests_of(page, "/stream")
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
     writer = worker.take(job_id)
     worker.say(writer, "before")
-    eventually(lambda: streamed_text(page) == "before", what="the page sees it")
+    soon(lambda: streamed_text(page) == "before", what="the page sees it")
     last_id = events(page)[-1]["id"]
-    house.end(number)
+    house.end(signal.SIGTERM)
     worker.say(writer, " meanwhile")
-    eventually(lambda: page.evaluate("seen.failures.length") >= 2, within_s=10, what="it comes again, and finds nobody")
+    soon(lambda: page.evaluate("seen.failures.length") >= 2, what="it comes again, and finds nobody")
     house.begin()
-    eventually(lambda: streamed_text(page) == "before meanwhile", within_s=15, what="it goes on")
+    soon(lambda: streamed_text(page) == "before meanwhile", what="it goes on")
     assert made[-1].all_headers()["last-event-id"] == last_id
     worker.say(writer, " after", COMPLETED)
-    eventually(lambda: ready_state(page) == CLOSED, within_s=10, what="it is told that there is no more")
+    soon(lambda: ready_state(page) == CLOSED, what="it is told that there is no more")
     assert streamed_text(page) == "before meanwhile after"
     response = made[-1].response()
     assert response is not None
@@ -94,7 +89,7 @@ def test_text_that_looks_like_the_protocol_is_text(page: Page, worker: ScriptedW
     for token in HOSTILE:
         worker.say(writer, token)
     worker.say(writer, COMPLETED)
-    eventually(lambda: ready_state(page) == CLOSED, within_s=10, what="it has ended")
+    soon(lambda: ready_state(page) == CLOSED, what="it has ended")
     assert streamed_text(page) == "".join(HOSTILE)
     assert page.evaluate("seen.told") == []
 
@@ -102,15 +97,15 @@ def test_text_that_looks_like_the_protocol_is_text(page: Page, worker: ScriptedW
 def test_the_stream_that_submits_shows_text_as_it_was_said(page: Page, worker: ScriptedWorker, own: Backend) -> None:
     """On `/stream`, too; line ends of every kind come as line feeds, which is all that an event can say."""
     page.evaluate("follow", "/stream?query=why&model=demo&max_tokens=9")
-    eventually(lambda: own.store.jobs_of("", None, 10), what="there is a job")
+    soon(lambda: own.store.jobs_of("", None, 10), what="there is a job")
     (job_id,) = own.store.jobs_of("", None, 10)
     writer = worker.take(job_id)
     worker.say(writer, "one")
-    eventually(lambda: raw_text(page) == "one", what="the page sees it")
+    soon(lambda: raw_text(page) == "one", what="the page sees it")
     for token in HOSTILE:
         worker.say(writer, token)
     worker.say(writer, COMPLETED)
-    eventually(lambda: ready_state(page) == CLOSED, within_s=10, what="it has ended")
+    soon(lambda: ready_state(page) == CLOSED, what="it has ended")
     expected = ["one", *(token.replace("\r\n", "\n").replace("\r", "\n") for token in HOSTILE)]
     assert raw_text(page) == "".join(expected)
     assert [event["data"] for event in events(page)].count("[DONE]") == 1
@@ -125,15 +120,15 @@ def test_the_stream_that_submits_goes_on_with_its_job(
     """A reconnect continues the same job and never starts another."""
     made = requests_of(page, "/stream")
     page.evaluate("follow", "/stream?query=why")
-    eventually(lambda: own.store.jobs_of("", None, 10), what="there is a job")
+    soon(lambda: own.store.jobs_of("", None, 10), what="there is a job")
     (job_id,) = own.store.jobs_of("", None, 10)
     writer = worker.take(job_id)
     worker.say(writer, "before")
-    eventually(lambda: raw_text(page) == "before", what="the page sees it")
+    soon(lambda: raw_text(page) == "before", what="the page sees it")
     house.end(signal.SIGKILL)
     worker.say(writer, " after", COMPLETED)
     house.begin()
-    eventually(lambda: ready_state(page) == CLOSED, within_s=15, what="it has ended")
+    soon(lambda: ready_state(page) == CLOSED, what="it has ended")
     assert raw_text(page) == "before after"
     assert made[-1].all_headers()["last-event-id"].startswith(f"{job_id}:")
     assert own.store.jobs_of("", None, 10) == [job_id]

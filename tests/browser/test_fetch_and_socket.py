@@ -4,9 +4,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import KEY, PAGE
 from tests.browser.house import BrowserHouse
-from tests.browser.seen import framed_text, polled_text
+from tests.browser.seen import framed_text, polled_text, soon
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tests.waiting import eventually
 from tokentail.backend import Backend
 from tokentail.store import RedisClient
 
@@ -20,9 +19,9 @@ def test_polls_by_fetch_read_each_token_as_it_comes(page: Page, worker: Scripted
     for token in ("one", " two\r\n", " [DONE]"):
         worker.say(writer, token)
         text += token
-        eventually(lambda: polled_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
+        soon(lambda: polled_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
     worker.say(writer, COMPLETED)
-    eventually(lambda: page.evaluate("seen.answers.at(-1).done"), what="it has ended")
+    soon(lambda: page.evaluate("seen.answers.at(-1).done"), what="it has ended")
     assert polled_text(page) == text
 
 
@@ -44,9 +43,9 @@ def test_a_websocket_shows_each_token_and_cancels(page: Page, worker: ScriptedWo
     for token in ("one", " two\r\n", " \u2028"):
         worker.say(writer, token)
         text += token
-        eventually(lambda: framed_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
+        soon(lambda: framed_text(page) == text, what="the page sees it")  # noqa: B023 - asked at once
     page.evaluate("""socket.send('{"type":"cancel"}')""")
-    eventually(lambda: page.evaluate("seen.closed"), what="it is closed")
+    soon(lambda: page.evaluate("seen.closed"), what="it is closed")
     assert page.evaluate("seen.closed.code") == 1000
     last = page.evaluate("seen.frames.at(-1)")
     assert (last["done"], last["status"]) == (True, "cancelled")
@@ -70,14 +69,14 @@ def test_over_tls_a_browser_follows_more_jobs_than_it_has_connections(
         writer = worker.take(made)
         page.evaluate("job => { for (let i = 0; i < 10; i++) follow(`${job}/stream`) }", f"/v1/jobs/{made}")
         worker.say(writer, "one")
-        eventually(
+        soon(
             lambda: page.evaluate("""seen.events.filter(e => e.data.includes('"tokens":["one"]')).length""") == 10,
             what="all ten see it",
         )
         assert page.evaluate("job => send('GET', `${job}/tokens`)", f"/v1/jobs/{made}") == 200
         page.evaluate("openSocket", f"/v1/jobs/{made}/ws")
         worker.say(writer, COMPLETED)
-        eventually(lambda: page.evaluate("seen.closed"), what="the socket is closed")
+        soon(lambda: page.evaluate("seen.closed"), what="the socket is closed")
         assert (page.evaluate("seen.closed.code"), framed_text(page)) == (1000, "one")
         protocols = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol)")
         assert set(protocols) == {"h2"}

@@ -11,9 +11,8 @@ from playwright.sync_api import BrowserContext, Page
 from app.access import owner_name
 from tests.browser.conftest import KEY, PAGE
 from tests.browser.house import BrowserHouse
-from tests.browser.seen import ready_state
+from tests.browser.seen import ready_state, soon
 from tests.scripted_worker import ScriptedWorker
-from tests.waiting import eventually
 from tokentail.backend import Backend
 
 ATTEMPTS = (Path(__file__).parent / "foreign.js").read_text()
@@ -87,9 +86,9 @@ def test_it_can_follow_nothing(
                 "([address, withCredentials]) => { follow(address, { withCredentials }) }",
                 [keyed_house.url + address, with_credentials],
             )
-            eventually(lambda: ready_state(foreign_page) == 2, what="it gives up")
+            soon(lambda: ready_state(foreign_page) == 2, what="it gives up")
     foreign_page.evaluate("openSocket", f"{keyed_house.url.replace('http', 'ws', 1)}/v1/jobs/{job_id}/ws")
-    eventually(lambda: foreign_page.evaluate("seen.closed"), what="it is refused")
+    soon(lambda: foreign_page.evaluate("seen.closed"), what="it is refused")
     assert foreign_page.evaluate("seen.closed.code") == 1006
     assert foreign_page.evaluate("[seen.events, seen.told, seen.frames]") == [[], [], []]
     assert own.store.jobs_of(owner_name(KEY), None, 10) == [job_id]

@@ -4,9 +4,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import KEY, PAGE, SCRIPT
 from tests.browser.house import BrowserHouse
-from tests.browser.seen import framed_text, polled_text, ready_state, streamed_text
+from tests.browser.seen import framed_text, polled_text, ready_state, soon, streamed_text
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tests.waiting import eventually
 from tokentail.backend import Backend
 
 CLOSED = 2
@@ -47,11 +46,11 @@ def test_a_session_stands_for_its_key(
     page.evaluate("job => { followByPolls(job) }", f"/v1/jobs/{job_id}")
     worker.say(worker.take(job_id), "one", " two", COMPLETED)
     for text in (streamed_text, framed_text, polled_text):
-        eventually(lambda: text(page) == "one two", what="the page sees it")  # noqa: B023 - asked at once
+        soon(lambda: text(page) == "one two", what="the page sees it")  # noqa: B023 - asked at once
     page.evaluate("source.close()")
     page.reload()
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
-    eventually(lambda: streamed_text(page) == "one two", what="it outlives a reload")
+    soon(lambda: streamed_text(page) == "one two", what="it outlives a reload")
 
 
 def test_script_cannot_read_the_cookie(
@@ -76,9 +75,9 @@ def test_a_session_that_was_ended_is_over(
     assert status(page, "DELETE", "/v1/session") == 204
     assert status(page, "GET", f"/v1/jobs/{job_id}/tokens") == 401
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
-    eventually(lambda: ready_state(page) == CLOSED, what="it gives up")
+    soon(lambda: ready_state(page) == CLOSED, what="it gives up")
     page.evaluate("openSocket", f"/v1/jobs/{job_id}/ws")
-    eventually(lambda: page.evaluate("seen.closed"), what="it is refused")
+    soon(lambda: page.evaluate("seen.closed"), what="it is refused")
     assert page.evaluate("seen.frames") == []
 
 
@@ -100,7 +99,7 @@ def test_a_share_link_reads_one_job(
         guest_page.evaluate("openSocket", f"/v1/jobs/{shared}/ws?token={token}")
         worker.say(worker.take(shared), "for all", COMPLETED)
         for text in (streamed_text, framed_text):
-            eventually(lambda: text(guest_page) == "for all", what="the guest sees it")  # noqa: B023 - asked at once
+            soon(lambda: text(guest_page) == "for all", what="the guest sees it")  # noqa: B023 - asked at once
         assert status(guest_page, "GET", f"/v1/jobs/{other}/tokens?token={token}") == 403
         assert status(guest_page, "POST", f"/v1/jobs/{shared}/cancel?token={token}") == 403
         assert status(guest_page, "GET", f"/v1/jobs/{shared}/tokens") == 401
