@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be frozen: open as far as anybody can tell, but nothing comes through."""
+"""A TCP proxy whose connections can be frozen, open as far as anybody can tell but nothing comes through; or cut."""
 
 import socket
 import threading
@@ -14,11 +14,16 @@ class FrozenProxy:
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self._frozen: set[socket.socket] = set()
+        self._pieces_left = -1
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
         """Let nothing more through on the connections that there are; new ones work."""
         self._frozen.update(self._sockets)
+
+    def cut_after(self, pieces: int) -> None:
+        """Let so many more pieces through, in whatever direction; then end the connections that there are."""
+        self._pieces_left = pieces
 
     def close(self) -> None:
         for each in (self._listener, *self._sockets):
@@ -41,4 +46,9 @@ class FrozenProxy:
             while received := source.recv(65536):
                 if source not in self._frozen:
                     sink.sendall(received)
+                self._pieces_left -= 1
+                if self._pieces_left == 0:
+                    for each in self._sockets:
+                        with suppress(OSError):
+                            each.shutdown(socket.SHUT_RDWR)
             sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,97 @@
+"""No wake-up is lost, whenever the connection to Redis goes: it is cut at every step, and once it just falls silent."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from tests.http_house import HttpHouse, json_of, open_house
+from tests.integration.frozen_proxy import FrozenProxy
+from tests.loopback import LoopThread
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.waiting import eventually
+from tokentail.backend import Backend, wire
+from tokentail.settings import load_settings
+from tokentail.store import RedisClient
+
+WITHIN_S = 8.0  # a lost wake-up would take all of a wait, 20 s
+STEPS = range(1, 17)  # pieces of the conversation with Redis after which it is cut
+
+
+@pytest.fixture
+def own(real_client: RedisClient) -> Backend:
+    return wire(real_client, real_client, load_settings({}))
+
+
+@pytest.fixture
+def loop_thread() -> Iterator[LoopThread]:
+    with LoopThread() as thread:
+        yield thread
+
+
+def next_token(house: HttpHouse, job_id: str, cursor: str) -> tuple[list[str], str]:
+    """What a long poll brings; an outage that it is told of is asked through."""
+    until = time.monotonic() + WITHIN_S
+    while time.monotonic() < until:
+        answer = house.get(f"/v1/jobs/{job_id}/tokens?cursor={cursor}&wait=20")
+        if answer.status_code == 200:
+            body = json_of(answer)
+            cursor = body["cursor"]
+            if body["tokens"] or body["done"]:
+                return body["tokens"], cursor
+        else:
+            assert answer.status_code == 503
+    raise AssertionError("no token came")
+
+
+def followed_through_cuts(own: Backend, loop_thread: LoopThread, url: str, step: int) -> float:
+    """How long the slowest token took, when the connections are cut at this step, and again, and again."""
+    with closing(FrozenProxy(url.removeprefix("unix://"))) as proxy:
+        house = open_house(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
+        worker = ScriptedWorker(own)
+        job_id = worker.submit()
+        slowest, cursor = 0.0, "0"
+        proxy.cut_after(step)
+        with ThreadPoolExecutor(1) as pool:
+            writer = worker.take(job_id)
+            for n in range(4):
+                reader = pool.submit(next_token, house, job_id, cursor)
+                eventually(lambda reader=reader: house.waits() or reader.done(), within_s=WITHIN_S)  # type: ignore[misc]
+                began = time.monotonic()
+                worker.say(writer, f"{n} ")
+                tokens, cursor = reader.result(WITHIN_S + 2)
+                assert tokens == [f"{n} "]
+                slowest = max(slowest, time.monotonic() - began)
+                if n < 2:
+                    proxy.cut_after(step)
+            worker.say(writer, COMPLETED)
+            assert next_token(house, job_id, cursor)[0] == []
+        house.close()
+        return slowest
+
+
+def test_a_connection_that_is_cut_at_any_step_loses_no_wake_up(
+    own: Backend, loop_thread: LoopThread, valkey_url: str
+) -> None:
+    """Before the subscription, after it was sent, after it was confirmed, in mid-read, and while everybody waits."""
+    with ThreadPoolExecutor(8) as pool:
+        slowest = list(pool.map(lambda step: followed_through_cuts(own, loop_thread, valkey_url, step), STEPS))
+    assert max(slowest) < WITHIN_S
+
+
+def test_many_who_wait_all_hear_after_a_cut(own: Backend, loop_thread: LoopThread, valkey_url: str) -> None:
+    """And who has left costs nothing."""
+    with closing(FrozenProxy(valkey_url.removeprefix("unix://"))) as proxy:
+        house = open_house(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
+        worker = ScriptedWorker(own)
+        job_id = worker.submit()
+        with ThreadPoolExecutor(30) as pool:
+            readers = [pool.submit(next_token, house, job_id, "0") for _ in range(30)]
+            eventually(lambda: house.waits() == 30)
+            proxy.cut_after(1)
+            worker.answer(job_id, "a")
+            assert [reader.result(WITHIN_S)[0] for reader in readers] == [["a"]] * 30
+        assert house.waits() == 0
+        house.close()
