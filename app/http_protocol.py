@@ -1,7 +1,7 @@
 """The HTTP protocol: uvicorn's own, with what it lacks.
 
 Limits on the size of heads and on the time they may take; problem documents where it would send plain text; a word to
-who waits when the client hangs up; and a short way for polls that can be answered at once.
+who waits when the client hangs up; and a short way for polls that a tail in memory answers, now or later.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.access import Caller
 from app.answer import Answer, problem
 from app.read_plane.exchange import ABORT, HANGUP, IS_GONE, Message, OnAnswer, SendMessage, encoded_headers
+from app.read_plane.parked_polls import ParkedPoll, ParkedPolls
 from app.read_plane.quick_polls import Headers, QuickPolls
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
@@ -24,12 +25,19 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def __init__(
-        self, quick_polls: QuickPolls, on_answer: OnAnswer | None, most_connections: int, **given_by_uvicorn: Any
+        self,
+        quick_polls: QuickPolls,
+        parked_polls: ParkedPolls,
+        on_answer: OnAnswer | None,
+        most_connections: int,
+        **given_by_uvicorn: Any,
     ) -> None:
         super().__init__(**given_by_uvicorn)
         self._most_connections = most_connections  # of all sockets and requests together
         self._is_one_too_many = False
         self._quick_polls = quick_polls
+        self._parked_polls = parked_polls
+        self._parked: ParkedPoll | None = None
         self._on_answer = on_answer
         self._head_bytes = 0
         self._is_in_head = False
@@ -58,21 +66,34 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_head_timer()
+        if self._parked is not None:
+            self._note(499, self._parked_polls.leave(self._parked))
+            self._parked = None
         if self.scope is not None:
             state = self.scope["state"]
             state[IS_GONE] = True
             if leave := state.get(HANGUP):
                 leave()
 
+    def shutdown(self) -> None:
+        self._end_parked()
+        super().shutdown()
+
     def on_message_begin(self) -> None:
+        self._end_parked()  # the next request is there already: answers come in the order of requests
+        self._unset_keepalive_if_required()
         self._is_in_head, self._head_bytes, self._is_quick = True, 0, False
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._stop_head_timer()
-        if self._answer_at_once():
+        if self._is_quick_poll():
+            self._is_quick = True
             return
+        self._go_on()
+
+    def _go_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
         self.url, self.expect_100_continue = url, expects
@@ -91,8 +112,19 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(problem(400, msg))
 
-    def _answer_at_once(self) -> bool:
-        """Whether this was a poll that could be answered here. Nothing else of the connection may be under way."""
+    def answer_parked(self, answer: bytes, waited_s: float) -> None:
+        """The poll that waits is answered."""
+        self._parked = None
+        self._send(answer, waited_s)
+
+    def go_the_long_way(self, url: bytes) -> None:
+        """The poll that waits is answered over ASGI."""
+        self._parked, self._is_quick, self.url = None, False, url
+        self._go_on()
+        super().on_message_complete()
+
+    def _is_quick_poll(self) -> bool:
+        """Whether this was a poll that a tail answers, now or later. Nothing else may be under way there."""
         cycle = self.cycle
         if self._is_one_too_many or (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
             return False
@@ -100,15 +132,30 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if self.headers != self._admitted_headers:
             self._admitted, self._admitted_headers = self._quick_polls.admit(self.headers), self.headers
-        if self._admitted is None or (answer := self._quick_polls.answer(self.url, self._admitted)) is None:
+        if self._admitted is None:
             return False
-        self._is_quick = True
+        if (answer := self._quick_polls.answer(self.url, self._admitted)) is not None:
+            self._send(answer, 0.0)
+            return True
+        self._parked = self._parked_polls.park(self, self.url, self._admitted)
+        return self._parked is not None
+
+    def _send(self, answer: bytes, took_s: float) -> None:
         self.transport.write(self._quick_polls.beginning(self.server_state.default_headers) + answer)
         self.on_response_complete()  # which waits for the next request, as after any other
+        self._note(200, took_s)
+
+    def _note(self, status: int, took_s: float) -> None:
         if self._on_answer is not None:
             path, _, query = self.url.partition(b"?")
-            self._on_answer({"method": "GET", "path": path.decode("ascii"), "query_string": query}, 200, 0.0)
-        return True
+            scope = {"method": "GET", "path": path.decode("ascii"), "query_string": query}
+            self._on_answer(scope, status, took_s)
+
+    def _end_parked(self) -> None:
+        """Whoever waits is answered; where that takes more than looking, they see a closed connection."""
+        if self._parked is not None and not self._parked_polls.end(self._parked):
+            self._parked = None
+            self.transport.close()
 
     def _head_is_late(self) -> None:
         self._head_timer = None

@@ -62,7 +62,7 @@ class Polls:
         follows = [Follow(owner, checked(job_id), cursor, asked.limit) for job_id, cursor in asked.cursors]
         found = yield from read_or_wait_for_any(follows, asked.wait_s, self._clock)
         bodies = [
-            tokens_body(f, self._after_wait(f, asked.wait_s, began)) if isinstance(f, Batch) else _missing(follow, f)
+            tokens_body(f, self.after_wait_ms(f, asked.wait_s, began)) if isinstance(f, Batch) else _missing(follow, f)
             for follow, f in zip(follows, found, strict=True)
         ]
         return json_answer(b'{"jobs":[' + b",".join(bodies) + b"]}")
@@ -98,7 +98,7 @@ class Polls:
         began = self._clock()
         follow = Follow(owner, checked(job_id), asked.cursor, asked.limit, with_events)
         batch = yield from read_or_wait(follow, asked.wait_s, asked.linger_s, self._clock)
-        after_ms = self._after_wait(batch, asked.wait_s, began, with_events=with_events)
+        after_ms = self.after_wait_ms(batch, asked.wait_s, began, with_events=with_events)
         return self.answer(batch, after_ms, with_events=with_events)
 
     def answer(self, batch: Batch, after_ms: int, *, with_events: bool) -> Answer:
@@ -106,7 +106,8 @@ class Polls:
         body = events_body(batch, after_ms) if with_events else tokens_body(batch, after_ms)
         return json_answer(body, headers=self._kept(batch) if batch.is_done else None)
 
-    def _after_wait(self, batch: Batch, wait_s: float, began: float, *, with_events: bool = False) -> int:
+    def after_wait_ms(self, batch: Batch, wait_s: float, began: float, *, with_events: bool = False) -> int:
+        """The same for who has waited since `began`, and would have waited `wait_s`."""
         after_ms = self.advice_ms(batch)
         if wait_s <= 0:
             return after_ms

@@ -24,6 +24,7 @@ from app.http_protocol import HttpProtocol
 from app.metrics import WebMetrics
 from app.open_files import connections_within_limit
 from app.read_plane.exchange import OnAnswer
+from app.read_plane.parked_polls import ParkedPolls
 from app.read_plane.plane import Plane
 from app.read_plane.quick_polls import QuickPolls
 from app.read_plane.socket_protocol import PING_EVERY_S, PONG_WITHIN_S, SocketProtocol
@@ -108,10 +109,11 @@ def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = Non
     tails = Tails(redis, most_bytes=_TAIL_BYTES, now_ms=now_ms, clock=time.monotonic)
     plane = Plane(calls, tails, on_answer)
     quick_polls = QuickPolls(calls.access, calls.polls, tails, time.monotonic)
+    parked_polls = ParkedPolls(quick_polls, tails, plane.driver, time.monotonic)
     most_connections = connections_within_limit(calls.settings.max_connections)
     config = uvicorn.Config(
         Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
-        http=partial(HttpProtocol, quick_polls, on_answer, most_connections),  # type: ignore[arg-type]
+        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections),  # type: ignore[arg-type]
         loop="uvloop",
         ws=SocketProtocol,
         ws_ping_interval=PING_EVERY_S,

@@ -47,6 +47,16 @@ class Driver:
         """Whether no more of this owner's readers may wait."""
         return self._waits[owner] >= self._most_waits
 
+    def enter(self, owner: str) -> None:
+        """One more of this owner's readers waits."""
+        self._waits[owner] += 1
+
+    def leave(self, owner: str) -> None:
+        """One of them waits no more."""
+        self._waits[owner] -= 1
+        if not self._waits[owner]:
+            del self._waits[owner]
+
     async def drive(self, steps: Steps[Result], reader: Reader) -> Result:
         """The result of these steps. Raises what they raise, and ClientLeft."""
         seen: dict[str, int] = {}
@@ -117,14 +127,12 @@ class Driver:
         has_more_time = at_most_s < wait.at_most_s
         timer = waiter.get_loop().call_later(at_most_s, _settle, waiter, has_more_time)
         reader.on_hangup(waiter)
-        self._waits[owner] += 1
+        self.enter(owner)
         try:
             return await waiter and not tails.is_closing
         finally:
             timer.cancel()
-            self._waits[owner] -= 1
-            if not self._waits[owner]:
-                del self._waits[owner]
+            self.leave(owner)
             tails.leave(wait.job_ids, waiter)
 
 

@@ -91,17 +91,18 @@ class QuickPolls:
         return answer
 
     def waits_for(self, url: bytes, caller: Caller) -> tuple[FollowedJob, float] | None:
-        """The job that this poll may wait for, and how many seconds; None when it is no such poll."""
+        """The job that this poll, which has no answer yet, may wait for, and how many seconds; None for any other."""
         asked = _POLL.fullmatch(url)
         if asked is None or asked[5] is None:
             return None
-        job = self._tails.job(asked[1].decode())
-        if job is None or not job.tail.is_live or job.tail.state.owner != caller.owner:
+        job_id, cursor = asked[1].decode(), _cursor(asked)
+        batch, job = self._tails.read_now(job_id, cursor, 1), self._tails.job(job_id)
+        if batch is None or job is None or batch.owner != caller.owner:
             return None
         return job, self._wait_s(asked[5])
 
     def waited(self, url: bytes, caller: Caller, began: float) -> bytes | None:
-        """The answer to a poll that has waited since `began` and waits no more; None when it takes more than looking."""
+        """The answer to a poll that has waited since `began` and waits no more; None when looking does not tell."""
         return self._make(url, caller, began)
 
     def _wait_s(self, wait: bytes) -> float:
@@ -111,9 +112,8 @@ class QuickPolls:
         asked = _POLL.fullmatch(url)
         if asked is None:
             return None
-        job_id, kind, generation, index, wait = asked.groups()
-        cursor = BEGINNING if generation is None else Cursor(generation.decode(), int(index))
-        batch = self._tails.read_now(job_id.decode(), cursor, _MOST_ELEMENTS)
+        job_id, kind, wait = asked[1], asked[2], asked[5]
+        batch = self._tails.read_now(job_id.decode(), _cursor(asked), _MOST_ELEMENTS)
         if batch is None or batch.owner != caller.owner:
             return None
         with_events = kind == b"events"
@@ -132,3 +132,7 @@ class QuickPolls:
         dressed = self._access.dressed(Answer(200, dict(headers)), "GET", {}).headers
         lines = [b"%b: %b\r\n" % header for header in encoded_headers(tuple(dressed.items()))]
         return b"".join(lines).replace(b"%", b"%%") + b"content-length: %d\r\n\r\n"
+
+
+def _cursor(asked: re.Match[bytes]) -> Cursor:
+    return BEGINNING if asked[3] is None else Cursor(asked[3].decode(), int(asked[4]))
