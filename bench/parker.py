@@ -16,7 +16,7 @@ from typing import Protocol
 
 from bench.http_connection import HttpConnection, answer_length, request_bytes
 from bench.peer import publish
-from bench.proc import cpu_s, descriptors, rss_bytes
+from bench.proc import cpu_s, descriptors, rss_bytes, unread
 
 _TIMEOUT_S = 20.0  # below the wait, so that who is late is not answered by its end
 _QUIET_S = 0.3
@@ -170,9 +170,9 @@ class Parker:
         return found
 
     def _wait_until_quiet(self) -> None:
-        """Until the server has read what was sent: it then uses no more CPU than an idle one."""
+        """Until the server has read what was sent, and uses no more CPU than an idle one."""
         deadline, used = time.monotonic() + _TIMEOUT_S, -1.0
-        while (now := cpu_s(self._pid)) - used > 0.02:
+        while (now := cpu_s(self._pid)) - used > 0.02 or unread(self._server.port):
             if time.monotonic() > deadline:
                 raise RuntimeError("the server does not come to rest")
             used = now

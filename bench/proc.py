@@ -28,6 +28,16 @@ def descriptors(pid: int) -> int:
 
 def connections(port: int) -> int:
     """How many TCP connections of this port of loopback some process still holds; the listener is none."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    rows = [line.split() for line in lines]
-    return sum(int(row[1].rpartition(":")[2], 16) == port and row[3] != "0A" and row[9] != "0" for row in rows)
+    return sum(row[3] != "0A" and row[9] != "0" for row in _rows(port))
+
+
+def unread(port: int) -> int:
+    """How many connections of this port have sent something that its server has not read yet."""
+    return sum(row[3] == "01" and not row[4].endswith(":00000000") for row in _rows(port))
+
+
+def _rows(port: int) -> list[list[str]]:
+    """The kernel's table: local address, peer, state (0A listens, 01 is open), queues, …, inode."""
+    ends = f":{port:04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    return [row for row in map(str.split, lines[1:]) if row[1].endswith(ends)]

@@ -17,9 +17,9 @@ from bench.proc import connections, cpu_s, descriptors, rss_bytes
 from bench.stack import Stack, running_stack
 
 _FOLLOWERS = 2000
-_OF_ONE_JOB = 20
+_OF_ONE_JOB = 25
 _TOKENS_PER_S = 1.0
-_TOKENS = (10, 15, 20, 25, 30)  # of jobs, in turns; so they live for as many seconds
+_TOKENS = (30, 40, 50, 60)  # of jobs, in turns; so they live for as many seconds
 _WAYS = (("short", 0), ("long", 0), ("long", 300), ("sse", 0), ("sse", 300), ("ws", 0))
 _LEAVES = 10  # each tenth
 _LATE_S = 30.0  # whoever has not seen the end so long after it is stuck
