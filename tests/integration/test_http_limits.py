@@ -19,7 +19,7 @@ from tokentail.cursor import parse_cursor
 from tokentail.settings import load_settings
 from tokentail.store import RedisClient
 
-STALL_S = 1.0
+STALL_S = 4.0
 SMALL = 4096  # bytes that the system takes in for a client that reads nothing
 
 
@@ -85,7 +85,7 @@ def test_readers_who_take_nothing_are_dropped(web: WebProcess, worker: ScriptedW
         began = time.monotonic()
         eventually(lambda: connections(web) == 20, what="all twenty are there")
         assert web.ask("GET", f"/v1/jobs/{other}").status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < STALL_S
         assert resident_mb(web) - before < 60, "twenty times 12 MB is not kept"
         eventually(lambda: connections(web) == 0, within_s=STALL_S * 8, what="their connections are closed")
     assert "Traceback" not in web.log
