@@ -55,8 +55,9 @@ class Browser(Program):
 NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx", is_service=True)
 CHROMIUM = Browser("Chromium", ("chromium", "chromium-browser", "google-chrome"), "TOKENTAIL_TEST_CHROMIUM", "chromium")
 OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
+JQ = Program("jq", ("jq",), "TOKENTAIL_TEST_JQ", "jq")
 
-ALL = (NGINX, CHROMIUM, OPENSSL)
+ALL = (NGINX, CHROMIUM, OPENSSL, JQ)
 
 
 def install_missing() -> None:

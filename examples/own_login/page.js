@@ -1,0 +1,23 @@
+import { Tokentail, remember, recall } from "/tokentail.js";
+
+const tokentail = new Tokentail(); // this app's own origin; the cookie of its log-in is sent by itself
+const [form, prompt, answer, state] = ["form", "prompt", "answer", "state"].map((id) => document.getElementById(id));
+
+async function show(job) {
+  let text = "";
+  for await (const step of tokentail.follow(job)) {
+    text = (step.reset ? "" : text) + step.tokens.join("");
+    answer.textContent = text;
+    state.textContent = `${step.status}, by ${step.transport}`;
+  }
+}
+
+const tell = (error) => { state.textContent = error.message; };
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  tokentail.submit({ prompt: prompt.value }).then((job) => show(remember(job.id))).catch(tell);
+});
+
+form.querySelector("button").disabled = false; // without this script it could do nothing
+if (recall().job) show(recall().job).catch(tell);

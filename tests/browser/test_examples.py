@@ -1,0 +1,109 @@
+"""The examples' pages in a real browser."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.acceptance.examples.front import running_front
+from tests.browser.conftest import KEY
+from tests.browser.house import BrowserHouse
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.waiting import eventually
+
+WRITER = Path(__file__).parents[2] / "examples" / "content_writer"
+OURS = "http://127.0.0.1:8000"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """What `python -m http.server` runs, without its log."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def a_page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser without a past; nothing may go wrong in it unseen."""
+    faults: list[str] = []
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
+    yield page
+    context.close()
+    assert not faults
+
+
+@pytest.fixture
+def writer_url(tmp_path: Path, valkey_url: str) -> Iterator[str]:
+    """The content writer on an origin of its own, from which Tokentail may be called."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_CORS_ORIGINS=url) as house:
+        for file in WRITER.iterdir():
+            text = file.read_text()
+            (tmp_path / file.name).write_text(text.replace(OURS, house.url))
+        yield url
+    server.shutdown()
+    server.server_close()
+
+
+def submitted(page: Page, button: str) -> str:
+    """The id of the job that the page submits, which it keeps in its address."""
+    page.click(button)
+    page.wait_for_url("**/?job=*")
+    return page.url.rpartition("=")[2]
+
+
+def test_the_content_writer_survives_reloads(writer_url: str, a_page: Page, worker: ScriptedWorker) -> None:
+    """In mid-sentence: the post is there again and goes on, and the notes are kept; a reset clears."""
+    a_page.goto(writer_url)
+    a_page.fill("#notes", "sky: blue. why? scattering")
+    writer = worker.take(submitted(a_page, "text=Write"))
+    worker.say(writer, "# Why the sky", " <img src=x onerror=alert(1)>")
+    post = a_page.locator("#post")
+    eventually(lambda: post.text_content() == "# Why the sky <img src=x onerror=alert(1)>", what="it is shown as text")
+    a_page.reload()
+    worker.say(writer, " is blue")
+    eventually(lambda: (post.text_content() or "").endswith("> is blue"), what="it goes on after a reload")
+    assert a_page.input_value("#notes") == "sky: blue. why? scattering"
+    worker.say(writer, COMPLETED)
+    eventually(lambda: a_page.text_content("#state") == "completed", what="its end is told")
+    assert not a_page.is_enabled("#stop")
+
+
+def test_the_content_writer_stops(writer_url: str, a_page: Page, worker: ScriptedWorker) -> None:
+    """The job is cancelled, and what came stays."""
+    a_page.goto(writer_url)
+    a_page.fill("#notes", "sky")
+    worker.say(worker.take(submitted(a_page, "text=Write")), "The sky")
+    eventually(lambda: a_page.text_content("#post") == "The sky", what="it is shown")
+    a_page.click("#stop")
+    eventually(lambda: a_page.text_content("#state") == "cancelled", what="it is cancelled")
+    assert a_page.text_content("#post") == "The sky"
+
+
+def test_the_page_of_the_app_in_front(valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker) -> None:
+    """Log in, ask, reload: by a stream through the app, with nothing but its cookie."""
+    with (
+        BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house,
+        running_front(house.url, KEY, tmp_path) as front,
+    ):
+        a_page.goto(front)
+        a_page.fill("[name=name]", "ada")
+        a_page.fill("[name=password]", "lovelace")
+        a_page.click("button")
+        a_page.fill("#prompt", "Why?")
+        writer = worker.take(submitted(a_page, "#form button"))
+        worker.say(writer, "Because")
+        eventually(lambda: a_page.text_content("#answer") == "Because", what="it is shown")
+        a_page.reload()
+        worker.say(writer, " it is", COMPLETED)
+        eventually(lambda: a_page.text_content("#answer") == "Because it is", what="it goes on")
+        eventually(lambda: a_page.text_content("#state") == "completed, by sse", what="its end is told")
