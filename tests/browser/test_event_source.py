@@ -9,6 +9,7 @@ from tests.browser.house import BrowserHouse
 from tests.browser.seen import events, raw_text, ready_state, soon, streamed_text
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tokentail.backend import Backend
+from tokentail.job import Job
 
 CLOSED = 2
 
@@ -42,6 +43,15 @@ def requests_of(page: Page, path: str) -> list[Request]:
     made: list[Request] = []
     page.on("request", lambda request: made.append(request) if path in request.url else None)
     return made
+
+
+def submitted_job(own: Backend) -> str:
+    """The id of the one job that there is. It is listed a moment before it can be taken."""
+    soon(
+        lambda: any(isinstance(job, Job) for job in own.store.view_many(own.store.jobs_of("", None, 10))), what="a job"
+    )
+    (job_id,) = own.store.jobs_of("", None, 10)
+    return job_id
 
 
 def test_each_token_is_shown_before_the_next_is_written(page: Page, worker: ScriptedWorker) -> None:
@@ -97,8 +107,7 @@ def test_text_that_looks_like_the_protocol_is_text(page: Page, worker: ScriptedW
 def test_the_stream_that_submits_shows_text_as_it_was_said(page: Page, worker: ScriptedWorker, own: Backend) -> None:
     """On `/stream`, too; line ends of every kind come as line feeds, which is all that an event can say."""
     page.evaluate("follow", "/stream?query=why&model=demo&max_tokens=9")
-    soon(lambda: own.store.jobs_of("", None, 10), what="there is a job")
-    (job_id,) = own.store.jobs_of("", None, 10)
+    job_id = submitted_job(own)
     writer = worker.take(job_id)
     worker.say(writer, "one")
     soon(lambda: raw_text(page) == "one", what="the page sees it")
@@ -120,8 +129,7 @@ def test_the_stream_that_submits_goes_on_with_its_job(
     """A reconnect continues the same job and never starts another."""
     made = requests_of(page, "/stream")
     page.evaluate("follow", "/stream?query=why")
-    soon(lambda: own.store.jobs_of("", None, 10), what="there is a job")
-    (job_id,) = own.store.jobs_of("", None, 10)
+    job_id = submitted_job(own)
     writer = worker.take(job_id)
     worker.say(writer, "before")
     soon(lambda: raw_text(page) == "before", what="the page sees it")
