@@ -137,6 +137,7 @@ class _Stream:
     def __iter__(self) -> Iterator[bytes]:
         while part := self._response.read1(65536):
             yield part
+        self.close()
 
     def close(self) -> None:
         with closing(self._connection):

@@ -15,8 +15,7 @@ from redis.asyncio import Redis
 log = logging.getLogger(__name__)
 
 _RECONNECT_S = 0.2
-_PING_S = 5.0
-_SILENT_S = 10.0  # a connection that answers no ping is dead, whatever TCP believes
+_CANCEL_AGAIN_S = 0.1
 _CONNECT_S = 2.0
 _MOST_CHANNELS = 1000  # in one command
 _OUTAGES = (redis.exceptions.RedisError, OSError, TimeoutError)
@@ -38,8 +37,12 @@ class Listener(Protocol):
 class Subscription:
     """Channels come and go by `add` and `drop`, at any time; `run` is a task's life."""
 
-    def __init__(self, client: Redis, listener: Listener) -> None:
-        """`client` says where Redis is; its replies are bytes, and its protocol is RESP2."""
+    def __init__(self, client: Redis, listener: Listener, *, dead_after_s: float = 10.0) -> None:
+        """`client` says where Redis is; its replies are bytes, and its protocol is RESP2.
+
+        A connection that is silent for `dead_after_s`, pings included, is dead whatever TCP believes.
+        """
+        self._dead_after_s = dead_after_s
         self._client = client
         self._listener = listener
         self._wanted: set[str] = set()
@@ -66,26 +69,36 @@ class Subscription:
         """Keep the connection, through outages, until cancelled."""
         while True:
             connection: Any = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            # In a task of its own: redis-py may swallow a cancellation, and a task group (Python 3.11) may leave its
+            # own behind, so that neither can be told from ours.
+            life = asyncio.create_task(self._live(connection))
             try:
-                async with asyncio.timeout(_CONNECT_S):
-                    await connection.connect()
-                _heed_cancellation()
-                self._changed = dict.fromkeys(self._wanted, True)
-                self._has_changed.set()
-                self._heard_at = asyncio.get_running_loop().time()
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._read(connection))
-                    tasks.create_task(self._write(connection))
-                    tasks.create_task(self._look_after(connection))
-            except* _OUTAGES as group:
-                if not self._is_told:
-                    log.warning("subscription.lost", extra={"error": type(group.exceptions[0]).__name__})
-                self._is_told = True
+                await asyncio.wait([life])
             finally:
+                while not life.done():
+                    life.cancel()
+                    await asyncio.wait([life], timeout=_CANCEL_AGAIN_S)
                 await connection.disconnect(nowait=True)
                 self._listener.lost()
-            _heed_cancellation()
+            life.result()
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _live(self, connection: Any) -> None:
+        """One connection, from its beginning to its end."""
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await connection.connect()
+            self._changed = dict.fromkeys(self._wanted, True)
+            self._has_changed.set()
+            self._heard_at = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(connection))
+                tasks.create_task(self._write(connection))
+                tasks.create_task(self._look_after(connection))
+        except* _OUTAGES as group:
+            if not self._is_told:
+                log.warning("subscription.lost", extra={"error": type(group.exceptions[0]).__name__})
+            self._is_told = True
 
     async def _read(self, connection: Any) -> None:
         loop, listener = asyncio.get_running_loop(), self._listener
@@ -113,8 +126,8 @@ class Subscription:
         """In RESP2 a connection without a subscription takes no PING that is answered as a message, hence the first."""
         await _send(connection, "SUBSCRIBE", "tt:alive")
         while True:
-            await asyncio.sleep(_PING_S)
-            if asyncio.get_running_loop().time() - self._heard_at > _SILENT_S:
+            await asyncio.sleep(self._dead_after_s / 2)
+            if asyncio.get_running_loop().time() - self._heard_at > self._dead_after_s:
                 raise TimeoutError
             await _send(connection, "PING")
 
@@ -125,8 +138,7 @@ async def _send(connection: Any, *command: str) -> None:
 
 
 def _heed_cancellation() -> None:
-    """redis-py may swallow it while it connects or sends (by `asyncio.wait_for`, before Python 3.12), and a task group
-    forgets it when an outage comes with it."""
+    """Before Python 3.12, `asyncio.wait_for`, by which redis-py sends, may swallow that its task was cancelled."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -13,7 +13,7 @@ from tokentail.store import RedisClient
 from tokentail.tail import Tail
 
 # For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_tail.py
-EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "30"))
 
 
 def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) -> None:

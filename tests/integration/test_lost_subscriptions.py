@@ -1,5 +1,6 @@
 """No wake-up is lost, whenever the connection to Redis goes: it is cut at every step, and once it just falls silent."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,8 @@ from contextlib import closing
 
 import pytest
 
+from app.read_plane.async_store import open_redis
+from app.read_plane.subscription import Subscription
 from tests.http_house import HttpHouse, json_of, open_house
 from tests.integration.frozen_proxy import FrozenProxy
 from tests.loopback import LoopThread
@@ -66,6 +69,10 @@ def followed_through_cuts(own: Backend, loop_thread: LoopThread, url: str, step:
                 slowest = max(slowest, time.monotonic() - began)
                 if n < 2:
                     proxy.cut_after(step)
+            plane = house.plane
+            assert plane is not None
+            # Who waits blindly looks again each second; that must not hide a subscription that never came back.
+            eventually(lambda: loop_thread.call(plane.wired.tails.is_live, job_id), what="it is subscribed again")
             worker.say(writer, COMPLETED)
             assert next_token(house, job_id, cursor)[0] == []
         house.close()
@@ -95,3 +102,60 @@ def test_many_who_wait_all_hear_after_a_cut(own: Backend, loop_thread: LoopThrea
             assert [reader.result(WITHIN_S)[0] for reader in readers] == [["a"]] * 30
         assert house.waits() == 0
         house.close()
+
+
+class Heard:
+    """A listener that keeps what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def confirmed(self, channel: str) -> None:
+        self.told.append(f"confirmed {channel}")
+
+    def heard(self, channel: str, message: bytes) -> None:
+        self.told.append(f"{channel}: {message.decode()}")
+
+    def lost(self) -> None:
+        self.told.append("lost")
+
+
+def test_a_connection_that_fell_silent_is_replaced(
+    loop_thread: LoopThread, valkey_url: str, real_client: RedisClient
+) -> None:
+    """A host that vanished without a word is noticed by its silence; every channel is confirmed anew."""
+    with closing(FrozenProxy(valkey_url.removeprefix("unix://"))) as proxy:
+        heard = Heard()
+        redis = open_redis(f"redis://127.0.0.1:{proxy.port}", 0.5)
+        subscription = loop_thread.call(lambda: Subscription(redis, heard, dead_after_s=0.6))
+        running = asyncio.run_coroutine_threadsafe(subscription.run(), loop_thread.loop)
+        loop_thread.call(subscription.add, "news")
+        eventually(lambda: "confirmed news" in heard.told)
+        proxy.freeze()
+        real_client.publish("news", "nobody hears this")
+        eventually(lambda: heard.told.count("confirmed news") == 2, within_s=9, what=str(heard.told))
+        real_client.publish("news", "heard")
+        eventually(lambda: heard.told[-1] == "news: heard")
+        assert [told for told in heard.told if "alive" not in told] == [
+            *("confirmed news", "lost", "confirmed news", "news: heard")
+        ]
+        loop_thread.call(subscription.drop, "news")
+        eventually(lambda: real_client.pubsub_numsub("news")[0][1] == 0)
+        running.cancel()
+        eventually(lambda: heard.told.count("lost") == 2)
+
+
+def test_a_subscription_ends_whenever_it_is_cancelled(loop_thread: LoopThread, valkey_url: str) -> None:
+    """At every turn of the loop: redis-py may swallow a cancellation, and a process would hang at its stop."""
+
+    async def cancelled_after(turns: int) -> None:
+        redis = open_redis(valkey_url, 0.9)
+        running = asyncio.create_task(Subscription(redis, Heard()).run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=5)
+        assert done, turns
+
+    for turns in range(40):
+        loop_thread.run(cancelled_after(turns))

@@ -1,0 +1,143 @@
+"""Server-Sent Events over both bindings, read by a client that is not ours."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sseclient import SSEClient
+
+from tests.http_house import HttpHouse, assert_problem
+from tests.scripted_worker import COMPLETED
+from tests.waiting import eventually
+from tokentail.element import End, Reasoning
+from tokentail.job import Failure, FailureKind, Status
+
+SAID = ("Hel", "lo\r\nyou", "a\rb", "\n", "\n\n", "[DONE]", "data: x", ": no comment", "🙂\u2028\x85", "", " ", "id: 1")
+
+
+def events(house: HttpHouse, path: str, last_event_id: str | None = None) -> list[Any]:
+    """All events of a stream, until it ends itself."""
+    headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    with house.get(path, headers=headers) as answer:
+        assert answer.status_code == 200, answer.data
+        assert answer.content_type == "text/event-stream; charset=utf-8"
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        assert answer.headers["Cache-Control"] == "no-store, no-transform"
+        return list(SSEClient(iter([answer.data])).events())
+
+
+def as_shown(text: str) -> str:
+    """What is left of line ends in an event of text."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_every_event_is_a_polls_body_with_its_cursor_as_id(house: HttpHouse) -> None:
+    """Whatever the tokens are; and whoever comes again with any of the ids gets exactly the rest."""
+    job_id = house.submitted()
+    house.worker.answer(job_id, *SAID)
+    path = f"/v1/jobs/{job_id}/stream"
+    seen = [event for event in events(house, f"{path}?limit=2") if event.data]
+    bodies = [json.loads(event.data) for event in seen]
+    assert [body["cursor"] for body in bodies] == [event.id for event in seen]
+    assert [token for body in bodies for token in body["tokens"]] == list(SAID)
+    assert [body["done"] for body in bodies] == [False] * (len(bodies) - 1) + [True]
+    for n, event in enumerate(seen[:-1]):
+        rest = [json.loads(again.data) for again in events(house, path, event.id) if again.data]
+        assert [t for body in rest for t in body["tokens"]] == [t for body in bodies[n + 1 :] for t in body["tokens"]]
+    over = house.get(path, headers={"Last-Event-ID": seen[-1].id})
+    assert (over.status_code, over.data) == (204, b"")
+    assert events(house, f"{path}?cursor={seen[-1].id}")[-1].id == seen[-1].id, "who asks for the end is shown it"
+
+
+def test_a_stream_begins_with_when_to_come_again(house: HttpHouse) -> None:
+    """And with an id, so that who is cut off before the first token goes on where it was."""
+    job_id = house.submitted()
+    house.worker.answer(job_id, "a")
+    assert house.get(f"/v1/jobs/{job_id}/stream").data.startswith(b"retry: 1000\nid: 0\n\nid: ")
+    assert house.get(f"/v1/jobs/{job_id}/stream").data.endswith(b"}\n\n")
+
+
+def test_a_stream_of_events_has_them_all(house: HttpHouse) -> None:
+    """With `events=1` each is a body of `/events`."""
+    job_id = house.submitted()
+    house.worker.say(house.worker.take(job_id), Reasoning("hm"), "a", COMPLETED)
+    last = json.loads(events(house, f"/v1/jobs/{job_id}/stream?events=1")[-1].data)
+    assert [event if isinstance(event, str) else event["type"] for event in last["events"]] == [
+        *("start", "reasoning", "a", "end")
+    ]
+
+
+def test_a_raw_stream_has_the_texts_and_resumes_at_each(house: HttpHouse) -> None:
+    """An event a token, its line ends those of events; a token that says [DONE] is not the end; it ends with [DONE]."""
+    job_id = house.submitted()
+    house.worker.answer(job_id, *SAID)
+    seen = [event for event in events(house, "/stream", f"{job_id}:0") if event.data or event.id != f"{job_id}:0"]
+    said = [as_shown(text) for text in SAID]
+    at = said.index("[DONE]")
+    assert [event.data for event in seen] == [*said[:at], "[DO", "NE]", *said[at + 1 :], "[DONE]"]
+    for n, event in enumerate(seen[:-1]):
+        if event.data == "[DO":
+            continue  # the whole token is behind its id
+        rest = events(house, "/stream", event.id)
+        assert [again.data for again in rest if again.id != event.id] == [again.data for again in seen[n + 1 :]]
+    assert house.get("/stream", headers={"Last-Event-ID": seen[-1].id}).status_code == 204
+
+
+def test_a_raw_stream_tells_why_a_job_failed(house: HttpHouse) -> None:
+    """By an event of another type, before the end."""
+    job_id = house.submitted()
+    failure = Failure(FailureKind.OVERLOADED, "Too\nmuch.", is_retryable=True)
+    house.worker.say(house.worker.take(job_id), "a", End(Status.FAILED, error=failure))
+    *_, error, done = events(house, "/stream", f"{job_id}:0")
+    assert (error.event, json.loads(error.data)) == (
+        "error",
+        {"type": "overloaded", "message": "Too\nmuch.", "job_id": job_id},
+    )
+    assert done.data == "[DONE]"
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_a_new_generation_in_mid_stream(house: HttpHouse, is_raw: bool) -> None:
+    """Bodies say `reset` and go on; raw text cannot, and ends with an error that says so."""
+    job_id = house.submitted()
+    writer = house.worker.take(job_id)
+    house.worker.say(writer, "old")
+    with ThreadPoolExecutor(1) as pool:
+        if is_raw:
+            reader = pool.submit(events, house, "/stream", f"{job_id}:0")
+        else:
+            reader = pool.submit(events, house, f"/v1/jobs/{job_id}/stream")
+        eventually(lambda: house.waits() == 1)
+        writer.start("second", "demo", "demo")
+        house.worker.say(writer, "new", COMPLETED)
+        seen = [event for event in reader.result(10) if event.data]
+    if is_raw:
+        assert [event.event for event in seen] == ["message", "error"]
+        assert json.loads(seen[-1].data)["type"] == "reset"
+        again = house.get("/stream", headers={"Last-Event-ID": seen[0].id})
+        assert again.status_code == 204, "EventSource must not come again"
+    else:
+        bodies = [json.loads(event.data) for event in seen]
+        text: list[str] = []
+        for body in bodies:
+            text = body["tokens"] if body["reset"] else text + body["tokens"]
+        assert text == ["new"]
+        assert any(body["reset"] for body in bodies)
+
+
+def test_who_asks_a_stream_the_wrong_way_is_told(house: HttpHouse) -> None:
+    """As by a poll, before anything is sent."""
+    job_id = house.submitted()
+    assert_problem(house.get(f"/v1/jobs/{job_id}/stream?cursor=x"), 400)
+    assert_problem(house.get(f"/v1/jobs/{job_id}/stream?events=2"), 422)
+    assert_problem(house.get(f"/v1/jobs/{'0' * 26}/stream"), 404)
+    house.client.delete(f"/v1/jobs/{job_id}")
+    assert_problem(house.get(f"/v1/jobs/{job_id}/stream"), 410)
+
+
+def test_head_of_a_submitting_stream_makes_no_job(house: HttpHouse) -> None:
+    """It would show nothing of it."""
+    answer = house.client.open("/stream?query=why", method="HEAD")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert house.backend.admission.open_jobs() == []
