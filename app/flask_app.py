@@ -105,6 +105,8 @@ def _route_jobs(app: Flask, calls: Calls) -> None:
 
     @app.get("/stream")
     def raw() -> Response:
+        if request.method == "HEAD":
+            raise MethodNotAllowed(["GET"])  # it would make a job, and show nothing of it
         if last_event_id := request.headers.get("Last-Event-ID"):
             job_id, cursor = parse_raw_stream_place(last_event_id)
         else:

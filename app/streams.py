@@ -18,11 +18,13 @@ from app.query import is_asked, poll_query, raw_stream_place
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING, Cursor, parse_cursor
 from tokentail.element import decode, is_token
+from tokentail.errors import StoreUnavailable
 from tokentail.follow import Follow, Read, Wait, read_or_wait
 
 _HEARTBEAT_S = 10.0  # well below the idle time of usual proxies
 _RETRY_MS = 1000
 _OPENING = b"retry: %d\n" % _RETRY_MS
+_COME_LATER = b"retry: 3000\n\n"
 _HEARTBEAT = b":\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -60,7 +62,9 @@ def event_stream(
     with_events = is_asked(query, "events")
     encode = events_body if with_events else tokens_body
     follow = Follow(owner, checked(job_id), asked.cursor, asked.limit, with_events)
-    batch: Batch = yield Read(owner, job_id, asked.cursor, asked.limit)
+    batch = yield from _first_batch(follow, is_back=bool(last_event_id))
+    if batch is None:
+        return
     if last_event_id and batch.is_done and not batch.elements and not batch.is_reset:
         yield Head(_STOP)
         return
@@ -87,7 +91,9 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
     Text can say neither `reset` nor why a job failed: both are an event `error`. With a `cursor`, goes on there.
     """
     follow = Follow(owner, job_id, BEGINNING if cursor is None else cursor, 1000)
-    batch: Batch = yield Read(owner, job_id, follow.cursor, follow.limit)
+    batch = yield from _first_batch(follow, is_back=cursor is not None)
+    if batch is None:
+        return
     if cursor is not None and (batch.is_reset or (batch.is_done and not batch.elements)):
         yield Head(_STOP)
         return
@@ -108,6 +114,19 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
             if clock() - began < _HEARTBEAT_S * 0.9:
                 return
             yield Send(_HEARTBEAT)
+
+
+def _first_batch(follow: Follow, *, is_back: bool) -> Generator[Any, Any, Batch | None]:
+    """What there is now. An EventSource that comes back gives up for ever at an error, so it is only made to wait."""
+    try:
+        batch: Batch = yield Read(follow.owner, follow.job_id, follow.cursor, follow.limit)
+    except StoreUnavailable:
+        if not is_back:
+            raise
+        yield Head(Answer(200, _HEADERS))
+        yield Send(_COME_LATER)
+        return None
+    return batch
 
 
 def parse_raw_stream_place(text: str) -> tuple[str, Cursor]:

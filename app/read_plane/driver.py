@@ -76,20 +76,23 @@ class Driver:
     async def stream(self, steps: Stream, exchange: Exchange) -> None:
         """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
         seen: dict[str, int] = {}
+        send: Any = steps.send
         answer: Any = None
         try:
             while True:
-                step = steps.send(answer)
+                step = send(answer)
+                send, answer = steps.send, None
                 if isinstance(step, Head):
                     await exchange.begin(step.answer)
-                    answer = None
                     if exchange.scope["method"] == "HEAD":
                         break
                 elif isinstance(step, Send):
                     await exchange.send_part(step.content)
-                    answer = None
                 else:
-                    answer = await self._taken(step, seen, exchange)
+                    try:
+                        answer = await self._taken(step, seen, exchange)
+                    except TokentailError as error:
+                        send, answer = steps.throw, error
         except StopIteration:
             pass
         except TokentailError:

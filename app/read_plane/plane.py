@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from app.access import SUBMITTING_GET
 from app.answer import JSON, problem
 from app.calls import Calls
 from app.query import preferred_wait_s, query_of, raw_stream_request
@@ -42,7 +43,9 @@ class Plane:
             if path.startswith(_OF_JOB):
                 job_id, _, call = path[len(_OF_JOB) :].partition("/")
                 return self._of_job.get(call) if job_id else None
-            return {"/v1/poll": self._poll_any, "/stream": self._raw_stream}.get(path)
+            if path == SUBMITTING_GET:
+                return self._raw_stream if method == "GET" else None
+            return self._poll_any if path == "/v1/poll" else None
         is_patient = method == "POST" and path == "/v1/jobs" and preferred_wait_s(headers.get("prefer"))
         return self._submit if is_patient else None
 
