@@ -1,0 +1,40 @@
+// What the tests' pages do with tokentail.js: a reader who shows what it is told, and keeps how it came in `read`.
+window.read = { text: "", cursor: "0", steps: [], moves: [], traffic: {}, done: null, failure: null };
+
+window.connect = async (options = {}) => {
+  const { Tokentail } = await import("/tokentail.js");
+  // Shorter than by default, so that the tests are; only those of climbing climb.
+  const timing = { muteMs: 700, climbMs: 600000, ...options.timing };
+  window.tokentail = new Tokentail({ ...options, timing });
+};
+
+window.readJob = async (job, options = {}) => {
+  const aborting = (window.aborting = new AbortController());
+  const counting = {
+    signal: aborting.signal,
+    onTransport: (name, why) => read.moves.push([name, why]),
+    onTraffic: ({ transport, requests, bytes }) => {
+      const counted = (read.traffic[transport] ??= { requests: 0, bytes: 0 });
+      counted.requests += requests;
+      counted.bytes += bytes;
+    },
+  };
+  try {
+    for await (const step of tokentail.follow(job, { ...counting, ...options })) {
+      read.text = (step.reset ? "" : read.text) + step.tokens.join("");
+      read.cursor = step.cursor;
+      read.steps.push(step);
+      if (step.done) read.done = step.status;
+      window.onstep?.(step);
+    }
+  } catch (error) {
+    read.failure = { name: error.name, status: error.status, type: error.type, detail: error.detail };
+  }
+};
+
+// When another stream was tried, as far as a step shows it.
+window.noteTries = () => {
+  const tries = read.traffic.sse.requests;
+  if (tries > read.seenTries) read.triedAt.push(performance.now());
+  read.seenTries = tries;
+};
