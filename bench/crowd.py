@@ -4,7 +4,7 @@ import heapq
 import itertools
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bench.follower import Follower
 
@@ -16,6 +16,7 @@ class Crowd:
         self._epoll = select.epoll()
         self._by_number: dict[int, Follower] = {}
         self._due: list[tuple[float, int, Follower]] = []
+        self.faults: list[tuple[Follower, str]] = []  # who was answered as nobody should be, and is dropped
         self._places = itertools.count()  # so that no two followers are compared
 
     def __len__(self) -> int:
@@ -39,27 +40,34 @@ class Crowd:
         follower.socket.close()
 
     def turn(self, until: float) -> list[Follower]:
-        """Let those ask who are due, and read what there is, waiting for it until then; those who saw their end.
-
-        Raises what reading raises.
-        """
+        """Let those ask who are due, and read what there is, waiting for it until then; those who saw their end."""
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             follower = heapq.heappop(self._due)[2]
             if follower.socket.fileno() >= 0:
-                follower.turn()
+                self._tried(follower, follower.turn)
         wake_at = min(self._due[0][0], until) if self._due else until
         over = []
         for number, _ in self._epoll.poll(max(wake_at - time.monotonic(), 0.0)):
             follower = self._by_number[number]
-            follower.read()
+            if not self._tried(follower, follower.read):
+                continue
             if follower.is_over:
                 self.drop(follower)
                 over.append(follower)
             elif follower.due is not None:
                 if follower.due <= time.monotonic():
-                    follower.turn()
+                    self._tried(follower, follower.turn)
                 else:
                     heapq.heappush(self._due, (follower.due, next(self._places), follower))
                     follower.due = None
         return over
+
+    def _tried(self, follower: Follower, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except (RuntimeError, OSError) as error:
+            self.faults.append((follower, str(error)))
+            self.drop(follower)
+            return False
+        return True

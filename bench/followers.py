@@ -40,6 +40,8 @@ def follow_all(followers: Sequence[Follower], longest_s: float) -> None:
     deadline = time.monotonic() + longest_s
     while len(crowd):
         crowd.turn(deadline)
+        if crowd.faults:
+            raise RuntimeError(crowd.faults[0][1])
         if time.monotonic() > deadline:
             raise RuntimeError(f"{len(crowd)} of {len(followers)} streams have not ended")
 
