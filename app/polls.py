@@ -4,7 +4,6 @@ Each is a generator of steps (`tokentail/follow.py`) that ends in what is answer
 same answers. What goes wrong is raised as an error of the domain; `app/answer.py` has the table.
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -119,7 +118,9 @@ class Polls:
 
     def _kept(self, batch: Batch) -> dict[str, str]:
         # The last answer to a cursor never changes; but what has expired must not be shown.
-        left_s = math.inf if batch.expires_at_ms is None else (batch.expires_at_ms - self._now_ms()) / 1000
+        if batch.expires_at_ms is None:
+            return {}  # a tail hears of the end before it knows
+        left_s = (batch.expires_at_ms - self._now_ms()) / 1000
         return {"Cache-Control": f"private, max-age={int(max(min(left_s, _KEPT_S), 0))}"}
 
 
