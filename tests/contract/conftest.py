@@ -42,7 +42,7 @@ def make_house(request: pytest.FixtureRequest) -> Iterator[MakeHouse]:
 
         def make(*, has_worker: bool = True, **environment: str) -> HttpHouse:
             backend = wire(client, client, load_settings(environment))
-            house = open_house(backend, loop_thread, url, has_worker=has_worker, **environment)
+            house = open_house(backend, loop_thread, url, has_worker=has_worker, is_timeless=False, **environment)
             stack.callback(house.close)
             return house
 
