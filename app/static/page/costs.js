@@ -6,7 +6,7 @@
 export const TRANSPORTS = ["sse", "websocket", "long", "short"];
 export const SHOWN_MS = 8000;
 /** What a request and its answer take besides bodies, which script cannot see: about this, of a browser's over HTTP/1.1. */
-export const HEAD_BYTES = 900;
+export const HEAD_BYTES = 800;
 
 class Cost {
   requests = 0;

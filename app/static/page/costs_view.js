@@ -43,7 +43,7 @@ export class CostsView {
     for (const [name, cost] of costs) this.#rows[name].show(cost, this.#costs.isMeasured, now, most);
     const total = (field) => costs.reduce((sum, [, cost]) => sum + cost[field], 0);
     const requests = total("requests");
-    this.#line.textContent = requests ? `${count(requests)} requests, ${size(total("bytes"))}` : "nothing yet";
+    this.#line.textContent = requests ? `${count(requests)} ${requests === 1 ? "request" : "requests"}, ${size(total("bytes"))}` : "nothing yet";
   }
 
   #frame(now) {

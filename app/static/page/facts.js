@@ -21,8 +21,10 @@ export function stateWords(status, view, answer) {
 /** Fills the list of facts. */
 export class FactsView {
   #cells = {};
+  #line;
 
-  constructor(list) {
+  constructor(list, line) {
+    this.#line = line;
     for (const cell of list.querySelectorAll("dd")) this.#cells[cell.id.replace("fact-", "")] = cell;
   }
 
@@ -37,6 +39,9 @@ export class FactsView {
     this.#tell("attempts", view ? count(view.attempts) : "–");
     this.#tell("model", view?.model ?? "–");
     this.#tell("cursor", answer?.cursor ?? "–");
+    const pace = this.#cells.rate.textContent;
+    const words = answer ? `${count(answer.tokenCount)} tokens${pace === "–" ? "" : `, ${pace}/s`}` : "–";
+    if (this.#line.textContent !== words) this.#line.textContent = words;
   }
 
   #tell(name, words) {

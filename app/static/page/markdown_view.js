@@ -10,7 +10,7 @@ const LINE_END = /\r\n|\r|\n/g;
 
 export class MarkdownView {
   #element;
-  #environment = {};
+  #defined = {}; // the links that settled blocks define; one that still grows may have half an address
   #settled = 0; // characters of the text
   #blocks = 0; // the elements that show them
 
@@ -21,29 +21,31 @@ export class MarkdownView {
   /** Show this text, which begins with the one shown last. */
   show(text) {
     const rest = text.slice(this.#settled);
-    const tokens = parse(rest, this.#environment);
+    const tokens = parse(rest, { references: { ...this.#defined } });
     morphChildren(this.#element, nodesOf(tokens), this.#blocks);
     const blocks = tokens.filter((token) => token.level === 0 && token.nesting !== -1);
     if (blocks.length < 2) return;
     const [begins, ends] = lineAt(rest, blocks.at(-1).map[0]);
     if (ends === null) return;
+    const environment = { references: this.#defined };
+    parse(rest.slice(0, begins), environment);
+    this.#defined = environment.references;
     this.#settled += begins;
     this.#blocks += blocks.length - 1;
   }
 
   /** Show all of a text that grows no more. Only a link defined after its use makes a difference. */
   finish(text) {
-    if (Object.keys(this.#environment.references ?? {}).length) {
-      this.#settled = 0;
-      this.#blocks = 0;
-    }
-    this.show(text);
+    const environment = {};
+    const tokens = parse(text, environment);
+    if (Object.keys(environment.references ?? {}).length) morphChildren(this.#element, nodesOf(tokens));
+    else this.show(text);
   }
 
   /** Show nothing, and begin anew. */
   clear() {
     this.#element.replaceChildren();
-    this.#environment = {};
+    this.#defined = {};
     this.#settled = 0;
     this.#blocks = 0;
   }

@@ -76,7 +76,7 @@ function showJobs(views) {
   at("errors").replaceChildren(...[...errors].map(([type, messages]) => {
     const item = document.createElement("li");
     const title = document.createElement("strong");
-    title.textContent = `${type}, ${count(messages.length)} times`;
+    title.textContent = `${type}, ${count(messages.length)}×`;
     item.append(title, `: ${messages[0]}`);
     return item;
   }));

@@ -9,6 +9,7 @@ export class SignIn {
   #dialog;
   #out;
   #waiting = null;
+  isPossible = true;
 
   /** `signedOut()` is called after that. The elements are those of the page. */
   constructor(tokentail, { dialog, form, key, problem, out }, signedOut) {
@@ -50,7 +51,7 @@ export class SignIn {
     try {
       return await ask();
     } catch (error) {
-      if (error.status !== 401) throw error;
+      if (error.status !== 401 || !this.isPossible) throw error;
     }
     await this.#asked();
     return ask();

@@ -5,9 +5,9 @@ import { prefer, preference } from "./preferences.js";
 const NOTES = {
   auto: "Automatic: SSE first; long poll, then short poll, where a proxy lets nothing else through.",
   sse: "SSE: one request, and tokens come as they are made. Proxies that buffer or cut make it fall silent.",
-  websocket: "WebSocket: one request, and the fewest bytes a token. Proxies that know no upgrade refuse it.",
-  long: "Long poll: a plain GET, answered as soon as there is news. Nearly as quick, and passes every proxy.",
-  short: "Short poll: a plain GET now and then. The fewest requests of the two polls; tokens wait for the next one.",
+  websocket: "WebSocket: one request, and a frame for each bit of news. Proxies that know no upgrade refuse it.",
+  long: "Long poll: a plain GET, answered as soon as there is news. Nearly as quick, passes every proxy, and pays heads for each.",
+  short: "Short poll: a plain GET now and then. The cheapest to serve, for many tokens come at once; they wait for it.",
 };
 const titleOf = (name) => NOTES[name]?.split(":")[0] ?? name;
 

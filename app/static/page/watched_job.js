@@ -1,0 +1,149 @@
+// The watched job: the one that is shown. It holds all that is known of it, and nothing of how that looks.
+
+import { advance } from "./answer.js";
+import { Comparison } from "./comparison.js";
+import { Costs } from "./costs.js";
+import { keep, takeUp } from "./kept.js";
+import { Pace } from "./pace.js";
+import { Reading } from "./reading.js";
+
+const VIEW_EVERY_MS = 1000; // while it is queued: its place changes
+
+export class WatchedJob {
+  answer = null; // null while no job is watched
+  view = null; // what GET /v1/jobs/{id} said last
+  prompt = "";
+  problem = null; // the error after which there is nothing to read
+  comparison = null;
+  pace = new Pace();
+  costs = new Costs();
+
+  #tokentail;
+  #signIn;
+  #transport;
+  #to;
+  #reading = null;
+  #viewTimer;
+  #isFirstAsked = false;
+
+  /**
+   * `transport()` is the chosen one. `to` is told: `began()`, `grew(isReset)`, `changed()` of anything but the text,
+   * `moved(transport, why)`, `ended()`.
+   */
+  constructor(tokentail, signIn, transport, to) {
+    [this.#tokentail, this.#signIn, this.#transport, this.#to] = [tokentail, signIn, transport, to];
+  }
+
+  get isOpen() {
+    return Boolean(this.answer) && !this.answer.done && !this.problem;
+  }
+
+  get state() {
+    if (this.problem) return "failed";
+    return this.answer?.status ?? "idle";
+  }
+
+  /** Watch this job instead, from where it was left; null is none. */
+  begin(jobId, prompt = null) {
+    this.#reading?.stop();
+    this.comparison?.stop();
+    const kept = jobId ? takeUp(jobId) : { answer: null, prompt: "" };
+    Object.assign(this, { ...kept, view: null, problem: null, comparison: null, pace: new Pace() });
+    if (prompt !== null) this.prompt = prompt;
+    this.#reading = null;
+    this.#isFirstAsked = false;
+    this.costs.clear();
+    this.#to.began();
+    if (!jobId) return;
+    this.#look();
+    if (this.answer.done) return;
+    const { costs } = this;
+    const to = {
+      step: (step) => this.#step(step),
+      traffic: (traffic) => costs.isMeasured || costs.traffic(traffic),
+      transport: (name, why) => this.#moved(name, why),
+      failed: (error) => this.#failed(error),
+    };
+    this.#reading = new Reading(this.#tokentail, jobId, this.answer.cursor, to, { events: true });
+    this.readOn();
+  }
+
+  /** Read on from the cursor, over the transport that is chosen now. */
+  readOn() {
+    for (const cost of Object.values(this.costs.of)) this.costs.isMeasured || cost.begins();
+    this.#reading?.over(this.#transport());
+  }
+
+  /** Have all four transports read the rest of it, each for itself. */
+  compare() {
+    if (!this.isOpen || this.comparison) return;
+    const ended = () => {
+      this.comparison = null;
+      this.#to.changed();
+    };
+    this.comparison = new Comparison(this.#tokentail, this.answer.jobId, this.answer.cursor, this.costs, ended);
+    this.#to.changed();
+  }
+
+  /** Keep what there is, so that a reload goes on with it. */
+  keep() {
+    if (this.answer) keep(this.answer, this.prompt);
+  }
+
+  #step(step) {
+    const { answer } = this;
+    const [state, hadText] = [answer.status, Boolean(answer.text)];
+    const { tokens, isReset } = advance(answer, step);
+    const now = performance.now();
+    this.pace.add(tokens, now);
+    if (!this.costs.isMeasured) this.costs.of[step.transport]?.brought(tokens, now);
+    const isFirst = tokens > 0 && !this.#isFirstAsked;
+    this.#isFirstAsked ||= isFirst;
+    if (answer.status !== state || answer.done || isFirst) this.#look();
+    this.#to.grew(isReset);
+    if (answer.status !== state || answer.done || Boolean(answer.text) !== hadText) this.#to.changed();
+    if (answer.done) {
+      this.keep();
+      this.#to.ended();
+    }
+  }
+
+  #moved(name, why) {
+    if (!this.costs.isMeasured) this.costs.of[name]?.begins();
+    this.#to.moved(name, why);
+  }
+
+  /** Nothing helps any more: the job is gone, or may not be read. But for a session that has ended. */
+  #failed(error) {
+    const reading = this.#reading;
+    if (error.status === 401 && this.#signIn.isPossible) {
+      this.#signIn.around(() => this.#tokentail.job(this.answer.jobId)).then(
+        () => reading === this.#reading && this.readOn(),
+        (still) => reading === this.#reading && this.#end(still),
+      );
+    } else this.#end(error);
+  }
+
+  #end(error) {
+    this.problem = error;
+    this.#reading?.stop();
+    this.#to.changed();
+  }
+
+  async #look() {
+    clearTimeout(this.#viewTimer);
+    const { jobId } = this.answer;
+    const isStill = () => this.answer?.jobId === jobId;
+    try {
+      const view = await this.#signIn.around(() => this.#tokentail.job(jobId));
+      if (!isStill()) return;
+      this.view = view;
+      this.#to.changed();
+    } catch (error) {
+      if (isStill() && [401, 403, 404, 410].includes(error.status)) this.#end(error);
+    }
+    if (isStill() && this.isOpen && this.answer.status === "queued") {
+      this.#viewTimer = setTimeout(() => isStill() && this.#look(), VIEW_EVERY_MS);
+    }
+  }
+}

@@ -1,0 +1,50 @@
+"""What somebody in front of the page does and sees."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+TRANSPORTS = {"auto": "Automatic", "sse": "SSE", "websocket": "WebSocket", "long": "Long poll", "short": "Short poll"}
+
+
+class Sight:
+    """One page, as it is used."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def ask(self, prompt: str = "Why?") -> str:
+        """Ask it; the job's id, which is in the address then."""
+        before = self.page.url
+        self.page.get_by_role("textbox", name="Prompt").fill(prompt)
+        self.page.get_by_role("button", name="Ask").click()
+        self.page.wait_for_url(lambda url: url != before and "job=" in url)
+        return self.job_id
+
+    @property
+    def job_id(self) -> str:
+        found = re.search(r"[?&]job=([a-z0-9]+)", self.page.url)
+        assert found is not None
+        return found[1]
+
+    def switch(self, transport: str) -> None:
+        """Choose a transport, as with the mouse."""
+        self.page.get_by_role("radio", name=TRANSPORTS[transport]).check()
+
+    @property
+    def answer(self) -> Locator:
+        return self.page.locator("#answer")
+
+    @property
+    def text(self) -> str:
+        return self.answer.inner_text()
+
+    def sees(self, text: str) -> None:
+        """The answer says this, and nothing else."""
+        expect(self.answer).to_have_text(text, use_inner_text=True, timeout=10_000)
+
+    def is_told(self, state: str) -> None:
+        expect(self.page.locator("#state-text")).to_have_text(state, timeout=10_000)
+
+    def fact(self, name: str) -> Locator:
+        return self.page.locator(f"#fact-{name}")

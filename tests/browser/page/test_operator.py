@@ -1,0 +1,48 @@
+"""The operator's view."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.house import BrowserHouse
+from tests.browser.page.sight import Sight
+from tests.scripted_worker import ScriptedWorker
+from tokentail.element import End
+from tokentail.fleet import Lease
+from tokentail.job import Failure, FailureKind, Status
+
+
+def test_it_shows_how_the_deployment_stands(
+    page: Page, sight: Sight, house: BrowserHouse, worker: ScriptedWorker
+) -> None:
+    """Workers, slots, queue, states, errors, throughput; and links to the answers."""
+    worker.answer(sight.ask("First?"), "Fine.")
+    failure = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "Too much to do."))
+    worker.say(worker.take(sight.ask("Second?")), "Half", failure)
+    third = sight.ask("Third?")
+    page.goto(f"{house.url}/operator")
+    expect(page.locator("#state-text")).to_have_text("All is well")
+    expect(page.locator("#workers")).to_have_text("1")
+    expect(page.locator("#slots")).to_have_text("0 of 10 slots in use")
+    expect(page.locator("#queued")).not_to_have_text("0")
+    for state, number in {"queued": 1, "completed": 1, "failed": 1, "cancelled": 0}.items():
+        expect(page.locator(f"#states [data-state={state}] .number")).to_have_text(str(number))
+    expect(page.locator("#errors")).to_have_text(re.compile("^overloaded, 1.: Too much to do.$"))
+    expect(page.locator("#last-rows tr")).to_have_count(3)
+    expect(page.locator("#worker-rows tr")).to_contain_text(["demo"])
+    writer = worker.take(third)
+    worker.backend.fleet.beat("scripted", Lease(2, 10, [writer.attempt], []))
+    worker.say(writer, *["word "] * 100)
+    expect(page.locator("#slots")).to_have_text("1 of 10 slots in use")
+    expect(page.locator("#running")).to_have_text("1")
+    expect(page.locator("#tokens")).not_to_have_text("0", timeout=8000)
+    page.get_by_role("link", name="First?").click()
+    Sight(page).sees("Fine.")
+
+
+def test_it_says_that_no_worker_lives(page: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
+    """And what to do."""
+    worker.backend.fleet.leave("scripted")
+    page.goto(f"{house.url}/operator")
+    expect(page.locator("#state-text")).to_have_text("No worker lives: jobs wait")
+    expect(page.locator("#workers-none")).to_be_visible()

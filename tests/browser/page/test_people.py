@@ -1,0 +1,226 @@
+"""For everybody: keyboard, screen readers, small screens, either theme; nothing jumps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.house import BrowserHouse
+from tests.browser.page.conftest import DESKTOP, PHONE, NewContext
+from tests.browser.page.sight import Sight
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tokentail.element import Reasoning, ToolCall
+
+AXE = (Path(__file__).parent / "axe.min.js").read_text()
+VIOLATIONS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ").slice(0, 400)}`)"""
+RICH = (
+    "# Eggs\n\nThree *ways*, see [here](https://eggs.example):\n\n1. boiled\n2. fried\n\n> well done\n\n"
+    "| way | minutes |\n|:--|--:|\n| boiled | 7 |\n\n```python\nboil(minutes=7)\n```\n\n![an egg](https://eggs.example/e.png)"
+)
+
+
+def violations(page: Page) -> Any:
+    page.evaluate(AXE)
+    return page.evaluate(VIOLATIONS)
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def size(request: pytest.FixtureRequest) -> Any:
+    return (
+        {"viewport": DESKTOP}
+        if request.param == "desktop"
+        else {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    )
+
+
+@pytest.fixture(params=["light", "dark"])
+def sized(
+    new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker, size: Any, request: pytest.FixtureRequest
+) -> Page:
+    """The page at each size and in each theme."""
+    page = new_context(color_scheme=request.param, **size).new_page()
+    page.goto(house.url)
+    expect(page.locator("#model")).to_have_value("demo")
+    return page
+
+
+def test_axe_finds_nothing(sized: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
+    """Empty, in mid-answer, at the end, with each dialog open, and in the operator's view."""
+    sight = Sight(sized)
+    assert violations(sized) == []
+    writer = worker.take(sight.ask("How do I cook an egg?"))
+    worker.say(writer, Reasoning("Eggs, then."), RICH, ToolCall(0, "1", "cook", "{}"))
+    expect(sight.answer).to_contain_text("boil(")
+    sized.locator("#reasoning summary").click()
+    assert violations(sized) == []
+    worker.say(writer, COMPLETED)
+    sight.is_told("Complete")
+    assert violations(sized) == []
+    sized.get_by_role("button", name="Share").click()
+    expect(sized.locator("#share-dialog")).to_be_visible()
+    assert violations(sized) == []
+    sized.keyboard.press("Escape")
+    if (jobs := sized.locator("#jobs-open")).is_visible():
+        jobs.click()
+        expect(sized.locator("#job-list a")).to_have_count(1)
+        assert violations(sized) == []
+    else:
+        sized.locator("#help-open").click()
+        assert violations(sized) == []
+    sized.goto(f"{house.url}/operator")
+    expect(sized.locator("#last-rows tr")).to_have_count(1)
+    assert violations(sized) == []
+
+
+def test_nothing_is_wider_than_the_screen(sized: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
+    """At 360 pixels too, whatever is in the answer: tables and code scroll by themselves."""
+    sight = Sight(sized)
+    wide = f"{RICH}\n\n{'wide' * 100}\n\n```\n{'code ' * 100}\n```\n\n|{'a very wide column|' * 20}\n|{'-|' * 20}\n"
+    worker.answer(sight.ask("w" * 300), wide)
+    sight.is_told("Complete")
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert sized.evaluate(overflow) <= 0
+    sized.goto(f"{house.url}/operator")
+    expect(sized.locator("#last-rows tr")).to_have_count(1)
+    assert sized.evaluate(overflow) <= 0
+
+
+SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) window.shifts += entry.value;  // also those after input
+}).observe({ type: "layout-shift", buffered: true }); }"""
+
+
+def test_nothing_jumps(sized: Page, worker: ScriptedWorker) -> None:
+    """While an answer comes, is switched and ends, nothing that stood somewhere moves elsewhere."""
+    sight = Sight(sized)
+    writer = worker.take(sight.ask())
+    worker.say(writer, "Begin. ")
+    sight.sees("Begin.")
+    sized.wait_for_timeout(300)
+    sized.evaluate(SHIFTS)
+    before = sized.evaluate("window.shifts")
+    for n in range(12):
+        worker.say(writer, f"## Part {n}\n\n", *["some words "] * 20, "\n\n- a\n- b\n\n")
+        sized.wait_for_timeout(60)
+        if n == 6:
+            sight.switch("short")
+    worker.say(writer, COMPLETED)
+    sight.is_told("Complete")
+    sized.wait_for_timeout(200)
+    assert sized.evaluate("window.shifts") - before < 0.02
+
+
+def test_everything_can_be_done_from_the_keyboard(sight: Sight, worker: ScriptedWorker) -> None:
+    """Each shortcut does what the help says."""
+    page = sight.page
+    first = None
+    page.keyboard.type("First?")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(lambda url: "job=" in url)
+    first = sight.job_id
+    worker.say(worker.take(first), "One")
+    sight.sees("One")
+    page.locator("#answer-card").focus()
+    for key, transport in zip("54321", ("short", "long", "websocket", "sse", "auto"), strict=True):
+        page.keyboard.press(key)
+        expect(page.locator(f"input[value={transport}]")).to_be_checked()
+    page.keyboard.press("m")
+    expect(page.locator("#compare")).to_have_text("Comparing…")
+    page.keyboard.press("c")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "One"
+    page.keyboard.press("d")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.locator("#answer-card").focus()
+    page.keyboard.press("s")
+    expect(page.locator("#share-dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#share-dialog")).to_be_hidden()
+    sight.is_told("Answering")  # Escape closed the dialog, and did not stop the answer
+    page.keyboard.press("Escape")
+    sight.is_told("Stopped")
+    page.keyboard.press("n")
+    expect(page.locator("#prompt")).to_be_focused()
+    page.keyboard.type("?/dn")
+    expect(page.locator("#prompt")).to_have_value("?/dn")
+    page.locator("#answer-card").focus()
+    page.keyboard.press("j")
+    page.wait_for_url(lambda url: first in url)
+    page.keyboard.press("/")
+    expect(page.locator("#prompt")).to_be_focused()
+    page.locator("#answer-card").focus()
+    page.keyboard.press("?")
+    page.get_by_label("Shortcuts of a single key").uncheck()
+    page.keyboard.press("Escape")
+    page.locator("#answer-card").focus()
+    page.keyboard.press("n")
+    assert sight.job_id == first
+
+
+def test_every_control_is_reached_by_tab(sight: Sight, worker: ScriptedWorker) -> None:
+    """In order, and each shows that it has the focus."""
+    page = sight.page
+    worker.answer(sight.ask(), "Done.")
+    sight.is_told("Complete")
+    reached = set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        outlined = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+        hidden = "document.activeElement.matches('input[type=radio], body')"
+        assert page.evaluate(f"{hidden} || {outlined}")
+    wanted = {"theme", "help-open", "prompt", "model", "max-tokens", "ask", "share", "copy", "new-job", "Operator"}
+    assert wanted <= reached
+
+
+HEARD = """() => { window.heard = []; for (const id of ["announce-state", "announce-text"]) {
+  const region = document.getElementById(id);
+  new MutationObserver(() => { if (region.textContent) window.heard.push(region.textContent); })
+    .observe(region, { childList: true, characterData: true, subtree: true }); } }"""
+
+
+def test_a_screen_reader_hears_sentences_and_no_tokens(sight: Sight, worker: ScriptedWorker) -> None:
+    """A hundred tokens make a handful of announcements: states, whole sentences, the end."""
+    page = sight.page
+    page.evaluate(HEARD)
+    writer = worker.take(sight.ask())
+    for n in range(10):
+        worker.say(writer, "This ", "is ", "sentence ", "number ", "**", f"{n}", "**", ". ", "And ", "so on. ")
+        page.wait_for_timeout(30)
+    worker.say(writer, COMPLETED)
+    sight.is_told("Complete")
+    heard = page.evaluate("window.heard")
+    assert len(heard) <= 8
+    assert "Complete. 100 tokens." in heard
+    assert any("sentence number 9." in text for text in heard)
+    assert page.locator("[aria-live]").count() == 2
+    assert page.locator("#answer [aria-live], #answer[aria-live]").count() == 0
+
+
+def test_reduced_motion_moves_nothing(new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker) -> None:
+    """No transition, no animation."""
+    page = new_context(reduced_motion="reduce").new_page()
+    page.goto(house.url)
+    moving = """[...document.querySelectorAll("*")].filter((element) => {
+      const style = getComputedStyle(element);
+      return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0; }).length"""
+    assert page.evaluate(moving) == 0
+
+
+def test_the_page_is_light_on_the_wire(page: Page, house: BrowserHouse) -> None:
+    """All of it below 100 kB, from one host, and nothing of it again while it has not changed."""
+    received: list[tuple[str, int, int]] = []
+    page.goto("about:blank")
+    page.on("response", lambda response: received.append((response.url, response.status, 0)))
+    page.goto(house.url)
+    expect(page.locator("#model")).to_have_value("demo")
+    files = "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
+    sizes = page.evaluate(f"{files}.filter(e => !e.name.includes('/v1/')).map(e => [e.name, e.encodedBodySize])")
+    assert sum(size for _, size in sizes) < 100_000
+    assert all(url.startswith(house.url) for url, *_ in received)
+    assert {status for url, status, _ in received if "/v1/" not in url} <= {200, 304}
