@@ -111,12 +111,11 @@ class EventReader(Follower):
         self._ask(self._request)
 
     def _taken(self, received: bytes) -> bytes:
+        if received.startswith(b"HTTP/") and b"\r\n\r\n" in received and b" 200 " not in received[:20]:
+            raise RuntimeError(f"a stream is answered {received!r}")
         whole, rest = events(received)
         self._note(whole)
-        if whole and self._end in whole[-1]:
-            self.is_over = True
-        elif whole and b" 200 " not in received[:20] and received.startswith(b"HTTP/"):
-            raise RuntimeError(f"a stream is answered {received[:500]!r}")
+        self.is_over = bool(whole) and self._end in whole[-1]
         return rest
 
 

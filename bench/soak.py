@@ -28,7 +28,7 @@ _KEPT_S = 60.0  # closed jobs, and then their tombstones, so that the store has 
 _TIMEOUT_S = 20.0
 _GROWN = 0.05  # of a process, from the second fifth of the time to the last
 _GROWN_BYTES = 3 << 20
-_MORE_DESCRIPTORS = 10  # pools grow
+_MORE_DESCRIPTORS = 50  # pools grow, and readers go between two countings; a leak would be of hundreds
 
 _MB = 1 << 20
 _Samples = dict[str, list[float]]  # one each line
