@@ -6,10 +6,10 @@ export class Pace {
   #began = null;
   #arrivals = [];
 
-  /** So many tokens have come. */
+  /** So many tokens have come. The first of them only begin it: they may have been there for long. */
   add(tokens, now) {
-    this.#began ??= now;
-    this.#arrivals.push([now, tokens]);
+    if (this.#began !== null) this.#arrivals.push([now, tokens]);
+    else if (tokens) this.#began = now;
   }
 
   /** Tokens a second; null before there is anything to tell. */

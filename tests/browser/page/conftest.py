@@ -14,6 +14,9 @@ from tests.scripted_worker import ScriptedWorker
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 
+# What Chromium says of a socket that is given up while it connects: somebody was quick to change the transport again.
+UNAVOIDABLE = "closed before the connection is established"
+
 NewContext = Callable[..., BrowserContext]
 
 
@@ -34,7 +37,7 @@ def complaints() -> Iterator[list[str]]:
     """What browsers said on their consoles; anything fails the test, but for what it takes out of the list."""
     complaints: list[str] = []
     yield complaints
-    assert complaints == []
+    assert [text for text in complaints if UNAVOIDABLE not in text] == []
 
 
 @pytest.fixture

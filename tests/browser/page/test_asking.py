@@ -31,7 +31,7 @@ def test_tokens_are_seen_as_they_come(sight: Sight, worker: ScriptedWorker) -> N
     expect(sight.fact("tokens")).to_have_text("2")
     expect(sight.fact("first")).to_have_text(re.compile(r"^[\d.,]+ m?s$"))
     expect(sight.fact("attempts")).to_have_text("1")
-    expect(sight.page.get_by_role("button", name="Stop")).to_be_disabled()
+    expect(sight.page.locator("#stop")).to_be_disabled()
 
 
 @pytest.mark.parametrize("first", ["auto", "short"])
@@ -117,7 +117,7 @@ def test_stop_is_final(sight: Sight, worker: ScriptedWorker) -> None:
     """What was shown stays, and the state says so."""
     worker.say(worker.take(sight.ask()), "One", " two")
     sight.sees("One two")
-    sight.page.get_by_role("button", name="Stop").click()
+    sight.page.locator("#stop").click()
     sight.is_told("Stopped")
     sight.sees("One two")
 
@@ -241,7 +241,7 @@ def test_a_share_link_is_read_on_a_phone(
     expect(phone.page.get_by_text("A shared answer.")).to_be_visible()
     for hidden in ("#composer", "#jobs", "#sign-in", "#jobs-open"):
         expect(phone.page.locator(hidden)).to_be_hidden()
-    expect(phone.page.get_by_role("button", name="Stop")).to_be_disabled()
+    expect(phone.page.locator("#stop")).to_be_disabled()
     for transport in ("websocket", "long", "short", "sse"):
         phone.switch(transport)
         worker.say(writer, f" {transport}")
@@ -257,3 +257,24 @@ def test_a_link_to_nothing_says_so(page: Page, house: BrowserHouse, complaints: 
     page.goto(f"{house.url}/?job={'a' * 26}")
     expect(page.locator("#job-problem")).to_have_text("There is no such job, or it is not yours.")
     complaints[:] = [text for text in complaints if "404" not in text]
+
+
+def test_the_end_of_a_growing_answer_stays_in_view(sight: Sight, worker: ScriptedWorker) -> None:
+    """For whoever is there; who has gone up to read stays there, and finds the way back, and a stop button."""
+    page = sight.page
+    end = page.locator("#answer-end")
+    writer = worker.take(sight.ask())
+    for n in range(30):
+        worker.say(writer, f"Paragraph {n}.\n\n")
+        expect(sight.answer).to_contain_text(f"Paragraph {n}.")
+        assert end.evaluate("end => end.getBoundingClientRect().bottom <= innerHeight")
+    page.locator("#stop-too").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    worker.say(writer, "More.\n\n" * 5)
+    expect(sight.answer).to_contain_text("More.")
+    assert page.evaluate("scrollY") == 0
+    expect(page.locator("#stop-too")).to_be_hidden()  # the first one is in view
+    page.locator("#to-newest").click()
+    assert end.evaluate("end => end.getBoundingClientRect().bottom <= innerHeight")
+    page.locator("#stop-too").click()
+    sight.is_told("Stopped")

@@ -1,5 +1,6 @@
 """The static files: a fixed table, revalidated at each use, and nothing that a page of ours may not load."""
 
+import gzip
 import re
 from importlib.resources import files
 
@@ -59,3 +60,25 @@ def test_nothing_outside_of_the_table_is_a_file(client: FlaskClient, path: str) 
 def test_the_client_is_javascript(client: FlaskClient) -> None:
     """Browsers load modules by their type alone."""
     assert client.get("/tokentail.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_packed"), [("gzip, br", True), ("br;q=1, GZIP ; q=0.5", True), ("gzip;q=0", False)]
+)
+def test_text_is_sent_compressed_to_who_takes_it_so(client: FlaskClient, asked: str, is_packed: bool) -> None:
+    """The same content under a tag of its own, and caches are told what it depends on."""
+    plain = client.get("/tokentail.js")
+    answer = client.get("/tokentail.js", headers={"Accept-Encoding": asked})
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert (answer.headers.get("Content-Encoding") == "gzip") is is_packed
+    assert (gzip.decompress(answer.data) if is_packed else answer.data) == plain.data
+    assert (answer.headers["ETag"] != plain.headers["ETag"]) is is_packed
+
+
+def test_no_page_needs_more_than_its_policy_gives() -> None:
+    """No inline script or style, no handler, nothing from another host."""
+    for name in ("index.html", "operator.html"):
+        text = (STATIC / "page" / name).read_text()
+        assert not re.search(r"<style|\sstyle=|\son\w+=|https?://", text)
+        assert not re.search(r"<script(?![^>]*\ssrc=)", text)
+        assert all(f"/{found}" in STATIC_PATHS for found in re.findall(r'(?:src|href)="(page/[^"]+)"', text))
