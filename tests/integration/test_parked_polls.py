@@ -59,7 +59,7 @@ def test_a_parked_poll_is_answered_before_the_request_behind_it(web: WebProcess,
         client.send_head("GET", "/healthz", {})
         began = time.monotonic()
         first, second = client.reply(), client.reply()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     assert first.json["tokens"] == []
     assert first.json["poll_after_ms"] > 0
     assert "tokens" not in second.json

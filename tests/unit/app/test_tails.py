@@ -27,11 +27,20 @@ class SlowRedis:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def evalsha(self, *arguments: Any) -> Any:
-        self.reads += 1
-        reply = self._client.evalsha(*arguments)
+    def pipeline(self, *, transaction: bool) -> "SlowRedis":
+        assert not transaction
+        self._commands: list[tuple[Any, ...]] = []
+        return self
+
+    def execute_command(self, *command: Any) -> None:
+        self._commands.append(command)
+
+    async def execute(self, *, raise_on_error: bool) -> list[Any]:
+        assert not raise_on_error
+        self.reads += len(self._commands)
+        replies = [self._client.execute_command(*command) for command in self._commands]
         await self.may_answer.wait()
-        return reply
+        return replies
 
 
 class House:
