@@ -6,7 +6,7 @@ import { MarkdownView } from "./markdown_view.js";
 export class AnswerView {
   #parts;
   #markdown;
-  #shown = { text: "", reasoning: "" };
+  #shown = { text: "", isDone: false, reasoning: "" };
 
   /** The elements: text, reasoning, reasoningText, reasoningSize, toolCalls, refusal. */
   constructor(parts) {
@@ -17,15 +17,16 @@ export class AnswerView {
   /** Show the answer as it is now; null is none. */
   show(answer) {
     const text = answer?.text ?? "";
+    const isDone = Boolean(answer?.done);
     if (!text.startsWith(this.#shown.text)) this.#markdown.clear();
-    if (answer?.done) this.#markdown.finish(text);
+    if (isDone && !(this.#shown.isDone && text === this.#shown.text)) this.#markdown.finish(text);
     else if (text !== this.#shown.text) this.#markdown.show(text);
     this.#parts.text.setAttribute("aria-busy", String(Boolean(answer) && !answer.done));
     this.#showReasoning(answer?.reasoning ?? "");
     this.#showToolCalls(answer?.toolCalls ?? []);
     this.#parts.refusal.textContent = answer?.refusal ?? "";
     this.#parts.refusal.hidden = !answer?.refusal;
-    this.#shown = { text, reasoning: answer?.reasoning ?? "" };
+    this.#shown = { text, isDone, reasoning: answer?.reasoning ?? "" };
   }
 
   #showReasoning(reasoning) {

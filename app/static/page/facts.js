@@ -40,7 +40,7 @@ export class FactsView {
     this.#tell("model", view?.model ?? "–");
     this.#tell("cursor", answer?.cursor ?? "–");
     const pace = this.#cells.rate.textContent;
-    const words = answer ? `${count(answer.tokenCount)} tokens${pace === "–" ? "" : `, ${pace}/s`}` : "–";
+    const words = answer ? `${count(answer.tokenCount)} ${answer.tokenCount === 1 ? "token" : "tokens"}${pace === "–" ? "" : `, ${pace}/s`}` : "–";
     if (this.#line.textContent !== words) this.#line.textContent = words;
   }
 

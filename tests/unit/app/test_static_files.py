@@ -82,3 +82,17 @@ def test_no_page_needs_more_than_its_policy_gives() -> None:
         assert not re.search(r"<style|\sstyle=|\son\w+=|https?://", text)
         assert not re.search(r"<script(?![^>]*\ssrc=)", text)
         assert all(f"/{found}" in STATIC_PATHS for found in re.findall(r'(?:src|href)="(page/[^"]+)"', text))
+
+
+def test_every_module_of_the_page_is_asked_for_at_once() -> None:
+    """None is found only when another one has come: what page.js imports, and what that imports, is preloaded."""
+    text = (STATIC / "page" / "index.html").read_text()
+    preloaded = set(re.findall(r'<link rel="modulepreload" href="([^"]+)">', text))
+    needed: set[str] = set()
+    found = {"page/page.js"}
+    while found:
+        needed |= found
+        ours = [name for name in found if name.startswith("page/") and "vendor" not in name]
+        imports = {place for name in ours for place in re.findall(r'from "\.(\.?/[^"]+)"', (STATIC / name).read_text())}
+        found = {f"page{place}" if place[0] == "/" else place[2:] for place in imports} - needed
+    assert preloaded == needed - {"page/page.js"}
