@@ -12,7 +12,7 @@ from tests.acceptance.chaos.program import Program
 from tests.acceptance.chaos.violation import Violation
 from tests.acceptance.chaos.world import GRACE_S, World
 
-_DRAINED_WITHIN_S = 8.0  # beyond the grace period
+_DRAINED_WITHIN_S = 30.0  # beyond the grace period
 
 
 @dataclass(frozen=True)

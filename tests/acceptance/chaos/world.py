@@ -69,7 +69,7 @@ class World:
         self.valkey.kill()
         self.valkey.erase()
 
-    async def ready(self, within_s: float = 30.0) -> None:
+    async def ready(self, within_s: float = 90.0) -> None:
         """Wait until the web process answers and knows what the workers serve."""
         async with asyncio.timeout(within_s):
             while not await self._has_models():
