@@ -12,7 +12,6 @@ from tokentail.catalog import ServedModel
 def test_an_unknown_path_is_a_problem(house: HttpHouse) -> None:
     """404 everywhere, and never a redirect, which would name a host."""
     for path in (
-        "/",
         "/v1",
         "/v1/jobs/",
         "/v1//jobs",
