@@ -160,13 +160,12 @@ Heading below
 - a
 #not a heading
 
-[later] is defined later, *unclosed **emphasis
-
-[later]: https://later.example
+*unclosed **emphasis
 
 ***
 
 End"""
+LATER = "[later] is defined later.\n\nBetween.\n\n[later]: https://later.example\n\nThe end."
 
 # Feeds a text in pieces to one view and whole to another; the HTML of both, and how long the worst step took.
 FED = """async ([text, step]) => {
@@ -201,6 +200,14 @@ def test_what_comes_in_pieces_looks_like_the_whole(page: Page, step: int, line_e
     shown = fed(page, RICH.replace("\n", line_end), step)
     assert shown["isSame"], (shown["grown"], shown["whole"])
     assert "<table>" in shown["whole"]
+    assert "<h3>not" not in shown["whole"]
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_link_may_be_defined_after_its_use(page: Page, step: int) -> None:
+    """And half an address, while it comes, is no address."""
+    shown = fed(page, LATER, step)
+    assert shown["isSame"], (shown["grown"], shown["whole"])
     assert 'title="https://later.example/"' in shown["whole"]
 
 
