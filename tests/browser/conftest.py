@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.house import BrowserHouse
 from tests.programs import CHROMIUM
 from tests.scripted_worker import ScriptedWorker
+from tests.valkey_server import ValkeyServer
 from tokentail.backend import Backend, wire
 from tokentail.settings import load_settings
 from tokentail.store import RedisClient
@@ -29,6 +30,29 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
+
+
+# A Valkey of these tests' own: their web processes live as long as the session, and sweep whatever they find.
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A real Valkey, without durability."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """Its unix:// URL."""
+    return valkey_server.url
+
+
+@pytest.fixture
+def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
+    """A client of it; it is empty."""
+    client = valkey_server.connect()
+    client.flushall()
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session", params=["straight", "nginx"])
