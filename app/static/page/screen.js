@@ -51,7 +51,8 @@ export class Screen {
     const { text, done } = this.#job.answer;
     if (isReset) this.announcer.begin();
     this.announcer.heard(text, done);
-    this.#painter.ask();
+    if (done) this.#painter.now(); // the last time, without a rest
+    else this.#painter.ask();
   }
 
   /** Something else has changed. */

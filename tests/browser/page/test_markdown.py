@@ -253,5 +253,5 @@ def test_an_endless_block_leaves_the_page_usable(sight: Sight, worker: ScriptedW
     sight.page.locator("#stop").click()
     assert time.monotonic() - began < 5
     sight.is_told("Stopped")
-    expect(sight.answer.locator(".plain")).to_have_count(0)  # read whole, once it has ended
+    expect(sight.answer.locator(".plain")).to_have_count(0, timeout=20_000)  # read whole, once it has ended
     expect(sight.answer.locator("strong").first).to_have_text("bold")
