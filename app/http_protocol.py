@@ -63,6 +63,15 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._is_in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio heeds it; uvicorn only never needed it
+        """Whether to answer a client that says no more; one that waits for news is taken to have left."""
+        cycle = self.cycle
+        is_answered = cycle is None or cycle.response_complete
+        if is_answered or HANGUP in self.scope["state"]:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_head_timer()

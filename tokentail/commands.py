@@ -64,6 +64,7 @@ class Append(msgspec.Struct, frozen=True):
     end_status: Status | None = None  # set when the last element is the `end`
 
 
+MAX_READ_BYTES = 1 << 20  # of elements in one read; the one that reaches it is the last
 MAX_APPEND = 1000  # elements in one append; Lua's unpack ends at about 8,000
 
 
@@ -232,7 +233,7 @@ def delete(job_id: str, now_ms: int, retention: Retention) -> Command[bool]:
 
 
 def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
-    """At most `limit` elements from `cursor` on. Raises JobNotFound or JobGone (when decoded)."""
+    """At most `limit` elements and about MAX_READ_BYTES. Raises JobNotFound or JobGone (when decoded)."""
 
     def decode_batch(reply: list[Any]) -> Batch:
         if not reply:
@@ -258,7 +259,7 @@ def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
             end_element=end or None,
         )
 
-    return Command(_read, _keys(job_id), (cursor.generation, cursor.index, limit), decode_batch)
+    return Command(_read, _keys(job_id), (cursor.generation, cursor.index, limit, MAX_READ_BYTES), decode_batch)
 
 
 def view(job_id: str) -> Command[Job]:

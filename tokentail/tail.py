@@ -7,6 +7,7 @@ read again. Pure: it neither subscribes nor reads. Its answers are those of `lua
 from msgspec.structs import replace
 
 from tokentail.batch import Batch
+from tokentail.commands import MAX_READ_BYTES
 from tokentail.cursor import OPENING, Cursor
 from tokentail.element import decode, is_token
 from tokentail.job import Status
@@ -59,6 +60,9 @@ class Tail:
         if first < self._first:
             return None
         at = first - self._first
+        elements = self._elements[at : at + limit]
+        if self._bytes > MAX_READ_BYTES:
+            elements = _within(elements, MAX_READ_BYTES)
         return Batch(
             state.job_id,
             state.owner,
@@ -66,7 +70,7 @@ class Tail:
             state.generation,
             state.base,
             first,
-            tuple(self._elements[at : at + limit]),
+            tuple(elements),
             state.length,
             is_reset,
             state.token_count,
@@ -175,6 +179,16 @@ class Tail:
             dropped += 1
         del self._elements[:dropped]
         self._first += dropped
+
+
+def _within(elements: list[bytes], most_bytes: int) -> list[bytes]:
+    """Those at the front, up to the one that reaches `most_bytes`."""
+    size = 0
+    for count, element in enumerate(elements, start=1):
+        size += len(element)
+        if size >= most_bytes:
+            return elements[:count]
+    return elements
 
 
 _BEFORE_THE_FIRST = Cursor(OPENING, 1)

@@ -63,3 +63,26 @@ def test_of_a_usual_job_nothing_is_read_but_at_its_claim_and_its_end(job: Single
     assert without_times(read) == without_times(stored)
     assert read is not None
     assert read.expires_at_ms == stored.expires_at_ms
+
+
+def test_a_read_of_large_elements_ends_at_a_mebibyte(job: SingleJob) -> None:
+    """In the store and in a tail alike, wherever one begins; and reading on finds all of them."""
+    writer = job.start(*(f"{number:02d}" + "x" * 100_000 for number in range(30)))
+    store = job.backend.store
+    whole = store.read(job.id, BEGINNING, 1000)
+    assert 1 < len(whole.elements) <= 12
+    assert sum(map(len, whole.elements)) < 1_200_000
+    pages, cursor = [whole], whole.cursor
+    while pages[-1].first + len(pages[-1].elements) < pages[-1].length:
+        pages.append(store.read(job.id, cursor, 1000))
+        cursor = pages[-1].cursor
+    assert [token[1:3] for page in pages for token in page.tokens] == [b"%02d" % number for number in range(30)]
+
+    tail = Tail(pages[-1], 64 << 20)
+    tail.take(pages[-1])
+    for page in reversed(pages[:-1]):
+        tail.extend(page)
+    for page in pages:
+        assert tail.read(page.cursor, 1000) == store.read(job.id, page.cursor, 1000)
+    assert tail.read(BEGINNING, 1000) == whole
+    job.write(writer, COMPLETED)

@@ -156,3 +156,14 @@ def test_the_log_names_paths_without_query_strings(web: WebProcess) -> None:
     assert "info request method=POST path=/v1/jobs status=202 ms=" in web.log
     assert "secret" not in web.log
     assert "\nline" not in web.log
+
+
+def test_a_client_that_says_no_more_is_answered(web: WebProcess) -> None:
+    """A whole request, and then a half-closed connection: what was done of it must not go untold."""
+    with contextlib.closing(web.connect()) as client:
+        body = b'{"prompt": "why"}'
+        head = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        client.send_head("POST", "/v1/jobs", head)
+        client.send(body)
+        client.say_no_more()
+        assert client.reply("POST").status == 202

@@ -124,6 +124,10 @@ class RawClient:
         lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **headers}.items() if value is not None]
         self.send("\r\n".join((*lines, "", "")).encode())
 
+    def say_no_more(self) -> None:
+        """Close this side's half of the connection."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def response(self, method: str = "GET") -> HTTPResponse:
         """The head of the next answer; its body is read as it comes."""
         response = HTTPResponse(self._socket, method=method)

@@ -1,4 +1,4 @@
--- ARGV: the cursor's generation ('' for the beginning), its index, limit.
+-- ARGV: the cursor's generation ('' for the beginning), its index, limit, most bytes.
 -- Returns {} when there is no such job, {status, owner} when its log is gone, else {status, owner, generation, its base,
 -- first index, length, is reset, tokens, first token at, appended at, expires at, end element or '', elements}.
 local r = redis.call('HMGET', record, 'status', 'owner', 'generation', 'base', 'tokens', 'first_token_at', 'appended_at',
@@ -20,7 +20,23 @@ if ARGV[1] ~= r[3] or first < base or first > length then
     is_reset = 1
   end
 end
-local elements = redis.call('LRANGE', log, first, first + ARGV[3] - 1)
+-- At most `limit` elements, and at most about so many bytes: a reader of a few large ones must not hold up the others.
+local elements, bytes, most_bytes = {}, 0, tonumber(ARGV[4])
+local position, last = first, first + ARGV[3] - 1
+while position <= last and bytes < most_bytes do
+  local piece = redis.call('LRANGE', log, position, math.min(position + 499, last))
+  if #piece == 0 then
+    break
+  end
+  for i = 1, #piece do
+    if bytes >= most_bytes then
+      break
+    end
+    elements[#elements + 1] = piece[i]
+    bytes = bytes + #piece[i]
+  end
+  position = position + #piece
+end
 local closing = ''
 if not is_open(r[1]) then
   closing = closing_element()
