@@ -18,7 +18,7 @@ import requests
 SERVER = os.environ.get("TOKENTAIL_URL", "http://127.0.0.1:8000")
 KEY = {"Authorization": f"Bearer {os.environ['TOKENTAIL_API_KEY']}"} if "TOKENTAIL_API_KEY" in os.environ else {}
 TIME_LIMIT_S = float(os.environ.get("TIME_LIMIT_S", "10"))
-RESERVE_S = 2.0  # for the way back of the last answer
+RESERVE_S = TIME_LIMIT_S / 5  # for the way back of the last answer
 
 State = dict[str, Any]
 
@@ -34,8 +34,8 @@ def handler(event: State) -> State:
             body = {"prompt": state["prompt"]}
             job = checked(requests.post(f"{SERVER}/v1/jobs", json=body, headers=headers, timeout=left_s(deadline)))
             state = {"job": job["id"], "cursor": "0", "text": "", "done": False}
-        while not state["done"] and left_s(deadline) > 1:
-            wait_s = left_s(deadline) - 1
+        while not state["done"] and left_s(deadline) > RESERVE_S / 2:
+            wait_s = left_s(deadline) - RESERVE_S / 2
             query = {"cursor": state["cursor"], "wait": f"{wait_s:.1f}", "linger_ms": "500"}
             address = f"{SERVER}/v1/jobs/{state['job']}/tokens"
             poll = checked(requests.get(address, params=query, headers=KEY, timeout=left_s(deadline)))
