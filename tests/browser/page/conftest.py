@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import KEY
@@ -17,16 +18,17 @@ PHONE = {"width": 360, "height": 740}
 # What Chromium says of a socket that is given up while it connects: somebody was quick to change the transport again.
 UNAVOIDABLE = "closed before the connection is established"
 
-NewContext = Callable[..., BrowserContext]
+NewContext = Callable[..., BrowserContext]from tests.waiting import eventually
 
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="package")
 def shared_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False) as house:
         yield house
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_keyed_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house:
         yield house
@@ -67,6 +69,8 @@ def context(new_context: NewContext) -> BrowserContext:
 @pytest.fixture
 def page(context: BrowserContext, house: BrowserHouse, worker: ScriptedWorker) -> Page:
     """The page of an open house that has a worker."""
+    # What is served is known a second late; the store was emptied a moment ago.
+    eventually(lambda: "demo" in requests.get(f"{house.url}/v1/models", timeout=10).text, within_s=10)
     page = context.new_page()
     page.goto(house.url)
     expect(page.locator("#model")).to_have_value("demo")
