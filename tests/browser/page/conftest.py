@@ -11,6 +11,7 @@ from tests.browser.conftest import KEY
 from tests.browser.house import BrowserHouse
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import ScriptedWorker
+from tests.waiting import eventually
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
@@ -18,8 +19,7 @@ PHONE = {"width": 360, "height": 740}
 # What Chromium says of a socket that is given up while it connects: somebody was quick to change the transport again.
 UNAVOIDABLE = "closed before the connection is established"
 
-NewContext = Callable[..., BrowserContext]from tests.waiting import eventually
-
+NewContext = Callable[..., BrowserContext]
 
 
 @pytest.fixture(scope="package")
