@@ -20,8 +20,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The browser's driver keeps an event loop in its process, which tests of coroutines cannot have.
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 # Kills, stops and cuts off everything there is, for as long as told: make chaos SECONDS=600 [SEED=7]
 chaos: setup

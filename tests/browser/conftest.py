@@ -21,7 +21,7 @@ KEY = "a-key-of-the-tests"
 PAGE = "/docs/initializer.js"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests here; without one they are skipped, or fail where CI is set."""
     path = CHROMIUM.require()
@@ -33,14 +33,14 @@ def browser() -> Iterator[Browser]:
 
 
 # A Valkey of these tests' own: their web processes live as long as the session, and sweep whatever they find.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def valkey_server() -> Iterator[ValkeyServer]:
     """A real Valkey, without durability."""
     with ValkeyServer() as server:
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def valkey_url(valkey_server: ValkeyServer) -> str:
     """Its unix:// URL."""
     return valkey_server.url
@@ -55,7 +55,7 @@ def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
     client.close()
 
 
-@pytest.fixture(scope="package", params=["straight", "nginx"])
+@pytest.fixture(scope="session", params=["straight", "nginx"])
 def shared_house(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=request.param == "nginx") as house:
         yield house
@@ -68,7 +68,7 @@ def house(shared_house: BrowserHouse, real_client: RedisClient) -> Iterator[Brow
     shared_house.begin()
 
 
-@pytest.fixture(scope="package", params=["straight", "nginx"])
+@pytest.fixture(scope="session", params=["straight", "nginx"])
 def shared_keyed_house(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=request.param == "nginx", TOKENTAIL_API_KEYS=KEY) as house:
         yield house
@@ -89,7 +89,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
     context.add_init_script(path=SCRIPT)

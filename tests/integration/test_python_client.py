@@ -72,9 +72,11 @@ def test_every_transport_reads_the_job_as_it_is_written(
     job_id = worker.submit()
     reader = Reader(web.port, job_id, transport)
     writer = worker.take(job_id)
+    said = ""
     for token in ("one", " two", " three"):
+        said += token
         worker.say(writer, token)
-        reader.wait_for(reader.text + token if reader.text else token)
+        reader.wait_for(said)
     worker.say(writer, COMPLETED)
     reader.wait_for_end()
     assert reader.transports == {transport}

@@ -121,13 +121,13 @@ class Speech:
         raise AssertionError(f"still not enough; moves: {self._reader.seen('moves')}")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_straight_house(valkey_url: str) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False) as house:
         yield house
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_locked_house(valkey_url: str) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house:
         yield house

@@ -22,13 +22,13 @@ UNAVOIDABLE = "closed before the connection is established"
 NewContext = Callable[..., BrowserContext]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False) as house:
         yield house
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_keyed_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
     with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house:
         yield house
