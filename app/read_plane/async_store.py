@@ -71,6 +71,12 @@ class AsyncStore:
                 self._reading = loop.create_task(self._read_what_is_due())
         return await asyncio.shield(answer)  # who leaves does not take it from others
 
+    async def close(self) -> None:
+        """Nothing is under way any more: a read would open its connection again after the pool was closed."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
     async def _read_what_is_due(self) -> None:
         while self._due:
             asked = list(self._due)[:_MOST_READS]
@@ -78,6 +84,10 @@ class AsyncStore:
             try:
                 with redis_errors():
                     replies = await self._replies([commands.read(*each) for each in asked])
+            except asyncio.CancelledError:
+                for answer in (*answers, *self._due.values()):
+                    answer.cancel()
+                raise
             except Exception as error:
                 for answer in answers:
                     answer.set_exception(error)

@@ -93,6 +93,7 @@ class Tails:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._store.close()
 
     def close(self) -> None:
         """Nobody waits any more: everybody is answered now."""
