@@ -78,7 +78,7 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
 def links(job_id: str) -> dict[str, str]:
     """Where the job's calls are, relative to the server."""
     here = job_path(job_id)
-    return {"self": here, **{name: f"{here}/{name}" for name in ("tokens", "events", "text", "cancel")}}
+    return {"self": here, **{name: f"{here}/{name}" for name in ("tokens", "events", "stream", "text", "cancel")}}
 
 
 def job_path(job_id: str) -> str:

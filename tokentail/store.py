@@ -14,7 +14,7 @@ from redis.retry import Retry
 from tokentail import commands
 from tokentail.batch import Batch
 from tokentail.commands import Append, Appended, Claim, Retention
-from tokentail.connection import look_quickly
+from tokentail.connection import QuickPacker, look_quickly
 from tokentail.cursor import Cursor
 from tokentail.element import End
 from tokentail.errors import StoreFull, StoreUnavailable
@@ -40,9 +40,16 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
         max_connections=max_connections,
         retry=Retry(NoBackoff(), 1),
         health_check_interval=0,
+        command_packer=QuickPacker(),
     )
     look_quickly(client.connection_pool)
     return client
+
+
+def address_of(client: RedisClient) -> str:
+    """Where the client's server is, without the password that its URL may have."""
+    at = client.connection_pool.connection_kwargs
+    return str(at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}")
 
 
 # Loading, failing over or not writable: redis-py makes classes of some of Redis's words, and takes the word away.

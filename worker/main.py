@@ -22,6 +22,7 @@ from tokentail.job import Status
 from tokentail.log_lines import configure_logging
 from tokentail.metrics.exposition import expose
 from tokentail.settings import load_settings
+from tokentail.store import address_of
 from worker import task
 from worker.metrics import WorkerMetrics
 from worker.providers.registry import build_registry
@@ -113,17 +114,16 @@ class _Beat:
 
 def _wait_for_redis(backend: Backend) -> None:
     is_told = False
-    while True:
-        try:
-            backend.buffer_client.ping()
-            backend.queue_client.ping()
-        except redis.exceptions.RedisError as error:
-            if not is_told:
-                log.warning("redis.unavailable", extra={"error": type(error).__name__})
-                is_told = True
-            gevent.sleep(_RETRY_S)
-        else:
-            return
+    for client in (backend.buffer_client, backend.queue_client):
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.exceptions.RedisError as error:
+                if not is_told:
+                    log.warning("redis.unavailable", extra={"at": address_of(client), "error": type(error).__name__})
+                    is_told = True
+                gevent.sleep(_RETRY_S)
 
 
 def _cancel(backend: Backend, job_id: str) -> None:

@@ -28,7 +28,7 @@ def test_a_prompt_is_accepted_and_queued(house: HttpHouse) -> None:
     assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert job["links"] == {
         "self": f"/v1/jobs/{job['id']}",
-        **{name: f"/v1/jobs/{job['id']}/{name}" for name in ("tokens", "events", "text", "cancel")},
+        **{name: f"/v1/jobs/{job['id']}/{name}" for name in ("tokens", "events", "stream", "text", "cancel")},
     }
     assert (job["status"], job["model"], job["metadata"]) == ("queued", "demo", {"ticket": "7"})
     assert (job["attempts"], job["token_count"], job["queue_position"]) == (0, 0, 1)

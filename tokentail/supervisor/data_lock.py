@@ -15,7 +15,9 @@ class AlreadyRunning(TokentailError):
     def __init__(self, data_dir: Path, holder: dict[str, Any]) -> None:
         where = f" at {holder['url']}" if "url" in holder else ""
         who = f" (process {holder['pid']})" if "pid" in holder else ""
-        super().__init__(f"tokentail is already running on {data_dir}{where}{who}")
+        super().__init__(
+            f"tokentail is already running on {data_dir}{where}{who}; stop it, or give this one a --data-dir and --port"
+        )
 
 
 class DataLock:
