@@ -1,10 +1,14 @@
 """One worker process: `python -m worker`. Patched for greenlets before anything else is imported."""
 
-from gevent import monkey
+import signal
+import sys
+
+for signum in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(signum, lambda *_: sys.exit(0))  # until it works it has nothing to hand over
+
+from gevent import monkey  # noqa: E402
 
 monkey.patch_all()
-
-import sys  # noqa: E402
 
 from worker.main import main  # noqa: E402
 

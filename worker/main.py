@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -47,8 +46,6 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: sys.exit(0))  # until it works it has nothing to hand over
     logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     backend = open_backend(settings, _REDIS_TIMEOUT_S)

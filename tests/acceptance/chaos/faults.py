@@ -109,6 +109,7 @@ async def worker_paused(world: World, injury: Injury, random: Random) -> None:
 async def worker_terminated(world: World, injury: Injury, random: Random) -> None:
     """SIGTERM under load: what does not end within the grace period is handed over, and the exit code is 0."""
     worker = random.choice(world.workers)
+    await world.at_work(worker)
     await _terminated(world, injury, worker, GRACE_S + _DRAINED_WITHIN_S)
 
 
@@ -116,6 +117,7 @@ async def worker_terminated(world: World, injury: Injury, random: Random) -> Non
 async def worker_terminated_twice(world: World, injury: Injury, random: Random) -> None:
     """A second SIGTERM ends the grace period; the jobs are handed over all the same."""
     worker = random.choice(world.workers)
+    await world.at_work(worker)
     worker.signal(signal.SIGTERM)
     await asyncio.sleep(random.uniform(0.05, 0.5) * GRACE_S)
     await _terminated(world, injury, worker, _DRAINED_WITHIN_S)

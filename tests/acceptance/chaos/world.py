@@ -13,6 +13,7 @@ from tests.acceptance.chaos.program import Program
 from tests.acceptance.chaos.proxy import Proxy
 from tests.acceptance.chaos.upstream import Upstream
 from tests.valkey_server import ValkeyServer
+from tokentail.commands import WORKERS
 
 MODEL = "openai/m"
 GRACE_S = 1.5
@@ -85,6 +86,16 @@ class World:
         finally:
             connection.close()
 
+    async def at_work(self, program: Program, within_s: float = 30.0) -> None:
+        """Wait until a worker's process has a lease."""
+        client = self.valkey.connect()
+        try:
+            async with asyncio.timeout(within_s):
+                while not any(_mark(program) in worker for worker in client.hkeys(WORKERS)):
+                    await asyncio.sleep(0.05)
+        finally:
+            client.close()
+
     def held_by(self, program: Program) -> list[str]:
         """The jobs that a worker's process holds, by their records."""
         client = self.valkey.connect()
@@ -96,7 +107,7 @@ class World:
             holders = pipe.execute()
         finally:
             client.close()
-        mark = f"-{program.pid}-".encode()  # workers are called host-pid-random
+        mark = _mark(program)
         return [name.decode() for name, holder in zip(names, holders, strict=True) if mark in (holder or b"")]
 
     def copy_valkey(self) -> Path:
@@ -113,6 +124,11 @@ class World:
 
     async def _open_valkey(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(self.valkey.url.removeprefix("unix://"))
+
+
+def _mark(program: Program) -> bytes:
+    """What a worker's name has of its process: it is host-pid-random."""
+    return f"-{program.pid}-".encode()
 
 
 def _free_port() -> int:
