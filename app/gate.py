@@ -84,7 +84,7 @@ class Gate:
         if body is None:
             await send_answer(too_large(self._max_body_bytes), scope, headers, self._access, send)
         elif answerer := self._plane.answerer(method, path, headers):
-            exchange = Exchange(scope, headers, caller, self._access, send, self._plane.stall_s)
+            exchange = Exchange(scope, headers, caller, self._access, send)
             try:
                 await answerer(exchange, body)
             except TokentailError as error:

@@ -10,9 +10,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.access import Caller
 from app.answer import Answer, problem
-from app.read_plane.exchange import ABORT, HANGUP, IS_GONE, Message, OnAnswer, SendMessage, encoded_headers
+from app.read_plane.exchange import HANGUP, IS_GONE, Message, OnAnswer, SendMessage, encoded_headers
 from app.read_plane.parked_polls import ParkedPoll, ParkedPolls
 from app.read_plane.quick_polls import Headers, QuickPolls
+from app.read_plane.stalls import DropsStalled
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
 _HEAD_WITHIN_S = 15.0  # a client that sends slower than this is not worth a socket
@@ -21,7 +22,7 @@ _ONE_TOO_MANY = problem(
 )
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(DropsStalled, HttpToolsProtocol):
     """One connection."""
 
     def __init__(
@@ -30,9 +31,11 @@ class HttpProtocol(HttpToolsProtocol):
         parked_polls: ParkedPolls,
         on_answer: OnAnswer | None,
         most_connections: int,
+        stall_s: float,
         **given_by_uvicorn: Any,
     ) -> None:
         super().__init__(**given_by_uvicorn)
+        self.stall_s = stall_s
         self._most_connections = most_connections  # of all sockets and requests together
         self._is_one_too_many = False
         self._quick_polls = quick_polls
@@ -107,7 +110,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
-        self.scope["state"][ABORT] = self.transport.abort
         super().on_headers_complete()
 
     def _should_upgrade(self) -> bool:

@@ -80,7 +80,7 @@ def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket
     inherited = None if inherited_fd is None else socket.socket(fileno=inherited_fd)
     listener = inherited or Address(settings.host, settings.port).listen()
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it. Streams see by themselves that nobody reads; of whole answers the system sees it.
+        # Connections inherit it. It is the system's own word for a stall, for what is in its buffers already.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.stall_s * 1000))
     return listener
 
@@ -111,11 +111,12 @@ def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = Non
     quick_polls = QuickPolls(calls.access, calls.polls, tails, time.monotonic)
     parked_polls = ParkedPolls(quick_polls, tails, plane.driver, time.monotonic)
     most_connections = connections_within_limit(calls.settings.max_connections)
+    stall_s = calls.settings.stall_s
     config = uvicorn.Config(
         Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
-        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections),  # type: ignore[arg-type]
+        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections, stall_s),  # type: ignore[arg-type]
         loop="uvloop",
-        ws=SocketProtocol,
+        ws=partial(SocketProtocol, stall_s),  # type: ignore[arg-type]
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,
         lifespan="off",

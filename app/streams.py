@@ -6,7 +6,6 @@ comes again with `Last-Event-ID` and misses nothing. It ends at the end; who com
 
 import re
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING, Cursor, parse_cursor
 from tokentail.element import decode, is_token
 from tokentail.errors import StoreUnavailable
-from tokentail.follow import Follow, Read, Wait, read_or_wait
+from tokentail.follow import Follow, Read, Wait, read_on
 
 _HEARTBEAT_S = 10.0  # well below the idle time of usual proxies
 _RETRY_MS = 1000
@@ -36,15 +35,13 @@ _LINE_END = re.compile("\r\n|\r|\n")
 _DONE = "[DONE]"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """A step: begin the answer, or give it whole when it has a status other than 200."""
 
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """A step: send this on."""
 
     content: bytes
@@ -76,9 +73,8 @@ def event_stream(
             yield Send(_event(str(batch.cursor), encode(batch, 0)))
         if batch.is_done:
             return
-        follow = replace(follow, cursor=batch.cursor)
         began = clock()
-        batch = yield from read_or_wait(follow, _HEARTBEAT_S, asked.linger_s, clock)
+        batch = yield from read_on(follow, batch, _HEARTBEAT_S, asked.linger_s, clock)
         if not batch.is_news(with_events=with_events):
             if clock() - began < _HEARTBEAT_S * 0.9:
                 return  # the process is going, or too many wait: come again, with the cursor
@@ -100,16 +96,15 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
     yield Head(Answer(200, {**_HEADERS, "Tokentail-Job": job_id}))
     yield Send(_OPENING + _event(raw_stream_place(job_id, follow.cursor), None))
     while True:
-        if batch.is_reset and follow.cursor != BEGINNING:
+        if batch.is_reset:
             yield Send(_error("reset", "The model begins anew, which this stream cannot show. Ask again.", job_id))
             return
         if content := _raw_events(job_id, batch):
             yield Send(content)
         if batch.is_done:
             return
-        follow = replace(follow, cursor=batch.cursor)
         began = clock()
-        batch = yield from read_or_wait(follow, _HEARTBEAT_S, 0, clock)
+        batch = yield from read_on(follow, batch, _HEARTBEAT_S, 0, clock)
         if not batch.is_news(with_events=False):
             if clock() - began < _HEARTBEAT_S * 0.9:
                 return

@@ -1,6 +1,5 @@
 """A batch: what one read of a log gave. Everything a poll's body says comes from here; nothing here does I/O."""
 
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from tokentail.job import Status
 
 
 # A Struct, and not a dataclass as other values: every poll makes one, and its constructor is eight times as fast.
-class Batch(msgspec.Struct, frozen=True, dict=True):
+class Batch(msgspec.Struct, frozen=True):
     """Consecutive elements of one generation, and where the job stood in the same instant."""
 
     job_id: str
@@ -34,7 +33,12 @@ class Batch(msgspec.Struct, frozen=True, dict=True):
         """Where the reader goes on."""
         return Cursor(self.generation, self.first + len(self.elements))
 
-    @cached_property
+    @property
+    def has_more(self) -> bool:
+        """There was more to read than this."""
+        return self.first + len(self.elements) < self.length
+
+    @property
     def tokens(self) -> list[bytes]:
         """The tokens of the batch as JSON strings."""
         return [element for element in self.elements if element[0] == TOKEN_BYTE]
@@ -42,9 +46,9 @@ class Batch(msgspec.Struct, frozen=True, dict=True):
     @property
     def is_done(self) -> bool:
         """The reader has everything, the end included; there is no more, ever."""
-        return self.end_element is not None and self.first + len(self.elements) >= self.length
+        return self.end_element is not None and not self.has_more
 
-    @cached_property
+    @property
     def end(self) -> dict[str, Any] | None:
         """The `end` event as JSON, if the reader has reached it."""
         if not self.is_done or self.end_element is None:
@@ -54,4 +58,6 @@ class Batch(msgspec.Struct, frozen=True, dict=True):
 
     def is_news(self, *, with_events: bool) -> bool:
         """Whether a waiting poll should be answered: for a token, a reset or the end; with events, for any element."""
-        return self.is_reset or self.is_done or bool(self.elements if with_events else self.tokens)
+        if with_events:
+            return bool(self.elements) or self.is_reset or self.is_done
+        return self.is_reset or self.is_done or any(element[0] == TOKEN_BYTE for element in self.elements)

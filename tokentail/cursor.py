@@ -4,15 +4,16 @@
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from tokentail.errors import MalformedCursor
 
 _FORM = re.compile(r"([0-9a-z]{1,16})\.([0-9]{1,9})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+# A Struct, and not a dataclass as other values: each event of a stream makes some, and its constructor is cheap.
+class Cursor(msgspec.Struct, frozen=True):
     """`index` is that of the next element to read. An empty generation means the beginning, whatever it may be."""
 
     generation: str

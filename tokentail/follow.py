@@ -8,9 +8,9 @@ short poll is a wait of nothing. A log is shown to its owner alone: to others th
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from tokentail.batch import Batch
@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 _CONFIRM_S = 1.5  # Redis away is told within two seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+# Structs, and not dataclasses as other values: each event of a stream makes some, and their constructors are cheap.
+class Read(msgspec.Struct, frozen=True):
     """A step: read the log. It is answered with a Batch; JobNotFound, JobGone or StoreUnavailable may be thrown."""
 
     owner: str
@@ -34,8 +34,7 @@ class Read:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """A step: wait until there may be news of any of these jobs since the last read. Answered with whether to go on:
     False when the time has passed, or when nobody should wait any more. True may be wrong; then one waits again."""
 
@@ -46,8 +45,7 @@ class Wait:
 Steps = Generator[Read | Wait, Any, Result]
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(msgspec.Struct, frozen=True):
     """What a reader wants of one log."""
 
     owner: str
@@ -62,8 +60,24 @@ def read_or_wait(follow: Follow, wait_s: float, linger_s: float, clock: Callable
 
     With `linger_s`, gathers that much longer after the first news, unless the end is reached.
     """
+    batch: Batch = yield Read(follow.owner, follow.job_id, follow.cursor, follow.limit)
+    return (yield from _or_wait(follow, batch, wait_s, linger_s, clock))
+
+
+def read_on(follow: Follow, last: Batch, wait_s: float, linger_s: float, clock: Callable[[], float]) -> Steps[Batch]:
+    """The same for who has read `last` and wants what comes after it, wherever `follow` began.
+
+    If that was all there was, the wait comes first: it ends at once when there was news since that read.
+    """
+    follow = Follow(follow.owner, follow.job_id, last.cursor, follow.limit, follow.with_events)
+    if wait_s <= 0 or last.has_more:
+        return (yield from read_or_wait(follow, wait_s, linger_s, clock))
+    nothing = replace(last, first=last.length, elements=(), is_reset=False)
+    return (yield from _or_wait(follow, nothing, wait_s, linger_s, clock))
+
+
+def _or_wait(follow: Follow, batch: Batch, wait_s: float, linger_s: float, clock: Callable[[], float]) -> Steps[Batch]:
     limit, with_events = follow.limit, follow.with_events
-    batch: Batch = yield Read(follow.owner, follow.job_id, follow.cursor, limit)
     is_news = batch.is_news(with_events=with_events)
     deadline = clock() + wait_s
     lingers_until = None

@@ -4,6 +4,8 @@ It knows positions, so it knows when it has missed something; then it is not liv
 read again. Pure: it neither subscribes nor reads. Its answers are those of `lua/read.lua`.
 """
 
+import itertools
+
 from msgspec.structs import replace
 
 from tokentail.batch import Batch
@@ -14,10 +16,13 @@ from tokentail.job import Status
 
 _START = b'{"type":"start"'
 _END = b'{"type":"end"'
+_VERSIONS = itertools.count(
+    1
+)  # of all tails: one that is begun anew must not have a version that somebody saw of its forerunner
 
 
 class Tail:
-    """Begin with a batch that was read; `take` further ones, `feed` what is published. `version` grows with news."""
+    """Begin with a batch that was read; `take` further ones, `feed` what is published. `version` changes with news."""
 
     __slots__ = ("_bytes", "_elements", "_first", "_most_bytes", "_state", "is_live", "version")
 
@@ -88,7 +93,7 @@ class Tail:
         """Take in a batch that was read from `where()` on, after the subscription was confirmed: it is live again."""
         self._replace(batch)
         self.is_live = True
-        self.version += 1
+        self.version = next(_VERSIONS)
 
     def extend(self, batch: Batch) -> None:
         """Keep older elements, too, that somebody read."""
@@ -114,7 +119,7 @@ class Tail:
         elements = rest.split(b"\n")[length - index :]
         if elements:
             self._append(elements, now_ms)
-            self.version += 1
+            self.version = next(_VERSIONS)
         return self._state.end_element is None or self._state.expires_at_ms is not None
 
     def forget(self) -> None:

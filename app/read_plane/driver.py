@@ -20,6 +20,7 @@ class Reader(Protocol):
     """Whoever waits, over whatever it is answered."""
 
     caller: Caller
+    seen: dict[str, int]  # job → version of its tail before the last read
 
     def on_hangup(self, waiter: "asyncio.Future[bool]") -> None:
         """Have the waiter raise as soon as the reader is gone."""
@@ -59,7 +60,6 @@ class Driver:
 
     async def drive(self, steps: Steps[Result], reader: Reader) -> Result:
         """The result of these steps. Raises what they raise, and ClientLeft."""
-        seen: dict[str, int] = {}
         send: Any = steps.send
         answer: Any = None
         while True:
@@ -69,13 +69,12 @@ class Driver:
                 return result.value  # type: ignore[no-any-return]
             send = steps.send
             try:
-                answer = await self._taken(step, seen, reader)
+                answer = await self._taken(step, reader)
             except TokentailError as error:
                 send, answer = steps.throw, error
 
     async def stream(self, steps: Stream, exchange: Exchange) -> None:
         """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
-        seen: dict[str, int] = {}
         send: Any = steps.send
         answer: Any = None
         try:
@@ -90,7 +89,7 @@ class Driver:
                     await exchange.send_part(step.content)
                 else:
                     try:
-                        answer = await self._taken(step, seen, exchange)
+                        answer = await self._taken(step, exchange)
                     except TokentailError as error:
                         send, answer = steps.throw, error
         except StopIteration:
@@ -102,10 +101,10 @@ class Driver:
         if not exchange.is_ended:
             await exchange.end()
 
-    async def _taken(self, step: Read | Wait, seen: dict[str, int], reader: Reader) -> Any:
+    async def _taken(self, step: Read | Wait, reader: Reader) -> Any:
         if isinstance(step, Wait):
-            return await self._wait(step, seen, reader)
-        seen[step.job_id] = self._tails.version(step.job_id)
+            return await self._wait(step, reader)
+        reader.seen[step.job_id] = self._tails.version(step.job_id)
         return await self._read(step.owner, step.job_id, step.cursor, step.limit)
 
     async def _read(self, owner: str, job_id: str, cursor: Cursor, limit: int) -> Any:
@@ -117,12 +116,12 @@ class Driver:
                 raise hidden_from(owner, gone) from None
         return shown_to(owner, batch)
 
-    async def _wait(self, wait: Wait, seen: dict[str, int], reader: Reader) -> bool:
+    async def _wait(self, wait: Wait, reader: Reader) -> bool:
         tails = self._tails
         owner = reader.caller.owner
         if tails.is_closing or self.is_full(owner):
             return False
-        waiter = tails.waiter([(job_id, seen[job_id]) for job_id in wait.job_ids])
+        waiter = tails.waiter([(job_id, reader.seen[job_id]) for job_id in wait.job_ids])
         if waiter is None:
             return True
         is_blind = not all(map(tails.is_live, wait.job_ids))

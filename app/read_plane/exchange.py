@@ -16,7 +16,6 @@ OnAnswer = Callable[[Message, int, float], None]  # the request's scope, its sta
 
 HANGUP = "tokentail.hangup"  # in the scope's state: what the protocol calls when the connection is lost
 IS_GONE = "tokentail.is_gone"  # there, once the connection was lost
-ABORT = "tokentail.abort"  # there: drops the connection, with all that waits to be sent
 
 
 class ClientLeft(Exception):
@@ -26,23 +25,16 @@ class ClientLeft(Exception):
 class Exchange:
     """What was asked, and how to answer."""
 
-    __slots__ = ("_access", "_send", "caller", "headers", "is_begun", "is_ended", "scope", "stall_s")
+    __slots__ = ("_access", "_send", "caller", "headers", "is_begun", "is_ended", "scope", "seen")
 
     def __init__(
-        self,
-        scope: Message,
-        headers: dict[str, str],
-        caller: Caller,
-        access: Access,
-        send: SendMessage,
-        stall_s: float,
+        self, scope: Message, headers: dict[str, str], caller: Caller, access: Access, send: SendMessage
     ) -> None:
-        """A client that takes nothing of a stream for `stall_s` is gone."""
         self.scope = scope
         self.headers = headers
         self.caller = caller
+        self.seen: dict[str, int] = {}
         self.is_begun = self.is_ended = False
-        self.stall_s = stall_s
         self._access = access
         self._send = send
 
@@ -66,16 +58,9 @@ class Exchange:
         await self._send(head)
 
     async def send_part(self, content: bytes) -> None:
-        """A part of a stream. Raises ClientLeft when the client takes nothing any more."""
-        if self.scope["method"] == "HEAD":
-            return
-        try:
-            async with asyncio.timeout(self.stall_s):
-                await self._send({"type": "http.response.body", "body": content, "more_body": True})
-        except TimeoutError:
-            if abort := self.scope["state"].get(ABORT):
-                abort()  # closing would wait for what the client does not take
-            raise ClientLeft(ClientLeft.__doc__) from None
+        """A part of a stream."""
+        if self.scope["method"] != "HEAD":
+            await self._send({"type": "http.response.body", "body": content, "more_body": True})
 
     async def end(self) -> None:
         """The stream is over."""

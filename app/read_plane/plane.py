@@ -30,7 +30,6 @@ class Plane:
         self._calls = calls
         self.driver = Driver(tails, calls.settings.max_key_waits)
         self.sockets = Sockets(calls, self.driver, on_answer)
-        self.stall_s = calls.settings.stall_s
         self._of_job: dict[str, Coroutine] = {
             "tokens": self._tokens,
             "events": self._events,

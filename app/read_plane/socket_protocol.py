@@ -6,7 +6,6 @@ who has something to say first.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -16,7 +15,7 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from app.answer import problem
-from app.read_plane.exchange import ABORT
+from app.read_plane.stalls import DropsStalled
 
 PING_EVERY_S = 15.0  # below the idle time of usual proxies
 PONG_WITHIN_S = 20.0
@@ -36,19 +35,15 @@ class _Handshake(ServerProtocol):
         return Response(int(status), status.phrase, headers, answer.body)
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
+class SocketProtocol(DropsStalled, WebSocketsSansIOProtocol):
     """One connection, from its upgrade on."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, stall_s: float, **given_by_uvicorn: Any) -> None:
+        super().__init__(**given_by_uvicorn)
+        self.stall_s = stall_s
         # Compression would keep some 50 KB a socket, to save bytes of messages that are a few tokens each.
         self.conn = _Handshake(max_size=MOST_MESSAGE_BYTES, logger=logging.getLogger("uvicorn.error"))
         self.close_timeout = _CLOSE_WITHIN_S
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        abort: Callable[[], None] = transport.abort
-        self.app_state = {**self.app_state, ABORT: abort}
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

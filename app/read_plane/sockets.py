@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
@@ -23,7 +22,6 @@ from app.polls import Query, checked
 from app.query import is_asked, poll_query, query_of
 from app.read_plane.driver import Driver
 from app.read_plane.exchange import (
-    ABORT,
     ClientLeft,
     Message,
     OnAnswer,
@@ -34,7 +32,7 @@ from app.read_plane.exchange import (
 )
 from tokentail.batch import Batch
 from tokentail.errors import TokentailError
-from tokentail.follow import Follow, read_or_wait
+from tokentail.follow import Follow, read_on, read_or_wait
 
 log = logging.getLogger("app.access")
 
@@ -63,12 +61,11 @@ class _Cancel(msgspec.Struct, forbid_unknown_fields=True):
 class Socket:
     """One connection. It can be waited for like an exchange."""
 
-    def __init__(self, scope: Message, caller: Caller, receive: Receive, send: SendMessage, stall_s: float) -> None:
+    def __init__(self, caller: Caller, receive: Receive, send: SendMessage) -> None:
         self.caller = caller
-        self._scope = scope
+        self.seen: dict[str, int] = {}
         self._receive = receive
         self._send = send
-        self._stall_s = stall_s
         self._waiter: asyncio.Future[bool] | None = None
         self._over: Exception | None = None
 
@@ -120,12 +117,7 @@ class Socket:
 
     async def _pass_on(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(self._stall_s):
-                await self._send(message)
-        except TimeoutError:
-            if abort := self._scope["state"].get(ABORT):
-                abort()  # closing would wait for what the client does not take
-            raise ClientLeft(ClientLeft.__doc__) from None
+            await self._send(message)
         except OSError:
             raise ClientLeft(ClientLeft.__doc__) from None
 
@@ -174,7 +166,7 @@ class Sockets:
         job_id = path[len(_PREFIX) : -len(_SUFFIX)]
         if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)) or "/" in job_id:
             return problem(404, "There is no WebSocket at this path; a job's is /v1/jobs/{id}/ws.")
-        socket = Socket(scope, admitted, receive, send, self._calls.settings.stall_s)
+        socket = Socket(admitted, receive, send)
         try:
             follow, linger_s = _wanted(admitted.owner, job_id, query_of(query_string))
             batch = await self._driver.drive(read_or_wait(follow, 0, 0, time.monotonic), socket)
@@ -221,10 +213,9 @@ class Sockets:
             is_caught_up = len(batch.elements) < follow.limit
             if is_going and is_caught_up:
                 raise SocketEnd(GOING, "This process stops. Connect again, with the last cursor.")
-            follow = replace(follow, cursor=batch.cursor)
             is_going, began = driver.is_closing, clock()
             wait_s = 0 if is_going else _WAIT_S
-            batch = await driver.drive(read_or_wait(follow, wait_s, linger_s, clock), socket)
+            batch = await driver.drive(read_on(follow, batch, wait_s, linger_s, clock), socket)
             is_cut_short = not batch.is_news(with_events=with_events) and clock() - began < wait_s * 0.9
             if is_cut_short and not driver.is_closing:
                 raise SocketEnd(_OF_STATUS + 429, "Too many readers of this key wait. Come again later, or poll.")

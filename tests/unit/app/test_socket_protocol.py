@@ -8,13 +8,13 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.read_plane.exchange import ABORT
 from app.read_plane.socket_protocol import PING_EVERY_S, PONG_WITHIN_S, SocketProtocol
 
 _HANDSHAKE = (
     b"GET /v1/jobs/a/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n"
 )
+_STALL_S = 0.05
 _PING = b"\x89\x80" + bytes(4)
 
 
@@ -66,7 +66,7 @@ def with_socket(check: Callable[[SocketProtocol, Transport, Speaker], Awaitable[
     async def run() -> None:
         speaker, transport = Speaker(), Transport()
         configured = uvicorn.Config(speaker, ws=SocketProtocol, log_config=None, lifespan="off", **config)
-        protocol = SocketProtocol(config=configured, server_state=ServerState(), app_state={})
+        protocol = SocketProtocol(_STALL_S, config=configured, server_state=ServerState(), app_state={})
         protocol.connection_made(transport)
         protocol.data_received(_HANDSHAKE)
         async with asyncio.timeout(10):
@@ -130,11 +130,26 @@ def test_a_dead_peer_is_found_within_forty_seconds() -> None:
     assert PING_EVERY_S <= 30
 
 
-def test_whoever_speaks_can_drop_the_connection() -> None:
-    """The scope says how."""
+def test_a_client_that_takes_nothing_is_dropped() -> None:
+    """The connection is not closed, which would wait for it."""
 
-    async def check(_: SocketProtocol, transport: Transport, speaker: Speaker) -> None:
-        speaker.scope["state"][ABORT]()
+    async def check(protocol: SocketProtocol, transport: Transport, _: Speaker) -> None:
+        protocol.pause_writing()
+        while not transport.ended:
+            await asyncio.sleep(_STALL_S / 10)
         assert transport.ended == "aborted"
+        protocol.resume_writing()
+
+    with_socket(check)
+
+
+def test_a_client_that_takes_something_again_in_time_is_kept() -> None:
+    """And what was sent meanwhile goes out."""
+
+    async def check(protocol: SocketProtocol, transport: Transport, _: Speaker) -> None:
+        protocol.pause_writing()
+        protocol.resume_writing()
+        await asyncio.sleep(2 * _STALL_S)
+        assert not transport.ended
 
     with_socket(check)
