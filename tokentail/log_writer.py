@@ -23,6 +23,7 @@ class LogWriter:
         self.token_count = claim.token_count
         self.byte_count = claim.byte_count
         self._first = claim.length  # index in the log of what this attempt wrote first
+        self._first_byte = claim.byte_count
         self._elements: list[bytes] = []
         # What an append says of the log is true of its last element, also when more was written since.
         self._token_counts = array("q")  # after each element
@@ -53,6 +54,11 @@ class LogWriter:
     def unsettled(self) -> int:
         """How many elements the store is not yet known to have."""
         return len(self._elements) - self._settled
+
+    @property
+    def unsettled_bytes(self) -> int:
+        """How large these elements are."""
+        return self.byte_count - (self._byte_counts[self._settled - 1] if self._settled else self._first_byte)
 
     @property
     def is_ended(self) -> bool:

@@ -21,6 +21,7 @@ from worker.meters import Meters
 log = logging.getLogger(__name__)
 
 MAX_UNSETTLED = 2000  # elements of one job that may wait for the store before its upstream must
+MAX_UNSETTLED_BYTES = 4 << 20  # and how large they may be
 _MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
 
@@ -64,12 +65,13 @@ class GroupCommit:
 
     def wait_for_room(self, writer: LogWriter) -> None:
         """Return when the writer may write on. Meanwhile its upstream is not read."""
-        self._wait(writer, MAX_UNSETTLED)
+        if writer.unsettled > MAX_UNSETTLED or writer.unsettled_bytes > MAX_UNSETTLED_BYTES:
+            self._wait(writer, MAX_UNSETTLED, MAX_UNSETTLED_BYTES)
 
     def flush(self, writer: LogWriter) -> None:
         """Return when the store has all that was written."""
         self.push(writer)
-        self._wait(writer, 0)
+        self._wait(writer, 0, 0)
 
     def run(self) -> None:
         """Commit for as long as the process lives."""
@@ -146,12 +148,10 @@ class GroupCommit:
             batch.extend((writer, append) for writer in probes if (append := writer.probe(now_ms)))
         return batch
 
-    def _wait(self, writer: LogWriter, at_most: int) -> None:
-        if writer.unsettled <= at_most:
-            return
+    def _wait(self, writer: LogWriter, at_most: int, at_most_bytes: int) -> None:
         settled = self._settled[writer] = Event()
         try:
-            while writer.unsettled > at_most:
+            while writer.unsettled > at_most or writer.unsettled_bytes > at_most_bytes:
                 settled.clear()
                 settled.wait()
         finally:

@@ -1,7 +1,7 @@
 """The runner: every job that it takes comes to its end, is lost to another, or is handed over."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -11,7 +11,7 @@ from gevent.event import Event
 from tests.conftest import MakeBackend
 from tokentail.backend import Backend, now_ms
 from tokentail.catalog import ServedModel
-from tokentail.commands import Claim
+from tokentail.commands import Append, Appended, Claim
 from tokentail.cursor import BEGINNING
 from tokentail.element import End, decode
 from tokentail.errors import StoreUnavailable
@@ -20,6 +20,7 @@ from tokentail.request import GenerationRequest, parse_request
 from tokentail.settings import load_settings
 from tokentail.submit import Submitter
 from worker.chunk import Chunk, Finish, Terminal, provider_failure
+from worker.group_commit import MAX_UNSETTLED, MAX_UNSETTLED_BYTES
 from worker.providers.registry import Registry
 from worker.providers.source import Answer
 from worker.runner import Runner
@@ -340,3 +341,50 @@ def test_a_deadline_that_passes_as_the_answer_ends_spoils_nothing(build: Build) 
         assert house.run(job_id) in {"completed", "failed: timeout"}
         job = house.job(job_id)
         assert (job.attempts, job.enqueues, job.status.is_closed) == (1, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "room"),
+    [
+        pytest.param(5000, 5, MAX_UNSETTLED, id="many tokens"),
+        pytest.param(150, 64 << 10, MAX_UNSETTLED_BYTES // (64 << 10), id="large tokens"),
+    ],
+)
+def test_a_fast_upstream_is_not_read_while_the_store_is_away(build: Build, count: int, size: int, room: int) -> None:
+    """What is pulled from it stays within the limit; when the store is back, all arrives, once and in order."""
+    tokens = [f"{i:04}".ljust(size, ".") for i in range(count)]
+    pulled: list[str] = []
+
+    def fast() -> Iterator[list[Chunk]]:
+        for token in tokens:
+            pulled.append(token)
+            yield [token]
+        yield [Finish(FinishReason.STOP, "stop"), Terminal()]
+
+    house = build(fast)
+    append_many, tries = house.backend.store.append_many, []
+    is_away = True
+
+    def away(appends: Sequence[Append]) -> list[Appended | Exception]:
+        if not is_away:
+            return append_many(appends)
+        tries.append(len(pulled))
+        raise StoreUnavailable
+
+    house.backend.store.append_many = away  # type: ignore[method-assign]  # the one call that is to fail for a while
+    job_id = house.submit()
+    running = gevent.spawn(house.runner.run, job_id)
+    house.greenlets.append(running)
+    house.until(lambda: len(pulled) >= room - 2)
+    stopped_at = len(tries)
+    house.until(lambda: len(tries) >= stopped_at + 3)  # a while in which all of it could have been read
+    assert room - 2 <= len(pulled) <= room + 1
+    is_away = False
+    running.join(timeout=20)
+    assert running.value == "completed"
+    batch = house.backend.store.read(job_id, BEGINNING, 1000)
+    stored = list(batch.tokens)
+    while not batch.is_done:
+        batch = house.backend.store.read(job_id, batch.cursor, 1000)
+        stored += batch.tokens
+    assert [decode(token) for token in stored] == tokens

@@ -63,6 +63,22 @@ def test_what_is_settled_is_not_sent_again() -> None:
     assert (next_of(writer).expected, next_of(writer).elements) == (FIRST + 1, (encode("b"),))
 
 
+def test_it_knows_how_much_is_not_settled() -> None:
+    """In elements and in bytes, of its own alone; more again when the store has lost some."""
+    writer = new_writer()
+    for text in ("a", "bcd", "ef"):
+        writer.write(text)
+    assert (writer.unsettled, writer.unsettled_bytes) == (3, 3 + 5 + 4)
+    sent = next_of(writer)
+    writer.write("ghij")
+    writer.settle(sent, Appended(FIRST + 3))
+    assert (writer.unsettled, writer.unsettled_bytes) == (1, 6)
+    writer.settle(next_of(writer), Appended(FIRST + 1, is_lost=True))
+    assert (writer.unsettled, writer.unsettled_bytes) == (3, 5 + 4 + 6)
+    writer.settle(next_of(writer), Appended(FIRST + 4))
+    assert (writer.unsettled, writer.unsettled_bytes) == (0, 0)
+
+
 def test_the_end_status_goes_with_the_append_that_holds_the_end() -> None:
     """And with no other part of it."""
     writer = new_writer()
