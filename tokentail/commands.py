@@ -47,6 +47,8 @@ class Claim:
     upstream: str  # the upstream's position, where it can be resumed; else ""
     attempts: int
     request: bytes
+    created_at_ms: int
+    first_token_at_ms: int | None  # of an earlier attempt
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -177,9 +179,20 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim 
     def decode_claim(reply: list[Any]) -> Claim | None:
         if reply[0] != b"claimed":
             return None
-        _, length, tokens, size, upstream, attempts, request, owner = reply
+        _, length, tokens, size, upstream, attempts, request, owner, created, shown = reply
         # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
-        return Claim(owner.decode(), new_generation(), length, tokens, size, upstream.decode(), attempts, request)
+        return Claim(
+            owner=owner.decode(),
+            generation=new_generation(),
+            length=length,
+            token_count=tokens,
+            byte_count=size,
+            upstream=upstream.decode(),
+            attempts=attempts,
+            request=request,
+            created_at_ms=int(created),
+            first_token_at_ms=int(shown) if shown else None,
+        )
 
     return Command(_claim, _keys(job_id), (attempt, worker, now_ms), decode_claim)
 

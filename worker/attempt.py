@@ -22,6 +22,7 @@ class Attempt:
         self.token = new_attempt()
         self.writer: LogWriter | None = None  # None until the job is claimed
         self.provider = ""  # who answers, once that is known
+        self.awaited_since_ms: int | None = None  # when the job was submitted, until its first content has come
         self._greenlet = gevent.getcurrent()
         self._is_open = False
         self._thrown: Any = None  # the event loop's callback that throws, once there is one
@@ -30,6 +31,8 @@ class Attempt:
     def claimed(self, claim: Claim) -> LogWriter:
         """The writer of the job, now that it is ours."""
         self.writer = LogWriter(self.job_id, self.token, claim)
+        if claim.first_token_at_ms is None:
+            self.awaited_since_ms = claim.created_at_ms
         return self.writer
 
     def interrupt(self, reason: BaseException) -> None:

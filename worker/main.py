@@ -52,7 +52,7 @@ def main() -> int:
     metrics = WorkerMetrics(settings.worker_concurrency, backend.sweeper.totals) if settings.worker_metrics else None
     runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics)
     if metrics and settings.worker_metrics:
-        metrics.watch_held(lambda: len(runner.attempts))
+        metrics.watch_held(registry.provider_names, runner.jobs_of)
         try:
             expose(settings.worker_metrics, metrics.registry)
         except OSError as error:

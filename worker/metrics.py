@@ -4,7 +4,8 @@ Each process has its own; what is true of the whole deployment is told by the we
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import gevent
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -13,6 +14,7 @@ from tokentail.metrics.sweep_collector import SweepCollector
 from tokentail.sweep import SweepTotals
 
 _FIRST_TOKEN_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120)
+_JOB_FIRST_TOKEN_S = (*_FIRST_TOKEN_S, 300, 600)
 _COMMIT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 _COMMIT_ELEMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _COMMIT_JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -30,7 +32,7 @@ class WorkerMetrics:
         registry.register(SweepCollector(totals))
         of_provider = ["provider"]
         Gauge("tokentail_worker_slots", "Jobs that this worker can hold at once.", registry=registry).set(slots)
-        self._held = Gauge("tokentail_worker_jobs", "Jobs that this worker holds now.", registry=registry)
+        self._held = Gauge("tokentail_worker_jobs", "Jobs that this worker holds now.", of_provider, registry=registry)
         self._ended = Counter(
             "tokentail_jobs_ended",
             "Jobs that this worker saw to their end; failure is the error's type, empty for a completed job.",
@@ -49,6 +51,13 @@ class WorkerMetrics:
             "From a provider's call to its first content.",
             of_provider,
             buckets=_FIRST_TOKEN_S,
+            registry=registry,
+        )
+        self._job_first_token = Histogram(
+            "tokentail_job_first_token_seconds",
+            "From a job's submission to its first content: with its time in the queue and calls that failed.",
+            of_provider,
+            buckets=_JOB_FIRST_TOKEN_S,
             registry=registry,
         )
         self._failures = Counter(
@@ -87,9 +96,10 @@ class WorkerMetrics:
             registry=registry,
         )
 
-    def watch_held(self, held: Callable[[], int]) -> None:
-        """Ask `held`, at each scrape, how many jobs this worker holds."""
-        self._held.set_function(held)
+    def watch_held(self, providers: Iterable[str], held: Callable[[str], int]) -> None:
+        """Ask `held`, at each scrape, how many jobs this worker holds for each of the providers, and for none ("")."""
+        for provider in ("", *providers):
+            self._held.labels(provider or "none").set_function(partial(held, provider))
 
     def watch_loop(self) -> None:
         """Measure the event loop for as long as the process lives; run it in a greenlet of its own."""
@@ -115,6 +125,9 @@ class WorkerMetrics:
 
     def first_token(self, provider: str, after_s: float) -> None:
         self._first_token.labels(provider).observe(after_s)
+
+    def job_first_token(self, provider: str, after_s: float) -> None:
+        self._job_first_token.labels(provider).observe(after_s)
 
     def call_failed(self, provider: str, kind: str) -> None:
         self._failures.labels(provider, kind).inc()

@@ -56,7 +56,7 @@ class Runner:
         self._registry = registry
         self._transport = transport
         self._meters = meters or NoMeters()
-        self._held: dict[str, Attempt] = {}
+        self._held: dict[str, Attempt] = {}  # by its token: a job that we lost may be ours again, as another attempt
         self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
         self.ended = 0  # jobs that were seen to their end here
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
@@ -64,7 +64,11 @@ class Runner:
     @property
     def attempts(self) -> list[str]:
         """The tokens of the attempts under way."""
-        return [attempt.token for attempt in self._held.values()]
+        return list(self._held)
+
+    def jobs_of(self, provider: str) -> int:
+        """How many jobs are held for that provider; "" stands for those for whom none was found."""
+        return sum(attempt.provider == provider for attempt in self._held.values())
 
     def commit_forever(self) -> None:
         """The group commit; run it in a greenlet of its own."""
@@ -77,7 +81,7 @@ class Runner:
         if claim is None:
             return "refused"  # closed before its turn, or somebody else has it
         writer = attempt.claimed(claim)
-        self._held[job_id] = attempt
+        self._held[attempt.token] = attempt
         log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
         try:
             with attempt:
@@ -92,7 +96,7 @@ class Runner:
             self._give_back(attempt)  # a job must not stay with a holder that has forgotten it
             outcome = "dropped"
         finally:
-            del self._held[job_id]
+            del self._held[attempt.token]
         self._meters.job_left(attempt.provider, outcome)
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
@@ -202,13 +206,20 @@ class Runner:
                     self._commit.push(writer)
                     if is_content:
                         if began_at is not None:
-                            self._meters.first_token(provider.name, time.monotonic() - began_at)
+                            self._first_content(writer, provider, time.monotonic() - began_at)
                             began_at = None
                         deadlines.pause()
                         self._commit.wait_for_room(writer)
                         deadlines.token_came()
         finally:
             self._meters.call_ended(provider.name)
+
+    def _first_content(self, writer: LogWriter, provider: Provider, after_s: float) -> None:
+        self._meters.first_token(provider.name, after_s)
+        attempt = self._held[writer.attempt]
+        if attempt.awaited_since_ms is not None:
+            self._meters.job_first_token(provider.name, max(now_ms() - attempt.awaited_since_ms, 0) / 1000)
+            attempt.awaited_since_ms = None
 
     def _cancel_unless_taken_over(self, writer: LogWriter, provider: Provider | None) -> bool:
         """Whether the job was closed rather than taken over; if so, stop an answer that would go on without us."""
@@ -236,8 +247,9 @@ class Runner:
 
     def closed_elsewhere(self, job_id: str) -> None:
         """Somebody else closed the job: stop, and close its upstream."""
-        if attempt := self._held.get(job_id):
-            attempt.interrupt(AttemptLost(AttemptLost.__doc__))
+        for attempt in self._held.values():
+            if attempt.job_id == job_id:
+                attempt.interrupt(AttemptLost(AttemptLost.__doc__))
 
     def look_after_logs(self) -> None:
         """Have the store checked against all that this process wrote lately (law 8). Call it about once a second."""
@@ -269,8 +281,7 @@ class Runner:
             log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
 
     def _writer_lost(self, writer: LogWriter, error: AttemptLost) -> None:
-        attempt = self._held.get(writer.job_id)
-        if attempt is not None and attempt.writer is writer:
+        if attempt := self._held.get(writer.attempt):
             attempt.interrupt(error)
 
     def _leave(self, owner: str, job_id: str) -> None:

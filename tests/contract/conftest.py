@@ -1,16 +1,21 @@
 """Fixtures of the contract: one job, over each store; and a house of each binding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import fakeredis
+import gevent
 import pytest
 
+from tests.conftest import MakeBackend
+from tests.contract.runner_house import BuildRunner, RunnerHouse
 from tests.contract.single_job import SingleJob
 from tests.http_house import HttpHouse, MakeHouse, open_house
 from tests.loopback import LoopThread
 from tokentail.backend import Backend, wire
 from tokentail.settings import load_settings
+from worker.chunk import Chunk
+from worker.meters import Meters
 
 
 @pytest.fixture
@@ -53,3 +58,17 @@ def make_house(request: pytest.FixtureRequest) -> Iterator[MakeHouse]:
 def house(make_house: MakeHouse) -> HttpHouse:
     """A house with the default settings."""
     return make_house()
+
+
+@pytest.fixture
+def build(make_backend: MakeBackend) -> Iterator[BuildRunner]:
+    """`build(say, TOKENTAIL_RETRIES="0", …)`: a runner with these settings and one provider, over each store."""
+    houses: list[RunnerHouse] = []
+
+    def make(say: Callable[[], Iterator[list[Chunk]]], meters: Meters | None = None, **environment: str) -> RunnerHouse:
+        houses.append(RunnerHouse(make_backend(**environment), say, meters, **environment))
+        return houses[-1]
+
+    yield make
+    for house in houses:
+        gevent.killall(house.greenlets)

@@ -77,15 +77,17 @@ def test_a_worker_counts_what_it_did(worker: Worker) -> None:
     cancelled = worker.submit("demo?tokens=100000&tps=20")
     eventually(lambda: worker.status(cancelled) is Status.RUNNING, what="the long one runs")
     during = worker.scrape()
+    assert during.value("tokentail_worker_jobs", provider="openai") is not None
     assert during.value("tokentail_streams_open", provider="demo") is not None
     assert during.value("tokentail_worker_slots") == 50
     eventually(
         lambda: all(worker.status(i).is_closed for i in (*completed, *failed)), within_s=20, what="the others end"
     )
-    eventually(lambda: worker.scrape().value("tokentail_worker_jobs") == 1, what="only the long one is held")
+    eventually(lambda: worker.scrape().total("tokentail_worker_jobs") == 1, what="only the long one is held")
+    assert worker.scrape().value("tokentail_worker_jobs", provider="demo") == 1
     assert worker.scrape().value("tokentail_streams_open", provider="demo") == 1
     cancel(worker.backend, cancelled)
-    eventually(lambda: worker.scrape().value("tokentail_worker_jobs") == 0, what="none is held")
+    eventually(lambda: worker.scrape().total("tokentail_worker_jobs") == 0, what="none is held")
     after = worker.scrape()
     assert after.value("tokentail_jobs_ended_total", provider="demo", status="completed", failure="") == 10
     assert after.value("tokentail_jobs_ended_total", provider="openai", status="failed", failure="unavailable") == 2
@@ -94,6 +96,10 @@ def test_a_worker_counts_what_it_did(worker: Worker) -> None:
     assert after.value("tokentail_streams_open", provider="demo") == 0
     assert after.value("tokentail_first_token_seconds_count", provider="demo") == 11
     assert after.value("tokentail_first_token_seconds_count", provider="openai") is None
+    assert after.value("tokentail_job_first_token_seconds_count", provider="demo") == 11
+    assert after.value("tokentail_job_first_token_seconds_count", provider="openai") is None
+    from_call, from_submission = (f"tokentail_{name}_seconds_sum" for name in ("first_token", "job_first_token"))
+    assert after.total(from_submission) > after.total(from_call), "the way through the queue counts"
     assert after.value("tokentail_provider_failures_total", provider="openai", failure="unavailable") == 4
     assert after.value("tokentail_provider_retries_total", provider="openai") == 2
     # A start, twenty tokens and an end of each of the ten; a start and an end of the failed; some of the cancelled.

@@ -1,7 +1,9 @@
 -- ARGV: attempt, worker, now.
--- Returns {'claimed', length, tokens, bytes, upstream, attempts, request, owner}, or {'refused', status or ''}.
+-- Returns {'claimed', length, tokens, bytes, upstream, attempts, request, owner, created at, first token at or ''}, or
+-- {'refused', status or ''}.
 local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
-local r = redis.call('HMGET', record, 'status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner')
+local fields = {'status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner', 'created_at', 'first_token_at'}
+local r = redis.call('HMGET', record, unpack(fields))
 local attempts = tonumber(r[6] or 0)
 local is_repeat = r[1] == 'running' and r[2] == attempt
 if not is_repeat then
@@ -17,4 +19,4 @@ if not is_repeat then
   publish(length, {})
 end
 local body = redis.call('GET', request) or ''
-return {'claimed', length, tonumber(r[3]), tonumber(r[4]), r[5] or '', attempts, body, r[7]}
+return {'claimed', length, tonumber(r[3]), tonumber(r[4]), r[5] or '', attempts, body, r[7], r[8], r[9] or ''}

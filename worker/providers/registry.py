@@ -36,6 +36,11 @@ class Registry:
         """What this worker publishes with its lease; the first is the default."""
         return [provider.served for provider in self._providers]
 
+    @property
+    def provider_names(self) -> set[str]:
+        """Who there is, by the names that metrics know them by."""
+        return {provider.name for provider in self._providers}
+
     def provider_for(self, model: str) -> Provider | None:
         """Who serves a model, by its full name; None when nobody here does."""
         return next((provider for provider in self._providers if _is_served(provider, model)), None)

@@ -14,7 +14,7 @@ FIRST = 4  # elements that were in the log before this attempt
 
 
 def new_writer(upstream: str = "") -> LogWriter:
-    claim = Claim("owner", "gen00000", FIRST, 3, 30, upstream, 1, b"{}")
+    claim = Claim("owner", "gen00000", FIRST, 3, 30, upstream, 1, b"{}", 7, None)
     return LogWriter("job", "attempt", claim)
 
 

@@ -56,12 +56,14 @@ def test_calls_of_a_provider_go_up_and_down(metrics: WorkerMetrics) -> None:
         metrics.call_began("local")
     metrics.call_ended("local")
     metrics.first_token("local", 0.3)
+    metrics.job_first_token("local", 3)
     metrics.call_failed("local", "overloaded")
     metrics.call_retried("local")
     seen = scraped(metrics)
     assert seen.value("tokentail_streams_open", provider="local") == 2
     assert seen.value("tokentail_first_token_seconds_bucket", provider="local", le="0.2") == 0
     assert seen.value("tokentail_first_token_seconds_bucket", provider="local", le="0.5") == 1
+    assert seen.value("tokentail_job_first_token_seconds_sum", provider="local") == 3
     assert seen.value("tokentail_provider_failures_total", provider="local", failure="overloaded") == 1
     assert seen.value("tokentail_provider_retries_total", provider="local") == 1
 
@@ -82,10 +84,12 @@ def test_a_round_trip_is_counted_once(metrics: WorkerMetrics) -> None:
 
 def test_the_sweep_and_the_slots_are_read_when_asked(metrics: WorkerMetrics) -> None:
     """They are counted elsewhere."""
-    metrics.watch_held(lambda: 17)
+    held = {"": 0, "openai": 15, "demo": 2}
+    metrics.watch_held(["openai", "demo"], held.__getitem__)
     seen = scraped(metrics)
     assert [
         seen.value("tokentail_swept_jobs_total", action=action) for action in ("enqueued", "taken_back", "failed")
     ] == [1, 2, 3]
     assert seen.value("tokentail_workers_lost_total") == 4
-    assert (seen.value("tokentail_worker_slots"), seen.value("tokentail_worker_jobs")) == (200, 17)
+    assert seen.value("tokentail_worker_slots") == 200
+    assert [seen.value("tokentail_worker_jobs", provider=name) for name in ("openai", "demo", "none")] == [15, 2, 0]

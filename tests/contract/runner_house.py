@@ -1,0 +1,121 @@
+"""A runner over one store, as a worker process has it, and providers that say what a test wants."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Protocol
+
+import gevent
+from gevent.event import Event
+
+from tokentail.backend import Backend, now_ms
+from tokentail.catalog import ServedModel
+from tokentail.cursor import BEGINNING
+from tokentail.element import decode
+from tokentail.job import FinishReason, Job
+from tokentail.request import GenerationRequest, parse_request
+from tokentail.settings import load_settings
+from tokentail.submit import Submitter
+from worker.chunk import Chunk, Finish, Terminal
+from worker.meters import Meters
+from worker.providers.registry import Registry
+from worker.providers.source import Answer
+from worker.runner import Runner
+
+PROMPT = "a prompt that nobody else may see"
+
+
+class _Scripted:
+    """A provider that says what the test wants, and tells whether it was left."""
+
+    name = "scripted"
+    served = ServedModel("scripted", "scripted", "scripted")
+
+    def __init__(self, say: Callable[[], Iterator[list[Chunk]]]) -> None:
+        self._say = say
+        self.is_closed = Event()
+
+    def steps(self, request: GenerationRequest, model: str) -> Generator[tuple[float, list[Chunk]]]:
+        try:
+            for chunks in self._say():
+                yield 0.0, chunks
+        finally:
+            self.is_closed.set()
+
+
+class _NoTransport:
+    def send(self, call: Any) -> Answer:
+        raise AssertionError("a scripted provider needs no network")
+
+
+class RunnerHouse:
+    """A runner over one store, as a worker process has it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        say: Callable[[], Iterator[list[Chunk]]],
+        meters: Meters | None = None,
+        **environment: str,
+    ) -> None:
+        self.backend = backend
+        self.provider = _Scripted(say)
+        settings = load_settings(environment)
+        self.runner = Runner("worker-1", settings, backend, Registry([self.provider]), _NoTransport(), meters)
+        self.greenlets = [gevent.spawn(self.runner.commit_forever)]
+
+    def submit(self, model: str = "scripted", *, ago_s: float = 0) -> str:
+        request = parse_request(b'{"prompt": "%s"}' % PROMPT.encode())
+        backend = self.backend
+        submitter = Submitter(backend.store, backend.queue, backend.admission, lambda: now_ms() - int(ago_s * 1000))
+        return submitter.submit("", request, model, None).job_id
+
+    def run(self, job_id: str) -> str:
+        with gevent.Timeout(10):
+            return self.runner.run(job_id)
+
+    def spawn(self, job_id: str) -> gevent.Greenlet:
+        greenlet = gevent.spawn(self.runner.run, job_id)
+        self.greenlets.append(greenlet)
+        self.until(lambda: self.text(job_id) != "")
+        return greenlet
+
+    def until(self, condition: Callable[[], object]) -> None:
+        with gevent.Timeout(10):
+            while not condition():
+                gevent.sleep(0.01)
+
+    def text(self, job_id: str) -> str:
+        return "".join(decode(token) for token in self.backend.store.read(job_id, BEGINNING, 10_000).tokens)
+
+    def job(self, job_id: str) -> Job:
+        return self.backend.store.view(job_id)
+
+    def error(self, job_id: str) -> dict[str, Any]:
+        end = self.job(job_id).end
+        assert end is not None
+        error: dict[str, Any] = end["error"]
+        return error
+
+
+def whole() -> Iterator[list[Chunk]]:
+    yield ["Hel"]
+    yield ["lo", Finish(FinishReason.STOP, "stop"), Terminal()]
+
+
+def endless() -> Iterator[list[Chunk]]:
+    yield ["and "]
+    while True:
+        gevent.sleep(0.01)
+        yield ["on "]
+
+
+def mute() -> Iterator[list[Chunk]]:
+    yield ["one word"]
+    Event().wait()
+
+
+class BuildRunner(Protocol):
+    """Makes a runner over a store with these settings."""
+
+    def __call__(
+        self, say: Callable[[], Iterator[list[Chunk]]], meters: Meters | None = None, **environment: str
+    ) -> RunnerHouse: ...
