@@ -19,7 +19,7 @@ def queued_poll_after_ms(before: int, *, is_served: bool) -> int:
 
 def poll_after_ms(batch: Batch, now_ms: int) -> int:
     """The same for one that runs or is over; 0 at the end, and when there is more to read already."""
-    if batch.is_done or batch.first + len(batch.elements) < batch.length:
+    if batch.is_done or batch.has_more:
         return 0
     first_ms, last_ms = batch.first_token_at_ms, batch.appended_at_ms
     if first_ms is None or last_ms is None or batch.token_count < 2:

@@ -33,6 +33,7 @@ _HEADERS = {
 _STOP = Answer(204, {"Cache-Control": "no-store"})  # EventSource does not come again after this
 _LINE_END = re.compile("\r\n|\r|\n")
 _DONE = "[DONE]"
+_TOLD = 999_999_999  # the index in the place of the last error: whoever comes again with it has heard of it
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -90,17 +91,20 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
     batch = yield from _first_batch(follow, is_back=cursor is not None)
     if batch is None:
         return
-    if cursor is not None and (batch.is_reset or (batch.is_done and not batch.elements)):
+    if follow.cursor.index == _TOLD or (cursor is not None and batch.is_done and not batch.elements):
         yield Head(_STOP)
         return
     yield Head(Answer(200, {**_HEADERS, "Tokentail-Job": job_id}))
     yield Send(_OPENING + _event(raw_stream_place(job_id, follow.cursor), None))
+    is_shown = follow.cursor != BEGINNING  # any of the text
     while True:
-        if batch.is_reset:
-            yield Send(_error("reset", "The model begins anew, which this stream cannot show. Ask again.", job_id))
+        if batch.is_reset and is_shown:
+            error = _error("reset", "The model begins anew, which this stream cannot show. Ask again.", job_id)
+            yield Send(f"id: {raw_stream_place(job_id, Cursor(batch.generation, _TOLD))}\n".encode() + error)
             return
         if content := _raw_events(job_id, batch):
             yield Send(content)
+            is_shown = True
         if batch.is_done:
             return
         began = clock()

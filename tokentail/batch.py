@@ -57,7 +57,12 @@ class Batch(msgspec.Struct, frozen=True):
         return end
 
     def is_news(self, *, with_events: bool) -> bool:
-        """Whether a waiting poll should be answered: for a token, a reset or the end; with events, for any element."""
+        """Whether a waiting poll should be answered: for a token, a reset or the end; with events, for any element.
+
+        And when there was more to read than this: then its reader has the cursor to go on from, if nothing else.
+        """
+        if self.is_reset or self.has_more or self.is_done:
+            return True
         if with_events:
-            return bool(self.elements) or self.is_reset or self.is_done
-        return self.is_reset or self.is_done or any(element[0] == TOKEN_BYTE for element in self.elements)
+            return bool(self.elements)
+        return any(element[0] == TOKEN_BYTE for element in self.elements)

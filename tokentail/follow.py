@@ -81,7 +81,7 @@ def _or_wait(follow: Follow, batch: Batch, wait_s: float, linger_s: float, clock
     is_news = batch.is_news(with_events=with_events)
     deadline = clock() + wait_s
     lingers_until = None
-    while wait_s > 0 and not batch.is_done and len(batch.elements) < limit:
+    while wait_s > 0 and not batch.is_done and not batch.has_more and (not is_news or len(batch.elements) < limit):
         if is_news and lingers_until is None:
             lingers_until = clock() + linger_s
             deadline = min(deadline, lingers_until)

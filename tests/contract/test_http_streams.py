@@ -115,8 +115,11 @@ def test_a_new_generation_in_mid_stream(house: HttpHouse, is_raw: bool) -> None:
     if is_raw:
         assert [event.event for event in seen] == ["message", "error"]
         assert json.loads(seen[-1].data)["type"] == "reset"
-        again = house.get("/stream", headers={"Last-Event-ID": seen[0].id})
-        assert again.status_code == 204, "EventSource must not come again"
+        told = house.get("/stream", headers={"Last-Event-ID": seen[-1].id})
+        assert told.status_code == 204, "EventSource must not come again"
+        away = [event for event in events(house, "/stream", seen[0].id) if event.data]
+        assert [event.event for event in away] == ["error"], "who was away meanwhile is told, too"
+        assert away[0].id == seen[-1].id
     else:
         bodies = [json.loads(event.data) for event in seen]
         text: list[str] = []
@@ -124,6 +127,49 @@ def test_a_new_generation_in_mid_stream(house: HttpHouse, is_raw: bool) -> None:
             text = body["tokens"] if body["reset"] else text + body["tokens"]
         assert text == ["new"]
         assert any(body["reset"] for body in bodies)
+
+
+def test_a_raw_stream_that_has_shown_nothing_goes_on_with_a_new_generation(house: HttpHouse) -> None:
+    """There is nothing to take back."""
+    job_id = house.submitted()
+    writer = house.worker.take(job_id)
+    house.worker.say(writer, Reasoning("hm"))
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(events, house, "/stream", f"{job_id}:0")
+        eventually(lambda: house.waits() == 1)
+        writer.start("second", "demo", "demo")
+        house.worker.say(writer, "new", COMPLETED)
+        assert [event.data for event in reader.result(10) if event.data] == ["new", "[DONE]"]
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+@pytest.mark.parametrize("wait_s", [None, 0, 20])
+def test_a_reader_of_tokens_gets_past_any_number_of_elements_that_are_none(
+    house: HttpHouse, wait_s: int | None, limit: int
+) -> None:
+    """Of a long thought each answer shows nothing but a cursor to go on from, and nobody waits for what is there."""
+    job_id = house.submitted()
+    house.worker.say(house.worker.take(job_id), *[Reasoning("hm")] * (5 * limit // 2), "Hello", COMPLETED)
+    bodies: list[dict[str, Any]] = []
+    if wait_s is None:
+        seen = events(house, f"/v1/jobs/{job_id}/stream?limit={limit}")
+        bodies = [json.loads(event.data) for event in seen if event.data]
+    while not bodies or not bodies[-1]["done"]:
+        cursor = bodies[-1]["cursor"] if bodies else "0"
+        bodies.append(house.poll(job_id, f"cursor={cursor}&limit={limit}" + (f"&wait={wait_s}" if wait_s else "")))
+        assert bodies[-1]["poll_after_ms"] == 0
+    assert [token for body in bodies for token in body["tokens"]] == ["Hello"]
+    assert len(bodies) == (5 if limit == 1 else 3)
+
+
+def test_one_poll_of_many_jobs_gets_past_a_long_thought_too(house: HttpHouse) -> None:
+    """It is answered with the cursor."""
+    job_id = house.submitted()
+    house.worker.say(house.worker.take(job_id), *[Reasoning("hm")] * 2500)
+    answer = house.get(f"/v1/poll?job={job_id}:0&wait=20").json
+    assert answer is not None
+    assert (answer["jobs"][0]["tokens"], answer["jobs"][0]["poll_after_ms"]) == ([], 0)
+    assert answer["jobs"][0]["cursor"].endswith(".1001")
 
 
 def test_who_asks_a_stream_the_wrong_way_is_told(house: HttpHouse) -> None:

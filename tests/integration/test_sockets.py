@@ -126,6 +126,16 @@ def test_a_socket_goes_on_where_any_transport_stopped(web: WebProcess, worker: S
         assert [b["done"] for b in ended(socket)[0]] == [True], "whoever has everything is told so"
 
 
+def test_a_reader_of_tokens_gets_past_a_long_thought(web: WebProcess, worker: ScriptedWorker) -> None:
+    """Frames without tokens bring the cursor on."""
+    job_id = submitted(web)
+    worker.say(worker.take(job_id), *[Reasoning("hm")] * 2500, "Hello", COMPLETED)
+    with opened(web, job_id) as socket:
+        bodies, code, _ = ended(socket)
+    assert [b["tokens"] for b in bodies] == [[], [], ["Hello"]]
+    assert code == 1000
+
+
 def test_another_generation_resets_the_reader(web: WebProcess, worker: ScriptedWorker) -> None:
     """The frame says `reset`; what follows it is the whole text."""
     job_id = submitted(web)
