@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -30,6 +31,8 @@ OURS = frozenset(
     }
 )
 _MAX_DEPTH = 64
+_MOST_FAULTS = 20  # that are named; a body has room for a million
+_MOST_PATH = 300  # characters
 _FIELD_NAME = re.compile(r"unknown field `([^`]*)`")
 _PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _ENUM_VALUE = re.compile(r"Invalid enum value .*", re.DOTALL)
@@ -82,15 +85,14 @@ def parse_request(body: bytes) -> GenerationRequest:
     Raises MalformedBody when it is not JSON (NaN included), InvalidRequest when it is not a request.
     """
     value = _parse_json(body)
-    if faults := list(_value_faults(value, "", 0)):
-        raise InvalidRequest(*faults)
+    _refuse(_value_faults(value, "", 0))
     try:
         request = msgspec.convert(value, GenerationRequest)
     except msgspec.ValidationError as error:
         # It stops at the first; one look at each field by itself finds the others.
-        raise InvalidRequest(*(_field_faults(value) or [_fault(str(error))])) from None
-    if faults := list(_request_faults(request)):
-        raise InvalidRequest(*faults)
+        _refuse(_field_faults(value))
+        raise InvalidRequest(_fault(str(error))) from None
+    _refuse(_request_faults(request))
     return request
 
 
@@ -129,18 +131,27 @@ def _parse_json(body: bytes) -> Any:
         raise MalformedBody("The body is not usable JSON: a number is NaN, infinite or too long.") from None
 
 
-def _field_faults(value: Any) -> list[Fault]:
-    faults = []
+def _refuse(faults: Iterator[Fault]) -> None:
+    """Raise InvalidRequest if there is a fault. What the answer holds must not grow with the body."""
+    named = list(islice(faults, _MOST_FAULTS))
+    if named and next(faults, None) is not None:
+        named.append(Fault("", f"and more; only the first {_MOST_FAULTS} are named"))
+    if named:
+        raise InvalidRequest(*named) from None
+
+
+def _field_faults(value: Any) -> Iterator[Fault]:
     for name, content in value.items() if isinstance(value, dict) else ():
         try:
             msgspec.convert({name: content}, GenerationRequest)
         except msgspec.ValidationError as error:
-            faults.append(_fault(str(error)))
-    return faults
+            yield _fault(str(error))
 
 
 def _fault(message: str) -> Fault:
     """msgspec's one-line complaint as a field and a sentence."""
+    # A client's name for a field stands between what we look for; searching all of a long one would take hours.
+    message = message if len(message) <= 2 * _MOST_PATH else message[:_MOST_PATH] + message[-_MOST_PATH:]
     found = _PATH.search(message)
     path = found[1].removeprefix(".") if found else ""
     text = message[: found.start()] if found else message
@@ -204,14 +215,21 @@ def _value_faults(value: Any, path: str, depth: int) -> Iterator[Fault]:
             yield Fault(path, f"contains {what} (U+{code:04X}); remove it")
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _value_faults(item, f"{path}[{i}]", depth + 1)
+            yield from _value_faults(item, _longer(path, f"[{i}]"), depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
-            name = f"{path}.{_printable(key)}" if path else _printable(key)
+            name = _longer(path, f".{_printable(key)}" if path else _printable(key))
             if _NOT_TEXT.search(key):
                 yield Fault(name, "the name contains a control character or a lone surrogate; remove it")
             else:
                 yield from _value_faults(item, name, depth + 1)
+
+
+def _longer(path: str, step: str) -> str:
+    """The path one level deeper, cut where it gets too long: it is made for each value, and there may be a million."""
+    if len(path) > _MOST_PATH:
+        return path
+    return path + step if len(path + step) <= _MOST_PATH else f"{(path + step)[:_MOST_PATH]}…"
 
 
 def _printable(text: str) -> str:

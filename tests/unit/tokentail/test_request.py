@@ -1,6 +1,7 @@
 """The request: bodies become a request, or an error that names each field at fault, and nothing else ever."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -300,6 +301,50 @@ def test_any_bytes_are_a_request_or_told(body: bytes) -> None:
 def test_every_field_at_fault_is_named_at_once() -> None:
     """Whoever sends three mistakes learns of three."""
     assert fault_fields({"prompt": 1, "temperature": "x", "colour": 1}) == ["prompt", "temperature", "colour"]
+
+
+_BAD = ["\x7f"] * 10_000
+
+
+def nested(value: Any, name: str, levels: int) -> Any:
+    for _ in range(levels):
+        value = {name: value}
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"prompt": _BAD},
+        nested(_BAD, "k" * 200, 60),
+        {f"k{i}": 1 for i in range(10_000)},
+        {"messages": [{"role": "user", "content": None}] * 2000},
+    ],
+    ids=["many", "many far inside", "many unknown fields", "many messages"],
+)
+def test_what_is_told_of_faults_does_not_grow_with_the_body(value: Any) -> None:
+    """The first twenty are named, with a path that can be read, and that there are more; else a small body would make
+    an answer of hundreds of megabytes."""
+    with pytest.raises(InvalidRequest) as refused:
+        parse(value)
+    *named, more = refused.value.faults
+    assert len(named) == 20
+    assert (more.field, "more" in more.message) == ("", True)
+    assert max(len(fault.field) for fault in named) <= 301
+    assert len(str(refused.value)) < 10_000
+
+
+def test_twenty_faults_are_all() -> None:
+    """That there are more is only said when there are."""
+    assert fault_fields({"prompt": ["\x7f"] * 20}) == [f"prompt[{i}]" for i in range(20)]
+
+
+def test_an_unknown_name_is_told_in_no_time_however_long_it_is() -> None:
+    """Even one that looks like a thousand beginnings of what is searched for in a complaint."""
+    began = time.process_time()
+    (field,) = fault_fields({"prompt": "a", " - at `$" * 20_000 + "\n": 1})
+    assert time.process_time() - began < 2
+    assert len(field) <= 200
 
 
 def test_control_characters_of_the_second_kind_are_refused_too() -> None:
