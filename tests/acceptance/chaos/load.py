@@ -8,11 +8,19 @@ from random import Random
 from tests.acceptance.chaos.connection import LOST, Connection, Reply
 from tests.acceptance.chaos.ledger import Entry, Ledger
 from tests.acceptance.chaos.readers import JobGone, ask_patiently, follow
+from tests.acceptance.chaos.stream_readers import follow_events, follow_frames
 from tests.acceptance.chaos.view import View
 from tests.acceptance.chaos.violation import Violation
 from tests.acceptance.chaos.world import MODEL
 
-_READERS = (("short", False), ("long", False), ("events", True))
+# How each follows, and how often it reads events rather than tokens.
+_READERS = {
+    "short": (follow, 0.0),
+    "long": (follow, 0.0),
+    "events": (follow, 1.0),
+    "sse": (follow_events, 0.5),
+    "ws": (follow_frames, 0.5),
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,10 @@ class Load:
 
     async def _read_to_judgement(self, entry: Entry, random: Random) -> None:
         while True:
-            entry.views = [View(entry.job_id, entry.marker, name, is_events=is_events) for name, is_events in _READERS]
+            entry.views = [
+                View(entry.job_id, entry.marker, name, is_events=random.random() < share)
+                for name, (_, share) in _READERS.items()
+            ]
             try:
                 await self._read_all(entry.views, random)
             except JobGone:
@@ -136,7 +147,7 @@ class Load:
     async def _read(self, view: View, random: Random) -> None:
         if random.random() < 0.3:
             await asyncio.sleep(random.uniform(0, 2))  # who comes later reads the same
-        await follow(self._port, view, random)
+        await _READERS[view.name][0](self._port, view, random)
 
     async def _cancel(self, entry: Entry, random: Random) -> None:
         await asyncio.sleep(random.uniform(0, 3))

@@ -1,4 +1,4 @@
-"""Readers: clients that follow a job to its end, each in its own way, over whatever happens to the connection."""
+"""Readers: clients that follow a job to its end by polls, over whatever happens to the connection."""
 
 import asyncio
 from random import Random
@@ -7,7 +7,7 @@ from tests.acceptance.chaos.connection import LOST, Connection, Reply
 from tests.acceptance.chaos.view import View
 from tests.acceptance.chaos.violation import Violation
 
-_PASSING = frozenset({429, 503})
+PASSING = frozenset({429, 503})
 _PAUSE_S = 0.25
 _IMPATIENT = 0.04  # the share of polls whose reader hangs up in the middle
 
@@ -23,7 +23,7 @@ async def ask_patiently(connection: Connection, method: str, path: str) -> Reply
             reply = await connection.ask(method, path)
         except LOST:
             reply = None
-        if reply is not None and reply.status not in _PASSING:
+        if reply is not None and reply.status not in PASSING:
             return reply
         await asyncio.sleep(_PAUSE_S)
 
@@ -52,7 +52,7 @@ async def follow(port: int, view: View, random: Random) -> None:
             elif reply.status == 404:
                 view.note("404")
                 raise JobGone
-            elif reply.status not in _PASSING:
+            elif reply.status not in PASSING:
                 raise Violation(f"{view.name}: status {reply.status}", view.job_id, list(view.history))
             if not wait_s or reply.status != 200:
                 await asyncio.sleep(random.uniform(0.1, 0.6))
