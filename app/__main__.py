@@ -27,7 +27,7 @@ _STOP_S = 2.0
 
 
 def main() -> int:
-    """Serve until a signal. Exit codes: 0 stopped, 1 the address is not to be had, 2 the settings are at fault."""
+    """Serve until a signal. Exit codes: 0 stopped, 1 no address or a fault of ours, 2 the settings are at fault."""
     options = argparse.ArgumentParser(prog="python -m app")
     options.add_argument("--listen-fd", type=int, help="an open socket to listen on, instead of one of its own")
     listen_fd: int | None = options.parse_args().listen_fd
@@ -64,12 +64,12 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
     caretaker = Caretaker(backend, calls.places)
     caretaker.start()
     try:
-        serve(calls, open_redis(settings.buffer, _TRY_S), listener, metrics)
+        is_stopped = serve(calls, open_redis(settings.buffer, _TRY_S), listener, metrics)
     finally:
         calls.wakeups.close()
         caretaker.stop(_STOP_S)
     log.info("web.stopped")
-    return 0
+    return 0 if is_stopped else 1
 
 
 if __name__ == "__main__":

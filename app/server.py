@@ -31,6 +31,7 @@ from app.read_plane.socket_protocol import PING_EVERY_S, PONG_WITHIN_S, SocketPr
 from app.read_plane.tails import Tails
 from tokentail.address import Address, address_of
 from tokentail.backend import now_ms
+from tokentail.log_lines import facts_of
 from tokentail.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._tails = tails
         self._on_exit = on_exit
+        self.has_failed = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         following = asyncio.create_task(self._tails.run())
@@ -59,8 +61,8 @@ class Server(uvicorn.Server):
     def _end_of_following(self, following: asyncio.Task[None]) -> None:
         if not following.cancelled() and (error := following.exception()):
             # Without tails nobody is woken: worse than a process that is started again.
-            log.critical("web.failed", extra={"error": repr(error)})
-            self.should_exit = True
+            log.critical("web.failed", extra=facts_of(error))
+            self.should_exit = self.has_failed = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -94,12 +96,14 @@ class ReadPlane:
     plane: Plane
 
 
-def serve(calls: Calls, redis: Redis, listener: socket.socket, metrics: WebMetrics | None = None) -> None:
-    """Serve until a signal; then answer who waits, and return."""
+def serve(calls: Calls, redis: Redis, listener: socket.socket, metrics: WebMetrics | None = None) -> bool:
+    """Serve until a signal, then answer who waits; False when it ended by a fault instead."""
     wired = wire_read_plane(calls, redis, metrics.answered if metrics else None)
     if metrics:
         metrics.watch(lambda: wired.plane.driver.waits)
-    Server(wired.config, wired.tails, calls.wakeups.close).run([listener])
+    server = Server(wired.config, wired.tails, calls.wakeups.close)
+    server.run([listener])
+    return not server.has_failed
 
 
 def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = None) -> ReadPlane:

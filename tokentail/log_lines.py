@@ -29,6 +29,15 @@ def configure_logging(level: str) -> None:
         logging.getLogger(ours).setLevel(level)
 
 
+def facts_of(error: BaseException) -> dict[str, str]:
+    """Kind and place of an error that nobody expected: enough to find the bug. Its text may quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    return {"error": type(error).__name__, "at": place}
+
+
 def _quoted(value: object) -> str:
     text = str(value)
     return text if text and not any(c.isspace() or c in '"=' or not c.isprintable() for c in text) else repr(text)

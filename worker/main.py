@@ -18,7 +18,7 @@ from tokentail.endpoints import load_endpoints
 from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable
 from tokentail.fleet import Lease
 from tokentail.job import Status
-from tokentail.log_lines import configure_logging
+from tokentail.log_lines import configure_logging, facts_of
 from tokentail.metrics.exposition import expose
 from tokentail.settings import load_settings
 from tokentail.store import address_of
@@ -162,7 +162,7 @@ def _essential(run: Callable[[], None]) -> None:
     """A greenlet without which the process is worse than dead: when it fails, so does the process, and leases see."""
 
     def fail(greenlet: gevent.Greenlet) -> None:
-        log.critical("worker.failed", extra={"error": repr(greenlet.exception)})
+        log.critical("worker.failed", extra=facts_of(greenlet.exception))
         logging.shutdown()
         os._exit(1)
 

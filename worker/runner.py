@@ -16,6 +16,7 @@ from tokentail.commands import Claim
 from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.identifiers import new_generation
 from tokentail.job import Failure, FailureKind
+from tokentail.log_lines import facts_of
 from tokentail.log_writer import LogWriter
 from tokentail.request import GenerationRequest, Timeouts, decode_request
 from tokentail.settings import Settings
@@ -92,7 +93,7 @@ class Runner:
         except HandedOver:
             outcome = "handed over"
         except Exception as error:
-            log.error("job.dropped", extra={"job_id": job_id, "error": type(error).__name__, "at": _place(error)})
+            log.error("job.dropped", extra={"job_id": job_id, **facts_of(error)})
             self._give_back(attempt)  # a job must not stay with a holder that has forgotten it
             outcome = "dropped"
         finally:
@@ -130,9 +131,7 @@ class Runner:
         except (AttemptLost, HandedOver):
             raise
         except Exception as error:
-            # A traceback may quote the prompt; the error's kind and place are enough to find the bug.
-            facts = {"job_id": attempt.job_id, "error": type(error).__name__, "at": _place(error)}
-            log.error("job.crashed", extra=facts)
+            log.error("job.crashed", extra={"job_id": attempt.job_id, **facts_of(error)})
             generation.fail(Failure(FailureKind.INTERNAL, f"The worker failed ({type(error).__name__})."))
             outcome = "failed: internal"
         finally:
@@ -289,10 +288,3 @@ class Runner:
             self._backend.admission.leave(owner, job_id)
         except (StoreUnavailable, StoreFull):
             log.warning("job.not_counted_out", extra={"job_id": job_id})  # the sweep does it
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from tokentail.log_lines import facts_of
+
 _ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"\| `([a-z_.]+)` \| ([a-z]+(?:, [a-z]+)*) \| (.+) \| (.+) \|")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -96,6 +98,8 @@ class Reader(ast.NodeVisitor):
     def _keys_of(self, facts: ast.expr) -> Iterator[str]:
         for expression in self._values_of(facts):
             for node in ast.walk(expression):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == facts_of.__name__:
+                    yield from facts_of(Exception())
                 if isinstance(node, ast.Dict):
                     for key, value in zip(node.keys, node.values, strict=True):
                         if key is None:
