@@ -1,7 +1,8 @@
 """The HTTP protocol: uvicorn's own, with what it lacks.
 
-Limits on the size of heads and on the time they may take; problem documents where it would send plain text; a word to
-who waits when the client hangs up; and a short way for polls that a tail in memory answers, now or later.
+Limits on the size of heads and trailers and on the time they may take; no trailer passes for a header; problem documents
+where it would send plain text; a word to who waits when the client hangs up; and a short way for polls that a tail in
+memory answers, now or later.
 """
 
 from typing import Any
@@ -17,6 +18,9 @@ from app.read_plane.stalls import DropsStalled
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
 _HEAD_WITHIN_S = 15.0  # a client that sends slower than this is not worth a socket
+# What is left of a request that has its answer is read, so that the client gets to see it; but not for ever.
+_MOST_REST_BYTES = 16 << 20
+_REST_WITHIN_S = 60.0
 _ONE_TOO_MANY = problem(
     503, "This process has as many connections as it takes.", {"Retry-After": "5", "Connection": "close"}
 )
@@ -44,6 +48,11 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self._on_answer = on_answer
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_past_head = False  # of a request that is not complete
+        self._has_body = False
+        self._bytes_past_body = 0  # trailers, or what will be
+        self._rest_bytes = 0
+        self._rest_began: float | None = None
         self._is_quick = False
         self._admitted_headers: Headers = []  # of the last poll; on a connection they are nearly always the same
         self._admitted: Caller | None = None
@@ -57,7 +66,7 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
-        was_in_head = self._is_in_head
+        was_in_head, was_past_head, self._has_body = self._is_in_head, self._is_past_head, False
         super().data_received(data)
         if was_in_head and self._is_in_head:  # all of it was head; what a head begins with may follow another's body
             self._head_bytes += len(data)
@@ -65,6 +74,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
                 self._refuse(problem(431, "The request's head is too large."))
         elif self._is_in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
+        if was_past_head and not self.transport.is_closing():
+            self._limit_what_follows(len(data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio heeds it; uvicorn only never needed it
         """Whether to answer a client that says no more; one that waits for news is taken to have left."""
@@ -95,10 +106,15 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self._end_parked()  # the next request is there already: answers come in the order of requests
         self._unset_keepalive_if_required()
         self._is_in_head, self._head_bytes, self._is_quick = True, 0, False
+        self._bytes_past_body, self._rest_bytes, self._rest_began = 0, 0, None
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # RFC 9110, 6.5.1: a trailer is no header
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._is_in_head = False
+        self._is_in_head, self._is_past_head = False, True
         self._stop_head_timer()
         if self._is_quick_poll():
             self._is_quick = True
@@ -116,7 +132,12 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         is_get = self.parser.get_method() == b"GET"
         return is_get and not self._is_one_too_many and super()._should_upgrade()
 
+    def on_body(self, body: bytes) -> None:
+        self._has_body = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._is_past_head = False
         if not self._is_quick:
             super().on_message_complete()
 
@@ -167,6 +188,26 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         if self._parked is not None and not self._parked_polls.end(self._parked):
             self._parked = None
             self.transport.close()
+
+    def _limit_what_follows(self, size: int) -> None:
+        """So many bytes came past the head of a request; it may be complete with them."""
+        cycle = self.cycle
+        if self._is_past_head and not self._has_body:
+            self._bytes_past_body += size
+        if self._is_past_head and cycle.response_complete:
+            self._rest_began = self._rest_began or self.loop.time()
+            self._rest_bytes += size
+        is_late = self._rest_began is not None and self.loop.time() - self._rest_began > _REST_WITHIN_S
+        if self._bytes_past_body > _MOST_HEAD_BYTES and not cycle.response_started:
+            self._refuse(problem(431, "The request's trailers are too large."))
+        elif self._bytes_past_body > _MOST_HEAD_BYTES or self._rest_bytes > _MOST_REST_BYTES or is_late:
+            self.transport.close()
+        elif cycle.response_complete and not self._is_in_head and self._parked is None:
+            # Whatever came has ended uvicorn's wait for the next request.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _head_is_late(self) -> None:
         self._head_timer = None

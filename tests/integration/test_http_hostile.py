@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.web_process import Reply, WebProcess
+from tests.integration.web_process import RawClient, Reply, WebProcess
 from tests.scripted_worker import ScriptedWorker
 from tokentail.backend import wire
 from tokentail.settings import load_settings
@@ -133,6 +133,52 @@ def test_an_endless_head_is_cut_off(web: WebProcess) -> None:
             reply = client.reply()
         assert reply is None or reply.status == 431
     assert web.ask("GET", "/healthz").status == 200
+
+
+def chunked(web: WebProcess, path: str, trailers: bytes) -> Reply:
+    with contextlib.closing(web.connect()) as client:
+        client.send_head("POST", path, {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+        body = b'{"prompt": "why"}'
+        client.send(b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(body), body, trailers))
+        return client.reply()
+
+
+def test_a_trailer_is_no_header(web: WebProcess) -> None:
+    """What decides about a request stands in its head, where proxies see it."""
+    for name in (b"Idempotency-Key: once\r\n", b"Authorization: Bearer once\r\nX-Any: thing\r\n"):
+        first, second = chunked(web, "/v1/jobs", name), chunked(web, "/v1/jobs", name)
+        assert (first.status, second.status) == (202, 202)
+        assert first.json["id"] != second.json["id"]
+
+
+def send_all(client: RawClient, part: bytes, times: int) -> None:
+    for _ in range(times):
+        client.send(part)
+
+
+@pytest.mark.parametrize("trailer", [b"a: %s\r\n" % (b"b" * 1000), b"b" * 1000], ids=["many", "one without an end"])
+@pytest.mark.parametrize("body", [b"", b"1000\r\n" + b"x" * 0x1000 + b"\r\n"], ids=["waiting", "answered"])
+def test_endless_trailers_are_cut_off(web: WebProcess, trailer: bytes, body: bytes) -> None:
+    """Before the answer and after it: nobody asked for them, and they would fill the memory."""
+    with contextlib.closing(web.connect()) as client:
+        client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+        client.send(body)
+        if body:
+            assert_problem(client.reply(), 413)
+        client.send(b"0\r\n")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_all(client, trailer, 20_000)
+    assert web.ask("GET", "/healthz").status == 200
+
+
+def test_what_follows_an_answer_is_not_read_for_ever(web: WebProcess) -> None:
+    """So much that the client sees why its body was refused, and then no more."""
+    with contextlib.closing(web.connect()) as client:
+        client.send_head("POST", "/v1/jobs", {"Content-Length": str(64 << 20)})
+        assert client.reply().status == 413
+        client.send(bytes(8 << 20))
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_all(client, bytes(1 << 20), 55)
 
 
 def test_one_connection_serves_many_requests(web: WebProcess) -> None:
