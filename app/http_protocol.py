@@ -1,8 +1,8 @@
 """The HTTP protocol: uvicorn's own, with what it lacks.
 
-Limits on the size of heads and trailers and on the time they may take; no trailer passes for a header; problem documents
-where it would send plain text; a word to who waits when the client hangs up; and a short way for polls that a tail in
-memory answers, now or later.
+Limits on the size of heads and trailers and on the time they may take; no trailer passes for a header; problem
+documents where it would send plain text; a word to who waits when the client hangs up; and a short way for polls that
+a tail in memory answers, now or later.
 """
 
 from typing import Any
