@@ -37,7 +37,7 @@ class System:
             "models": [model.name for model in models_of(leases)],
             "queued": queued,
             "held_out": held_out,  # of the queue, until their clients' earlier jobs end
-            "warning": None if leases else "No worker lives: jobs wait. Start one with: tokentail worker",
+            "warning": None if leases else "No workers are running: jobs are waiting. Start one with: tokentail worker",
         }
         return json_answer(report)
 

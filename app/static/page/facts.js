@@ -3,18 +3,21 @@
 import { count, short, span } from "./format.js";
 
 const STATES = {
-  idle: "Ready", submitting: "Sending", queued: "In the queue", running: "Answering",
+  idle: "Ready", queued: "In the queue", running: "Answering",
   completed: "Complete", failed: "Failed", cancelled: "Stopped",
+  missing: "Not found", gone: "Deleted or expired", refused: "No access",
 };
 const WAITS_FOR = {
-  slot: "a free slot", worker: "a worker that serves its model", share: "an earlier job of yours",
+  slot: "a free slot", worker: "a worker with this model", share: "one of your earlier jobs",
 };
-const CUT_SHORT = { length: "at its longest", content_filter: "by the provider’s filter", tool_calls: "for its tools" };
+const CUT_SHORT = {
+  length: "stopped at the token limit", content_filter: "stopped by the provider’s filter", tool_calls: "waiting for tool results",
+};
 
 /** The state in words, for eyes and ears alike. */
 export function stateWords(status, view, answer) {
   if (status === "queued" && view?.waits_for) return `In the queue, waiting for ${WAITS_FOR[view.waits_for]}`;
-  if (status === "completed" && CUT_SHORT[answer?.finishReason]) return `Complete, ended ${CUT_SHORT[answer.finishReason]}`;
+  if (status === "completed" && CUT_SHORT[answer?.finishReason]) return `Complete, ${CUT_SHORT[answer.finishReason]}`;
   return STATES[status] ?? status;
 }
 

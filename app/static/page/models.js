@@ -18,7 +18,7 @@ export class ModelChoice {
   offer({ data, default: usual }) {
     const names = [...new Set([usual, ...data.map(({ id }) => id)])].filter(Boolean);
     const options = names.map((name) => new Option(name.endsWith(SUFFIX) ? `${name.slice(0, -1)}…` : name, name));
-    this.#select.replaceChildren(...(options.length ? options : [new Option("none is served yet", "")]));
+    this.#select.replaceChildren(...(options.length ? options : [new Option("waiting for a worker…", "")]));
     const wanted = preference("model", usual);
     if (names.includes(wanted)) this.#select.value = wanted;
     this.#chosen();

@@ -42,14 +42,14 @@ async function readOverview() {
 
 function showDeployment({ jobs, queue, slots, workers, ended_per_s: endedPerSecond }) {
   const held = workers.reduce((sum, worker) => sum + worker.held, 0);
-  if (workers.length) tell("completed", jobs.queued > queue.length + queue.held_out + 1 ? "Jobs are on their way into the queue" : "All is well");
-  else tell("queued", "No worker lives: jobs wait");
+  if (workers.length) tell("completed", jobs.queued > queue.length + queue.held_out + 1 ? "Jobs are being queued" : "All is well");
+  else tell("queued", "No workers running: jobs are waiting");
   put("workers", count(workers.length));
   put("slots", `${count(held)} of ${count(slots)} slots in use`);
   at("slots-meter").value = slots ? held / slots : 0;
   put("running", count(jobs.running));
   put("queued", count(jobs.queued));
-  put("waiting", queue.head_age_s === null ? "nobody waits" : `the next one for ${span(queue.head_age_s * 1000)}${queue.held_out ? `; ${count(queue.held_out)} held out` : ""}`);
+  put("waiting", queue.head_age_s === null ? "the queue is empty" : `the next one for ${span(queue.head_age_s * 1000)}${queue.held_out ? `; ${count(queue.held_out)} held back` : ""}`);
   put("ended", short(endedPerSecond * 60));
   const now = performance.now();
   charts.running.add(jobs.running, now);
@@ -71,7 +71,7 @@ function showJobs(views) {
   lastLook = { at: now, tokens: new Map(views.map((view) => [view.id, view.token_count])) };
   const { states, errors, firstTokenMs } = tally(views);
   for (const line of at("states").children) showState(line, states[line.dataset.state], views.length);
-  put("first-tokens", firstTokenMs === null ? "No first token yet." : `Half of them had their first token within ${span(firstTokenMs)}.`);
+  put("first-tokens", firstTokenMs === null ? "No first token yet." : `Median time to the first token: ${span(firstTokenMs)}.`);
   at("errors-none").hidden = errors.size > 0;
   at("errors").replaceChildren(...[...errors].map(([type, messages]) => {
     const item = document.createElement("li");
@@ -104,13 +104,22 @@ function fillRows(body, rows) {
   rows.forEach((cells, place) => {
     const row = body.rows[place] ?? body.insertRow();
     cells.forEach((content, column) => {
-      const cell = row.cells[column] ?? row.insertCell();
+      const cell = row.cells[column] ?? labelledCell(row, body.parentNode.tHead.rows[0].cells[column].textContent);
       if (content instanceof Node) {
         if (!cell.firstChild?.isEqualNode(content)) cell.replaceChildren(content);
       } else if (cell.textContent !== content) cell.textContent = content;
       cell.classList.toggle("wide", cell.textContent.length > 40);
     });
   });
+}
+
+/** Where there is no room for a table, its cells stand below each other, with their labels; it stays a table to the ear. */
+function labelledCell(row, label) {
+  row.setAttribute("role", "row");
+  const cell = row.insertCell();
+  cell.setAttribute("role", "cell");
+  cell.dataset.label = label;
+  return cell;
 }
 
 function link(view) {

@@ -1,10 +1,11 @@
 // The page: one job at a time. It wires the parts to what people do; what each part does is in a file of its own.
 
 import { Tokentail } from "../tokentail.js";
+import { COPY_KEYS, copyText } from "./clipboard.js";
 import { JobList } from "./job_list.js";
 import { forget } from "./kept.js";
 import { ModelChoice } from "./models.js";
-import { Screen } from "./screen.js";
+import { Screen, focusAnswer } from "./screen.js";
 import { bindSetting } from "./settings.js";
 import { Share } from "./share.js";
 import { Shortcuts } from "./shortcuts.js";
@@ -14,6 +15,7 @@ import { TransportChoice } from "./transports.js";
 import { WatchedJob } from "./watched_job.js";
 
 const LIST_EVERY_MS = 5000;
+const MODELS_AGAIN_MS = 3000;
 const TITLE_CHARACTERS = 120;
 
 const at = (id) => document.getElementById(id);
@@ -60,11 +62,13 @@ const share = new Share({
   dialog: at("share-dialog"), link: at("share-link"), note: at("share-note"), copy: at("share-copy"), send: at("share-send"),
 });
 
+let isAsking = false; // the button stays enabled: one that is not would lose the focus
+
 async function ask() {
   const prompt = at("prompt").value.trim();
-  if (!prompt || at("ask").disabled) return at("prompt").focus();
+  if (!prompt || isAsking) return at("prompt").focus();
   at("submit-problem").hidden = true;
-  at("ask").disabled = true;
+  isAsking = true;
   const request = { prompt, model: models.value, metadata: { title: prompt.replace(/\s+/g, " ").slice(0, TITLE_CHARACTERS) } };
   const longest = at("max-tokens").valueAsNumber;
   if (!Number.isNaN(longest)) request.max_tokens = longest;
@@ -77,16 +81,16 @@ async function ask() {
   } catch (error) {
     at("submit-problem").textContent = error.detail ?? error.message;
     at("submit-problem").hidden = false;
+    at("prompt").focus();
   } finally {
-    at("ask").disabled = false;
+    isAsking = false;
   }
 }
 
-/** Where the answer is below all else, go there; a keyboard on the screen would hide it. */
+/** Go to the answer, with the focus as well: a keyboard on the screen would hide it. Where there is room, nothing scrolls. */
 function showAnswer() {
-  if (!small.matches) return;
-  document.activeElement?.blur();
-  at("bar").scrollIntoView({ block: "start", behavior: "instant" });
+  focusAnswer();
+  if (small.matches) at("bar").scrollIntoView({ block: "start", behavior: "instant" });
 }
 
 /** Watch a job, or none, and put it into the address: a reload comes back to it. */
@@ -101,21 +105,37 @@ function go(jobId, prompt = null) {
 async function stop() {
   if (isReader || !job.isOpen) return;
   screen.announcer.state("Stopping");
+  if (document.activeElement === at("stop-too")) focusAnswer(); // it goes
   await signIn.around(() => tokentail.cancel(job.answer.jobId)).catch((error) => screen.tell(error));
 }
 
 async function copy() {
   if (!job.answer?.text) return;
-  await navigator.clipboard.writeText(job.answer.text);
-  at("copy").textContent = "Copied";
-  screen.announcer.state("Copied");
-  setTimeout(() => (at("copy").textContent = "Copy"), 1500);
+  const isCopied = await copyText(job.answer.text, () => getSelection().selectAllChildren(at("answer")));
+  at("copy").textContent = isCopied ? "Copied" : COPY_KEYS;
+  screen.announcer.state(isCopied ? "Copied" : `The answer is selected. ${COPY_KEYS} to copy it.`);
+  setTimeout(() => (at("copy").textContent = "Copy"), isCopied ? 1500 : 5000);
 }
 
 async function shareIt() {
   if (isReader || !job.answer) return;
   const asked = signIn.around(() => tokentail.share(job.answer.jobId));
   await asked.then((made) => share.show(made), (error) => screen.tell(error));
+}
+
+/** What is served; asked again while nothing is: a worker may still be starting. */
+async function offerModels() {
+  let again = true;
+  try {
+    const served = await signIn.around(() => tokentail.models());
+    models.offer(served);
+    again = served.data.length === 0;
+    screen.changed(); // takes back what went wrong before
+  } catch (error) {
+    screen.tell(error);
+    again = ![401, 403].includes(error.status); // else the dialog would come again and again
+  }
+  if (again) setTimeout(offerModels, MODELS_AGAIN_MS);
 }
 
 async function refreshList() {
@@ -127,10 +147,12 @@ async function refreshList() {
   }
 }
 
-/** Beside the rest, or in a drawer where there is no room. */
-function placeJobs() {
+/** The jobs beside the rest, or in a drawer where there is no room; so with signing out, which goes into the help. */
+function place() {
   if (narrow.matches) at("jobs-dialog").append(at("jobs"));
   else document.querySelector("main").prepend(at("jobs"));
+  if (small.matches) at("account").append(at("sign-out"));
+  else at("theme").before(at("sign-out"));
 }
 
 function beside(places) {
@@ -163,13 +185,15 @@ function listen() {
   addEventListener("popstate", () => job.begin(here().get("job")));
   addEventListener("pagehide", () => job.keep());
   document.addEventListener("visibilitychange", () => document.hidden && job.keep());
-  narrow.addEventListener("change", placeJobs);
+  narrow.addEventListener("change", place);
+  small.addEventListener("change", place);
 }
 
 function listenToKeys() {
   const choices = Object.fromEntries([1, 2, 3, 4, 5].map((key) => [key, () => transports.choose(key - 1)]));
   const shortcuts = new Shortcuts({
-    always: { "Ctrl Enter": ask, Escape: stop },
+    always: { "Ctrl Enter": ask },
+    outside: { Escape: stop },
     single: {
       ...choices, "/": () => at("prompt").focus(), n: () => anew(), j: () => beside(1), k: () => beside(-1),
       m: () => job.compare(), c: copy, s: shareIt, d: toggleTheme, "?": () => at("help").showModal(),
@@ -182,13 +206,13 @@ function listenToKeys() {
 function begin() {
   listen();
   listenToKeys();
-  placeJobs();
-  at("costs").open = at("facts-card").open = !small.matches; // there the answer is below them
+  place();
+  at("costs").open = at("facts-card").open = !small.matches; // there each is a line below the answer
   document.body.toggleAttribute("data-reader", isReader);
   at("reader-note").hidden = !isReader;
   job.begin(here().get("job"));
   if (isReader) return;
-  signIn.around(() => tokentail.models()).then((served) => models.offer(served), (error) => screen.tell(error));
+  offerModels();
   refreshList();
   setInterval(() => document.hidden || !jobs.hasOpen || refreshList(), LIST_EVERY_MS);
 }

@@ -9,12 +9,12 @@ import { Newest } from "./newest.js";
 import { Painter } from "./painter.js";
 
 const COSTS_NOTES = {
-  measured: "Four readers of one log. Delay: behind whichever had the token first. Bytes: with 800 for the heads of each request.",
-  estimated: "Each mark is news that came: the higher, the more tokens at once. Bytes: with 800 for the heads of each request.",
+  measured: "Four readers of one log. Delay: how much later than the first of the four. Bytes include 800 for the headers of each request.",
+  estimated: "Each mark is a batch of tokens: the higher, the more at once. Bytes include 800 for the headers of each request.",
 };
 const PROBLEMS = {
   404: "There is no such job, or it is not yours.",
-  410: "What this job said has expired or was deleted.",
+  410: "This answer has expired or was deleted.",
 };
 
 const at = (id) => document.getElementById(id);
@@ -62,10 +62,11 @@ export class Screen {
     at("state").dataset.state = state;
     put("state-text", words);
     if (answer) this.announcer.state(answer.done ? `${words}. ${answer.tokenCount} tokens.` : words);
-    at("stop").disabled = !isOpen || this.#isReader;
-    at("share").disabled = !answer || this.#isReader;
-    at("copy").disabled = !answer?.text;
-    at("compare").disabled = !isOpen || Boolean(comparison);
+    document.documentElement.toggleAttribute("data-shows", Boolean(answer));
+    allow("stop", isOpen && !this.#isReader);
+    allow("share", Boolean(answer) && !problem && !this.#isReader);
+    allow("copy", Boolean(answer?.text));
+    allow("compare", isOpen && !comparison);
     put("compare", comparison ? "Comparing…" : "Compare all four, live");
     put("costs-note", costs.isMeasured ? COSTS_NOTES.measured : COSTS_NOTES.estimated);
     at("welcome").hidden = Boolean(answer);
@@ -101,12 +102,24 @@ export class Screen {
   }
 
   #showAsked() {
-    const { answer, prompt, view } = this.#job;
+    const { answer, problem, prompt, view } = this.#job;
     const asked = prompt || (view ? jobTitle(view) : "");
-    at("asked").hidden = !answer;
+    at("asked").hidden = !answer || Boolean(problem && !asked);
     put("asked", asked || "…");
     document.title = answer && asked ? `${asked.slice(0, 60)} · Tokentail` : "Tokentail";
   }
+}
+
+/** Where the focus goes when what had it is of no use any more. Nothing scrolls. */
+export function focusAnswer() {
+  at("answer-card").focus({ preventScroll: true });
+}
+
+/** Switch a button on or off; one that has the focus hands it on. */
+function allow(id, isAllowed) {
+  const button = at(id);
+  if (!isAllowed && button === document.activeElement) focusAnswer();
+  button.disabled = !isAllowed;
 }
 
 function put(id, text) {

@@ -1,5 +1,9 @@
 // Sharing: a link with which this one job can be read, on any machine that reaches the server.
 
+import { COPY_KEYS, copyText } from "./clipboard.js";
+
+const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
+
 export class Share {
   #parts;
 
@@ -8,8 +12,7 @@ export class Share {
     const { link, copy, send } = parts;
     copy.addEventListener("click", async () => {
       link.select();
-      await navigator.clipboard.writeText(link.value);
-      copy.textContent = "Copied";
+      copy.textContent = (await copyText(link.value, () => link.select())) ? "Copied" : COPY_KEYS;
     });
     if (navigator.share) {
       send.hidden = false;
@@ -20,11 +23,16 @@ export class Share {
   /** Show the link that `POST …/share` gave. */
   show({ link, token, expires_at: expiresAt }) {
     const { dialog, note, link: field, copy } = this.#parts;
-    field.value = new URL(link, location.href).href;
+    const address = new URL(link, location.href);
+    field.value = address.href;
     copy.textContent = "Copy link";
-    note.textContent = token
-      ? `Whoever has the link can read this answer until ${new Date(expiresAt).toLocaleString("en")}, live or later, and nothing else.`
-      : "This server asks for no keys: whoever reaches it and has the link can read the answer.";
+    const who = token
+      ? `Anyone with this link can read this answer, live or later, until ${new Date(expiresAt).toLocaleString("en")}. It gives access to nothing else.`
+      : "This server has no API keys: anyone who can reach it and has this link can read the answer.";
+    const where = LOOPBACK.test(address.hostname)
+      ? ` Other devices cannot open it: ${address.hostname} is the address of this computer for itself.`
+      : "";
+    note.textContent = who + where;
     dialog.showModal();
     field.select();
   }

@@ -3,21 +3,29 @@
 export class Shortcuts {
   isSingleOn = true;
 
-  /** `single` and `always` map a key to what it does; those of `always` are asked everywhere but in dialogs. */
-  constructor({ single, always }) {
+  /**
+   * Each maps a key to what it does. None is asked in dialogs; those of `always` everywhere else, those of `outside` not
+   * in fields (Escape there is for the browser, and would stop what was paid for), those of `single` if they are on.
+   */
+  constructor({ single, outside, always }) {
     document.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
-      const act = always[nameOf(event)] ?? (this.#isForUs(event) ? single[event.key] : undefined);
+      const act = always[nameOf(event)] ?? (isOutside(event) ? (outside[event.key] ?? this.#single(single, event)) : undefined);
       if (!act) return;
       event.preventDefault();
       act();
     });
   }
 
-  #isForUs(event) {
-    if (!this.isSingleOn || event.ctrlKey || event.metaKey || event.altKey) return false;
-    return !event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]");
+  #single(single, event) {
+    return this.isSingleOn ? single[event.key] : undefined;
   }
+}
+
+/** No chord, and not where somebody writes or chooses. */
+function isOutside(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  return !event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]");
 }
 
 function nameOf(event) {

@@ -23,7 +23,7 @@ export class SignIn {
       try {
         await tokentail.openSession(sent);
       } catch (error) {
-        problem.textContent = error.status === 401 ? "That is no key of this server." : error.message;
+        problem.textContent = error.status === 401 ? "This server does not know that key." : error.message;
         problem.hidden = false;
         key.focus();
         return;
@@ -35,7 +35,7 @@ export class SignIn {
       this.#waiting = null;
     });
     dialog.addEventListener("close", () => {
-      this.#waiting?.reject(new Error("Not signed in."));
+      this.#waiting?.reject(Object.assign(new Error("Not signed in."), { status: 401 }));
       this.#waiting = null;
     });
     out.addEventListener("click", async () => {

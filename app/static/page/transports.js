@@ -3,11 +3,11 @@
 import { prefer, preference } from "./preferences.js";
 
 const NOTES = {
-  auto: "Automatic: SSE first; long poll, then short poll, where a proxy lets nothing else through.",
-  sse: "SSE: one request, and tokens come as they are made. Proxies that buffer or cut make it fall silent.",
-  websocket: "WebSocket: one request, and a frame for each bit of news. Proxies that know no upgrade refuse it.",
-  long: "Long poll: a plain GET, answered as soon as there is news. Nearly as quick, passes every proxy, and pays heads for each.",
-  short: "Short poll: a plain GET now and then. The cheapest to serve, for many tokens come at once; they wait for it.",
+  auto: "Automatic: SSE first; long or short polls where a proxy blocks streams.",
+  sse: "SSE: one request; each token at once. Falls silent behind proxies that buffer.",
+  websocket: "WebSocket: one connection; each token at once. Some proxies refuse it.",
+  long: "Long poll: a GET that waits for news. Passes every proxy; headers each time.",
+  short: "Short poll: a GET now and then. Cheapest to serve; tokens wait for the next.",
 };
 const titleOf = (name) => NOTES[name]?.split(":")[0] ?? name;
 

@@ -7,6 +7,7 @@ import { keep, takeUp } from "./kept.js";
 import { Pace } from "./pace.js";
 import { Reading } from "./reading.js";
 
+const PROBLEM_STATES = { 401: "refused", 403: "refused", 404: "missing", 410: "gone" };
 const VIEW_EVERY_MS = 1000; // while it is queued: its place changes
 
 export class WatchedJob {
@@ -39,7 +40,7 @@ export class WatchedJob {
   }
 
   get state() {
-    if (this.problem) return "failed";
+    if (this.problem) return PROBLEM_STATES[this.problem.status] ?? "failed";
     return this.answer?.status ?? "idle";
   }
 
@@ -55,7 +56,7 @@ export class WatchedJob {
     this.costs.clear();
     this.#to.began();
     if (!jobId) return;
-    this.#look();
+    const looked = this.#look();
     if (this.answer.done) return;
     const { costs } = this;
     const to = {
@@ -64,8 +65,10 @@ export class WatchedJob {
       transport: (name, why) => this.#moved(name, why),
       failed: (error) => this.#failed(error),
     };
-    this.#reading = new Reading(this.#tokentail, jobId, this.answer.cursor, to, { events: true });
-    this.readOn();
+    const reading = (this.#reading = new Reading(this.#tokentail, jobId, this.answer.cursor, to, { events: true }));
+    if (prompt !== null) this.readOn();
+    // A job of an address may be none: it is asked about first, and once.
+    else looked.then(() => reading === this.#reading && !this.problem && this.readOn());
   }
 
   /** Read on from the cursor, over the transport that is chosen now. */

@@ -26,7 +26,7 @@ def test_tokens_are_seen_as_they_come(sight: Sight, worker: ScriptedWorker) -> N
     worker.say(writer, " of Rayleigh.")
     sight.sees("Because of Rayleigh.")
     worker.say(writer, End(Status.COMPLETED, FinishReason.LENGTH, "length", Usage(12, 34, 5)))
-    sight.is_told("Complete, ended at its longest")
+    sight.is_told("Complete, stopped at the token limit")
     expect(sight.fact("usage")).to_have_text("12 and 34 (5 reasoning)")
     expect(sight.fact("tokens")).to_have_text("2")
     expect(sight.fact("first")).to_have_text(re.compile(r"^[\d.,]+ m?s$"))
@@ -148,7 +148,7 @@ def test_who_waits_is_told_for_what(sight: Sight, worker: ScriptedWorker) -> Non
     sight.ask("Second?")
     expect(sight.fact("place")).to_have_text("2.")
     worker.backend.fleet.beat("scripted", Lease(2, 10, [], []))
-    sight.is_told("In the queue, waiting for a worker that serves its model")
+    sight.is_told("In the queue, waiting for a worker with this model")
 
 
 def test_recent_jobs_are_a_list_to_choose_from(sight: Sight, worker: ScriptedWorker) -> None:
@@ -199,7 +199,7 @@ def test_a_key_is_traded_for_a_cookie(
     page.goto(keyed_house.url)
     page.get_by_label("API key").fill("a-wrong-one")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("That is no key of this server.")).to_be_visible()
+    expect(page.get_by_text("This server does not know that key.")).to_be_visible()
     page.get_by_label("API key").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#sign-in")).to_be_hidden()

@@ -44,5 +44,5 @@ def test_it_says_that_no_worker_lives(page: Page, house: BrowserHouse, worker: S
     """And what to do."""
     worker.backend.fleet.leave("scripted")
     page.goto(f"{house.url}/operator")
-    expect(page.locator("#state-text")).to_have_text("No worker lives: jobs wait")
+    expect(page.locator("#state-text")).to_have_text("No workers running: jobs are waiting")
     expect(page.locator("#workers-none")).to_be_visible()

@@ -154,7 +154,7 @@ def test_everything_can_be_done_from_the_keyboard(sight: Sight, worker: Scripted
     expect(page.locator("#prompt")).to_be_focused()
     page.locator("#answer-card").focus()
     page.keyboard.press("?")
-    page.get_by_label("Shortcuts of a single key").uncheck()
+    page.get_by_label("Single-key shortcuts").uncheck()
     page.keyboard.press("Escape")
     page.locator("#answer-card").focus()
     page.keyboard.press("n")
