@@ -21,6 +21,8 @@ Headers = list[tuple[bytes, bytes]]
 _OF_JOB = b"/v1/jobs/"
 _MADE_FOR_S = 0.1  # the advice when to come again changes with time
 _MOST_MADE = 4096
+_MOST_MADE_BYTES = 8 << 20
+_LARGE = 64 << 10  # bytes of an answer; a larger one is made anew for each who asks
 _MOST_ELEMENTS = 1000  # what a poll gets that names no limit
 _POLL = re.compile(
     rb"/v1/jobs/([0-9a-hjkmnp-tv-z]{26})/(tokens|events)"
@@ -34,17 +36,16 @@ _UNUSUAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """An answer, and how long others who ask the same may get it: readers of one job stand at one cursor."""
+    """An answer, and how long others who ask the same may get it: readers of one job stand at one cursor.
 
-    job: FollowedJob
-    version: int
+    It holds nothing of the job, whose tail may be dropped while this is still kept.
+    """
+
+    job_id: str
+    version: int  # of the tail, and of no other
     owner: str
     until: float
     answer: bytes
-
-    def is_true_for(self, caller: Caller) -> bool:
-        tail = self.job.tail
-        return tail.is_live and tail.version == self.version and caller.owner == self.owner
 
 
 class QuickPolls:
@@ -55,6 +56,7 @@ class QuickPolls:
         self._polls = polls
         self._tails = tails
         self._made: dict[bytes, _Made] = {}
+        self._made_bytes = 0
         self._clock = clock
         self._head = lru_cache(maxsize=256)(self._make_head)
         self._default_headers: Headers = []
@@ -81,16 +83,27 @@ class QuickPolls:
     def answer(self, url: bytes, caller: Caller) -> bytes | None:
         """What follows `beginning` in the answer to `GET url`; None when it takes more than looking."""
         made, now = self._made.get(url), self._clock()
-        if made is not None and made.until > now and made.is_true_for(caller):
-            made.job.read_at = now
-            return made.answer
+        if made is not None and made.until > now and made.owner == caller.owner:
+            job = self._tails.job(made.job_id)
+            if job is not None and job.tail.version == made.version and job.tail.is_live:
+                job.read_at = now
+                return made.answer
         answer = self._make(url, caller)
-        job_id = url[len(_OF_JOB) : len(_OF_JOB) + 26].decode()
-        if answer is not None and (job := self._tails.job(job_id)) is not None:
-            if len(self._made) >= _MOST_MADE:
-                self._made.clear()
-            self._made[url] = _Made(job, job.tail.version, caller.owner, now + _MADE_FOR_S, answer)
+        if answer is not None and len(answer) <= _LARGE:
+            self._keep(url, caller, now, answer)
         return answer
+
+    def _keep(self, url: bytes, caller: Caller, now: float, answer: bytes) -> None:
+        job_id = url[len(_OF_JOB) : len(_OF_JOB) + 26].decode()
+        if (job := self._tails.job(job_id)) is None:
+            return
+        self._made_bytes += len(answer)
+        if len(self._made) >= _MOST_MADE or self._made_bytes > _MOST_MADE_BYTES:
+            self._made.clear()  # nearly all of it is too old by now
+            self._made_bytes = len(answer)
+        elif (old := self._made.get(url)) is not None:
+            self._made_bytes -= len(old.answer)
+        self._made[url] = _Made(job_id, job.tail.version, caller.owner, now + _MADE_FOR_S, answer)
 
     def waits_for(self, url: bytes, caller: Caller) -> tuple[FollowedJob, float] | None:
         """The job that this poll, which has no answer yet, may wait for, and how many seconds; None for any other."""
