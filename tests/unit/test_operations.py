@@ -42,7 +42,7 @@ def test_every_metric_is_documented_with_its_kind() -> None:
 
 def test_alerts_are_on_metrics_that_there_are() -> None:
     """A misspelt alert never fires."""
-    told = _DOCUMENT.read_text().partition("### What to be told of")[2]
+    told = _DOCUMENT.read_text().partition("### Alerts")[2]
     named = set(re.findall(r"tokentail_\w+", told))
     assert named
     assert {name.removesuffix("_bucket") for name in named} <= {name for name, _ in exposed()}
