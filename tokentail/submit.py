@@ -4,6 +4,7 @@ It crosses slots and perhaps servers, so each step can be repeated, and a duplic
 written the job is accepted: whatever is missing after that, the sweep puts right.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,8 +56,15 @@ class Submitter:
         metadata = {} if request.metadata is UNSET else request.metadata
         job = NewJob(job_id, owner, model, now_ms, metadata)
         is_admitted = self._admission.enter(owner, job_id, now_ms)
-        self._store.list_for(owner, job_id, now_ms)
-        is_new = self._store.create(job, encode_request(replace(request, model=model)))
+        try:
+            self._store.list_for(owner, job_id, now_ms)
+            is_new = self._store.create(job, encode_request(replace(request, model=model)))
+        except StoreFull:
+            # Nothing was made, and without a key nobody else makes it. (An outage tells neither: the sweep finds out.)
+            if key is None:
+                with contextlib.suppress(StoreUnavailable, StoreFull):
+                    self._admission.leave(owner, job_id)
+            raise
         try:
             if is_admitted:
                 self._queue.enqueue(job_id, 1)

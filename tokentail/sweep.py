@@ -28,6 +28,7 @@ class SweepLimits:
     max_losses: int  # how many workers one job may cost
     queue_timeout_s: float  # how long a job may wait for a worker
     missing_after_s: float = 5.0  # how long an accepted job may be on its way to the queue
+    never_made_after_s: float = 60.0  # how long a submission may take to make the job that it has entered
     period_s: float = 2.0
 
 
@@ -97,7 +98,7 @@ class Sweeper:
         owner = entered.admitted.get(job_id) or entered.held.get(job_id) or ""
         if isinstance(job, JobNotFound):
             # Entered before it was made. If it never was, a client saw an error and nobody waits for it.
-            if self._age_s(entered_ms) > self._limits.queue_timeout_s:
+            if self._age_s(entered_ms) > self._limits.never_made_after_s:
                 self._admission.leave(owner, job_id)
         elif isinstance(job, JobGone):
             self._admission.leave(job.owner, job_id)

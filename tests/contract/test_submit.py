@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.single_job import NOW_MS
 from tests.scripted_worker import ScriptedWorker
-from tokentail.admission import Admission, AdmissionLimits
+from tokentail.admission import Admission, AdmissionLimits, Entered
 from tokentail.backend import Backend, wire
 from tokentail.commands import Retention
 from tokentail.cursor import BEGINNING
@@ -233,13 +233,13 @@ class FusedQueue(JobQueue):
 STEPS = ["remember", "enter", "list", "create", "enqueue"]
 
 
-def submit_until(backend: Backend, steps: int, error: Exception) -> Submission:
-    """Submit with a key, and fail with `error` in place of step `steps`."""
+def submit_until(backend: Backend, steps: int, error: Exception, key: str | None = "key") -> Submission:
+    """Submit, and fail with `error` in place of step `steps`; without a key there is no first one."""
     fuse = Fuse(steps, error)
     store = FusedStore(backend.buffer_client, backend.store.retention, fuse)
     queue = FusedQueue(backend.queue_client, fuse)
     admission = FusedAdmission(store, queue, backend, fuse)
-    return Submitter(store, queue, admission, lambda: NOW_MS).submit("owner", REQUEST, "demo", "key")
+    return Submitter(store, queue, admission, lambda: NOW_MS).submit("owner", REQUEST, "demo", key)
 
 
 LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
@@ -278,14 +278,36 @@ def test_the_sweep_enqueues_a_job_whose_enqueue_crashed(backend: Backend) -> Non
 
 
 def test_the_sweep_forgets_a_job_that_was_indexed_and_never_made(backend: Backend) -> None:
-    """Only after the queue's time, for its submission may be slow."""
+    """Only after a minute, for its submission may be slow; until then it holds its client's share."""
     with pytest.raises(Crashed):
         submit_until(backend, 3, Crashed())
-    sweep_at(backend, 6)
+    sweep_at(backend, 59)
     assert len(backend.admission.open_jobs()) == 1
-    sweep_at(backend, 3601)
+    sweep_at(backend, 61)
     assert backend.admission.open_jobs() == []
+    assert backend.admission.entered() == Entered({}, {})
     assert backend.queue.waiting() == {}
+
+
+@pytest.mark.parametrize("step", [1, 2], ids=["list", "create"])
+def test_a_job_that_a_full_store_refused_holds_nobodys_share(backend: Backend, step: int) -> None:
+    """The client was told that there is none; the next one must not wait for it."""
+    with pytest.raises(StoreFull):
+        submit_until(backend, step, StoreFull(), key=None)
+    assert backend.admission.open_jobs() == []
+    assert backend.admission.entered() == Entered({}, {})
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "key"), [(3, StoreFull(), "key"), (2, StoreUnavailable(), None)], ids=["a repeat", "an outage"]
+)
+def test_a_job_that_may_yet_be_made_stays_counted(
+    backend: Backend, step: int, error: Exception, key: str | None
+) -> None:
+    """Another with the same key may just make it, or its reply was lost: what is made must be known to the sweep."""
+    with pytest.raises(type(error)):
+        submit_until(backend, step, error, key)
+    assert len(backend.admission.open_jobs()) == 1
 
 
 def test_a_crash_before_the_first_index_leaves_no_trace_but_the_key(backend: Backend) -> None:

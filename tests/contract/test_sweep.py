@@ -284,10 +284,10 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_others_from_their_end(wa
     assert watch.job(other).status is Status.FAILED
 
 
-def test_an_index_entry_of_no_job_is_kept_for_the_queues_time_only(watch: Watch) -> None:
+def test_an_index_entry_of_no_job_is_kept_for_a_minute_only(watch: Watch) -> None:
     """Its submission may be on its way; after that nobody waits for it."""
     watch.backend.admission.enter("", new_job_id(), watch.clock.now_ms())
-    watch.sweep_after(LIMITS.queue_timeout_s)
+    watch.sweep_after(LIMITS.never_made_after_s)
     assert len(watch.open_ids()) == 1
     watch.sweep_after(1)
     assert watch.open_ids() == []
