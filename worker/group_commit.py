@@ -27,7 +27,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store do
 
 
 class GroupCommit:
-    """Appends what writers have written. `on_lost` is told of a writer that was fenced out."""
+    """Appends what writers have written. `on_lost` is told of a writer that was fenced out, and so is who waits."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class GroupCommit:
         self._probes: dict[LogWriter, None] = {}
         self._has_work = Event()
         self._settled: dict[LogWriter, Event] = {}  # of those whom somebody waits for
+        self._fenced: set[LogWriter] = set()  # those of them that lost their job
         self._away_s = 0.0  # how long the store did not answer, in all outages that are over
         self._away_since: float | None = None
 
@@ -64,12 +65,12 @@ class GroupCommit:
         self._has_work.set()
 
     def wait_for_room(self, writer: LogWriter) -> None:
-        """Return when the writer may write on. Meanwhile its upstream is not read."""
+        """Return when the writer may write on. Meanwhile its upstream is not read. Raises AttemptLost."""
         if writer.unsettled > MAX_UNSETTLED or writer.unsettled_bytes > MAX_UNSETTLED_BYTES:
             self._wait(writer, MAX_UNSETTLED, MAX_UNSETTLED_BYTES)
 
     def flush(self, writer: LogWriter) -> None:
-        """Return when the store has all that was written."""
+        """Return when the store has all that was written. Raises AttemptLost."""
         self.push(writer)
         self._wait(writer, 0, 0)
 
@@ -120,6 +121,9 @@ class GroupCommit:
                 elements += max(unsettled - writer.unsettled, 0)
             except AttemptLost as error:
                 self._on_lost(writer, error)
+                if writer in self._settled:
+                    self._fenced.add(writer)
+                    self._settled[writer].set()
                 continue
             if writer.unsettled:
                 self.push(writer)
@@ -154,5 +158,8 @@ class GroupCommit:
             while writer.unsettled > at_most or writer.unsettled_bytes > at_most_bytes:
                 settled.clear()
                 settled.wait()
+                if writer in self._fenced:
+                    raise AttemptLost(AttemptLost.__doc__)
         finally:
             del self._settled[writer]
+            self._fenced.discard(writer)

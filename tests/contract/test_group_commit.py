@@ -10,7 +10,7 @@ from tokentail.backend import Backend, now_ms
 from tokentail.commands import Append, Appended
 from tokentail.cursor import BEGINNING
 from tokentail.element import End, decode
-from tokentail.errors import StoreUnavailable
+from tokentail.errors import AttemptLost, StoreUnavailable
 from tokentail.identifiers import new_attempt, new_job_id
 from tokentail.job import NewJob, Status
 from tokentail.log_writer import LogWriter
@@ -134,6 +134,21 @@ def test_a_fenced_writer_is_told_and_the_others_go_on(bench: _Bench) -> None:
         bench.commit.flush(kept)
     assert bench.lost == [lost]
     assert bench.text(kept) == "in time"
+
+
+def test_a_fenced_writer_waits_no_more(bench: _Bench) -> None:
+    """Whoever waits for the store learns of it there, too, and does not depend on being told otherwise."""
+    ending, full = bench.writer(), bench.writer()
+    for _ in range(MAX_UNSETTLED + 1):
+        full.write("x")
+    for writer in (ending, full):
+        bench.store.close(writer.job_id, End(Status.CANCELLED), now_ms())
+    bench.commit.push(full)
+    with gevent.Timeout(5):
+        with pytest.raises(AttemptLost):
+            bench.commit.wait_for_room(full)
+        with pytest.raises(AttemptLost):
+            bench.commit.flush(ending)
 
 
 def test_a_probe_finds_and_heals_a_lost_tail(bench: _Bench) -> None:
