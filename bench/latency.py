@@ -37,6 +37,7 @@ _WAYS = (
     _Way("SSE", "sse"),
     _Way(f"SSE, linger_ms={_LINGER_MS}", "sse", _LINGER_MS),
     _Way("WebSocket", "ws"),
+    _Way(f"WebSocket, linger_ms={_LINGER_MS}", "ws", _LINGER_MS),
 )
 _PASSED = _Way(_PASS_THROUGH, "passed")
 _DIRECT = _Way("the upstream itself", "direct")

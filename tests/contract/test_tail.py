@@ -36,6 +36,17 @@ def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) 
     )
 
 
+def test_a_tail_that_is_begun_anew_has_no_version_of_its_forerunner(job: SingleJob) -> None:
+    """Whoever waits with what it saw of the one must not take the other for unchanged."""
+    first, second = Tail(job.read(), 10_000), Tail(job.read(), 10_000)
+    seen = set()
+    for tail in (first, second):
+        for _ in range(3):
+            tail.take(job.read())
+            seen.add(tail.version)
+    assert len(seen) == 6
+
+
 def test_of_a_usual_job_nothing_is_read_but_at_its_claim_and_its_end(job: SingleJob) -> None:
     """Every other message is enough by itself."""
     pubsub = job.backend.store.client.pubsub()

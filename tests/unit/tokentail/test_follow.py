@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.unit.app.batches import a_batch
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING, Cursor
-from tokentail.follow import Follow, Read, Seats, Steps, Wait, read_or_wait
+from tokentail.follow import Follow, Read, Seats, Steps, Wait, read_on, read_or_wait, seats_among
 
 JOB = "0" * 26
 
@@ -16,10 +16,19 @@ JOB = "0" * 26
 @pytest.mark.parametrize(("threads", "seats"), [(4, 2), (8, 4), (16, 8), (64, 56)])
 def test_some_threads_never_wait(threads: int, seats: int) -> None:
     """Eight threads, or half of them, are kept for calls that do not wait."""
-    row = Seats(threads)
-    assert [row.take() for _ in range(seats + 2)] == [True] * seats + [False] * 2
-    row.leave()
-    assert [row.take(), row.take()] == [True, False]
+    row = Seats(seats_among(threads), 100)
+    assert [row.take("") for _ in range(seats + 2)] == [True] * seats + [False] * 2
+    row.leave("")
+    assert [row.take(""), row.take("")] == [True, False]
+
+
+def test_one_owner_takes_a_part_of_the_seats() -> None:
+    """What one owner may not take is left to others; a seat that was given back is the owner's again."""
+    row = Seats(3, 2)
+    assert [row.take("one") for _ in range(3)] == [True, True, False]
+    assert [row.take("other"), row.take("other")] == [True, False], "that was the last one of all"
+    row.leave("one")
+    assert [row.take("one"), row.take("one")] == [True, False]
 
 
 class Clock:
@@ -102,3 +111,40 @@ def test_a_new_generation_in_mid_wait_is_a_reset_and_its_tokens_alone() -> None:
     steps = read_or_wait(Follow("", JOB, BEGINNING, 10), 20, 0.5, Clock())
     clock = Clock()
     assert not driven(steps, clock, [old, replace(new, end_element=b"{}", length=7)], lambda _: 0.4).is_reset
+
+
+def test_who_has_read_all_waits_before_reading_again() -> None:
+    """Nothing is asked that is known: there is one read, after the wait."""
+    clock = Clock()
+    last = a_batch(elements=(b'"a"',), first=1, length=2)
+    news = a_batch(elements=(b'"b"',), first=2, length=3)
+    steps = read_on(Follow("", JOB, BEGINNING, 10), last, 20, 0, clock)
+    assert driven(steps, clock, [news], lambda _: 3) is news
+    assert clock.at_s == 3
+
+
+def test_who_has_not_read_all_reads_on_at_once() -> None:
+    """From where the last batch stopped."""
+    clock = Clock()
+    last = a_batch(elements=(b'"a"',), first=1, length=3)
+    steps = read_on(Follow("", JOB, BEGINNING, 1), last, 20, 0, clock)
+    assert next(steps) == Read("", JOB, last.cursor, 1)
+
+
+def test_a_full_batch_without_a_token_is_an_answer() -> None:
+    """It brings its reader on; nobody waits for what is there."""
+    clock = Clock()
+    thought = a_batch(elements=(b'{"type":"reasoning"}',) * 2, first=1, length=5)
+    steps = read_or_wait(Follow("", JOB, BEGINNING, 2), 20, 0, clock)
+    assert driven(steps, clock, [thought], lambda _: 99) is thought
+    assert clock.at_s == 0
+
+
+def test_a_full_batch_that_is_all_there_is_waits_for_a_token() -> None:
+    """Being full by chance is no news."""
+    clock = Clock()
+    thought = a_batch(elements=(b'{"type":"reasoning"}',) * 2, first=1, length=3)
+    token = a_batch(elements=(b'"a"',), first=3, length=4)
+    steps = read_or_wait(Follow("", JOB, BEGINNING, 2), 20, 0, clock)
+    assert driven(steps, clock, [thought, token], lambda _: 5).tokens == [b'"a"']
+    assert clock.at_s == 5

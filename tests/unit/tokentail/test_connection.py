@@ -1,0 +1,22 @@
+"""The packer of commands: as redis-py's own, and quicker."""
+
+import pytest
+from redis.connection import HiredisRespSerializer
+
+from tokentail.connection import QuickPacker
+from tokentail.job import Status
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("EVALSHA", "ab", 1, "key", b"\x00\r\n\xff", "ü\u2028", 7, 0, -1, "", Status.RUNNING),
+        ("CLIENT KILL", "TYPE", "normal"),
+        ("SET", "key", bytearray(b"a b"), memoryview(b"c")),
+        (b"GET", "EVALSHA"),
+    ],
+)
+def test_commands_are_packed_as_by_redis_py(command: tuple[object, ...]) -> None:
+    """Scripts' arguments are text, bytes and numbers; every other command goes redis-py's way."""
+    own: object = QuickPacker().pack(*command)
+    assert own == HiredisRespSerializer().pack(*command)
