@@ -12,9 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _UPGRADE = b"upgrade: websocket"
-_BAD_GATEWAY = (
-    b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n\r\n<hr>\n"
-)
 _FORBIDDEN = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n\r\n<hr>\n"
 )
@@ -32,8 +29,10 @@ class Manner:
     cut_after_ms: int = 0  # closes every connection of a job's reader that lasts longer
     takes_no_upgrade: bool = False
     bytes_a_tick: int = 0  # of answers, each 20 ms
-    fails_each: int = 0  # answers 502 to every so many-th request of a job's reader
-    fails: int = 0  # answers 502 to this many of them, and no more
+    fails_each: int = 0  # answers `failure` to every so many-th request of a job's reader
+    fails: int = 0  # answers it to this many of them, and no more
+    failure: int = 502
+    retry_after_s: int | None = None  # and says so in its failures
     is_mute: bool = False  # answers streams with 200, and never sends a byte
     refuses_streams: bool = False
     loses_answers: int = 0  # hangs up when this many answers are about to come
@@ -62,7 +61,7 @@ class HostileProxy:
     async def _forward(self, head: bytes, reader: Reader, writer: Writer) -> None:
         manner, is_stream = self.manner, b"/stream?" in head.split(b"\r\n")[0]
         if self._is_failing(head):
-            writer.write(_BAD_GATEWAY)
+            writer.write(_failure(manner))
         elif is_stream and manner.refuses_streams:
             writer.write(_FORBIDDEN)
         elif is_stream and manner.is_mute:
@@ -110,6 +109,13 @@ class HostileProxy:
         while line := await commands.readline():
             self.manner = Manner(**json.loads(line))
             print("ok", flush=True)
+
+
+def _failure(manner: Manner) -> bytes:
+    lines = [f"HTTP/1.1 {manner.failure} No", "Content-Type: text/html", "Content-Length: 5", "Connection: close"]
+    if manner.retry_after_s is not None:
+        lines.append(f"Retry-After: {manner.retry_after_s}")
+    return "\r\n".join((*lines, "", "<hr>\n")).encode()
 
 
 def _is_reading(head: bytes) -> bool:
