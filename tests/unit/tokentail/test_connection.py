@@ -1,5 +1,7 @@
 """The packer of commands: as redis-py's own, and quicker."""
 
+from typing import Any
+
 import pytest
 from redis.connection import HiredisRespSerializer
 
@@ -16,7 +18,6 @@ from tokentail.job import Status
         (b"GET", "EVALSHA"),
     ],
 )
-def test_commands_are_packed_as_by_redis_py(command: tuple[object, ...]) -> None:
+def test_commands_are_packed_as_by_redis_py(command: tuple[Any, ...]) -> None:
     """Scripts' arguments are text, bytes and numbers; every other command goes redis-py's way."""
-    own: object = QuickPacker().pack(*command)
-    assert own == HiredisRespSerializer().pack(*command)
+    assert QuickPacker().pack(*command) == HiredisRespSerializer().pack(*command)
