@@ -5,12 +5,13 @@ or was tried too often is failed. Every worker and web process sweeps; they take
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tokentail.admission import Admission, Entered
 from tokentail.element import End
-from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
+from tokentail.errors import JobGone, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.fleet import Fleet, Observer
 from tokentail.job import Failure, FailureKind, Job, Status
 from tokentail.queue import JobQueue
@@ -63,9 +64,10 @@ class Sweeper:
         self._limits = limits
         self._now_ms = now_ms
         self.totals = SweepTotals()
+        self._refusal: StoreFull | None = None  # of this sweep, the latest
 
     def sweep_in_turn(self) -> None:
-        """Sweep, if it is this process's turn. Raises StoreUnavailable; the next turn goes on.
+        """Sweep, if it is this process's turn. Raises StoreUnavailable, StoreFull; the next turn goes on.
 
         Whoever finds a worker dead takes no turn: its jobs have waited for a whole lease.
         """
@@ -73,7 +75,11 @@ class Sweeper:
             self.sweep()
 
     def sweep(self) -> None:
-        """Look at every open job once."""
+        """Look at every open job once.
+
+        Raises StoreUnavailable at once, StoreFull in the end: what needs no memory is done all the same.
+        """
+        self._refusal = None
         entered = self._admission.entered()
         open_jobs = self._admission.open_jobs()
         waiting = self._queue.waiting() if open_jobs else {}
@@ -81,11 +87,22 @@ class Sweeper:
         for at in range(0, len(suspects), _CHUNK):
             chunk = suspects[at : at + _CHUNK]
             for (job_id, entered_ms), job in zip(chunk, self._store.view_many([i for i, _ in chunk]), strict=True):
-                self._sweep_job(job_id, entered_ms, job, entered, waiting)
+                with self._each_for_itself():
+                    self._sweep_job(job_id, entered_ms, job, entered, waiting)
         for worker in self._observer.dead:
             self._fleet.leave(worker)  # none of its jobs is left
             self.totals.lost_workers += 1
         self._settle_accounts(entered, {job_id for job_id, _ in open_jobs})
+        if self._refusal is not None:
+            raise self._refusal
+
+    @contextmanager
+    def _each_for_itself(self) -> Iterator[None]:
+        """What a full Redis refuses one job must not keep others from their end, which is what frees memory."""
+        try:
+            yield
+        except StoreFull as error:
+            self._refusal = error
 
     def _may_be_forgotten(self, job_id: str, entered_ms: int, entered: Entered, waiting: dict[str, int]) -> bool:
         """Not so are jobs that wait where they should, and not for too long."""
@@ -126,11 +143,13 @@ class Sweeper:
         ended: dict[str, list[str]] = {owner: [] for owner in entered.held.values()}
         for job_id, job in zip(stale, self._store.view_many(stale), strict=True):
             if isinstance(job, Job) and not job.status.is_closed:
-                self._admission.adopt(job.owner, job_id, job.created_at_ms)  # the index had lost it
+                with self._each_for_itself():
+                    self._admission.adopt(job.owner, job_id, job.created_at_ms)  # the index had lost it
             elif isinstance(job, Job | JobGone | JobNotFound):
                 ended.setdefault(counted[job_id], []).append(job_id)
         for owner, job_ids in ended.items():
-            self._admission.admit(owner, job_ids)
+            with self._each_for_itself():
+                self._admission.admit(owner, job_ids)
 
     def take_back(self, job: Job) -> None:
         """Take a job from a holder that is gone: to the queue again, or to its end when that was tried too often."""
@@ -143,14 +162,18 @@ class Sweeper:
 
     def _enqueue(self, job: Job) -> None:
         is_loss = job.status is Status.RUNNING
+        if not is_loss:
+            # A queue that refuses it again and again must not count. (In there twice it is still claimed once.)
+            self._queue.enqueue(job.id, job.enqueues + 1)
         enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms(), is_loss=is_loss)
         if enqueues:
-            self._queue.enqueue(job.id, enqueues)
             if is_loss:
                 self.totals.taken_back += 1
             else:
                 self.totals.enqueued += 1
             log.warning("job.requeued", extra={"job_id": job.id, "was": job.status, "worker": job.worker})
+        if enqueues and is_loss:
+            self._queue.enqueue(job.id, enqueues)
 
     def _fail(self, job: Job, failure: Failure) -> None:
         end = End(Status.FAILED, error=failure)

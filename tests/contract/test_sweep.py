@@ -6,8 +6,8 @@ import pytest
 
 from tests.contract.single_job import COMPLETED, NOW_MS
 from tokentail.backend import Backend
-from tokentail.commands import Claim
-from tokentail.errors import AttemptLost, StoreUnavailable
+from tokentail.commands import OPEN_JOBS, Claim
+from tokentail.errors import AttemptLost, StoreFull, StoreUnavailable
 from tokentail.fleet import Lease, Observer
 from tokentail.identifiers import new_attempt, new_job_id
 from tokentail.job import Job, Status
@@ -235,6 +235,51 @@ def test_a_crash_between_taking_back_and_enqueueing_is_put_right_by_the_next_swe
     mended.clock.at_s = broken.clock.at_s
     mended.sweep_after(6)
     assert mended.queue.waiting() == {job_id: 0}
+
+
+class FullQueue(JobQueue):
+    """A queue whose Redis has no memory left, until it is told otherwise."""
+
+    is_full = True
+
+    def enqueue(self, job_id: str, enqueues: int) -> None:
+        if self.is_full:
+            raise StoreFull(StoreFull.__doc__)
+        super().enqueue(job_id, enqueues)
+
+
+def test_a_full_queue_keeps_nobody_else_from_their_end(backend: Backend) -> None:
+    """Jobs that waited too long fail, dead workers leave, accounts are settled; then it is told."""
+    queue = FullQueue(backend.queue_client)
+    watch = Watch(backend, queue)
+    lost, late = watch.submit(), watch.submit()
+    watch.beat("w1")
+    watch.take(lost, "w1")
+    backend.admission.enter("other", ended := new_job_id(), watch.clock.now_ms())
+    backend.queue_client.zrem(OPEN_JOBS, ended)
+    watch.clock.at_s = LIMITS.queue_timeout_s - LEASE_S
+    with pytest.raises(StoreFull):
+        watch.sweep_after(LEASE_S + 1)
+    assert (watch.job(lost).status, watch.job(late).status) == (Status.QUEUED, Status.FAILED)
+    assert watch.backend.fleet.leases() == {}
+    assert backend.admission.entered().admitted == {lost: ""}
+    assert (watch.sweeper.totals.taken_back, watch.sweeper.totals.failed) == (1, 1)
+
+
+def test_a_full_queue_is_tried_again_and_again_and_counts_once(backend: Backend) -> None:
+    """What was refused changes nothing; when there is room the job is in the queue, under its next number."""
+    queue = FullQueue(backend.queue_client)
+    watch = Watch(backend, queue)
+    job_id = watch.submit()
+    backend.queue.discard(job_id, 1)
+    for _ in range(4):
+        with pytest.raises(StoreFull):
+            watch.sweep_after(6)
+    assert watch.job(job_id).enqueues == 1
+    queue.is_full = False
+    watch.sweep_after(1)
+    watch.sweep_after(1)
+    assert (watch.job(job_id).enqueues, watch.in_queue()) == (2, 1)
 
 
 def test_two_sweeps_at_once_take_back_once(watch: Watch) -> None:
