@@ -56,8 +56,10 @@ NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx", is_service
 CHROMIUM = Browser("Chromium", ("chromium", "chromium-browser", "google-chrome"), "TOKENTAIL_TEST_CHROMIUM", "chromium")
 OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
 JQ = Program("jq", ("jq",), "TOKENTAIL_TEST_JQ", "jq")
+NODE = Program("Node", ("node", "nodejs"), "TOKENTAIL_TEST_NODE", "nodejs")
+NPM = Program("npm", ("npm",), "TOKENTAIL_TEST_NPM", "npm")
 
-ALL = (NGINX, CHROMIUM, OPENSSL, JQ)
+ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM)
 
 
 def install_missing() -> None:

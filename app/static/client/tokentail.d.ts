@@ -99,7 +99,7 @@ export interface Job extends Outcome {
   first_token_at: string | null;
   ended_at: string | null;
   expires_at: string | null;
-  links: Record<"self" | "tokens" | "events" | "text" | "cancel", string>;
+  links: Record<"self" | "tokens" | "events" | "stream" | "text" | "cancel", string>;
 }
 
 /** Just after a submission, and while the store is away, only these are sure. */
