@@ -87,8 +87,8 @@ def npm(*arguments: str, cwd: Path) -> Any:
     ran = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=WITHIN_S, check=False)
     if ran.returncode == 0:
         return json.loads(ran.stdout)
-    message = f"npm {arguments[0]} failed: {ran.stdout[-500:]}{ran.stderr[-500:]}"
-    if os.environ.get("CI") or "network" not in message.lower():
+    message = f"npm {arguments[0]} failed: {ran.stderr[:500]}"
+    if os.environ.get("CI") or "npm error network" not in ran.stderr:
         pytest.fail(message, pytrace=False)
     return pytest.skip(message)
 
