@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -12,7 +13,7 @@ from tokentail.backend import now_ms
 from tokentail.commands import Claim
 from tokentail.cursor import BEGINNING
 from tokentail.element import End, decode
-from tokentail.errors import StoreUnavailable
+from tokentail.errors import StoreFull, StoreUnavailable
 from tokentail.job import FailureKind, FinishReason, Status
 from tokentail.request import parse_request
 from tokentail.submit import Submitter
@@ -143,17 +144,18 @@ def test_a_job_that_is_handed_over_is_done_by_another(build: BuildRunner) -> Non
     assert (after.is_reset, house.text(job_id)) == (True, "Hello")
 
 
-def test_a_claim_whose_reply_was_lost_is_made_good(build: BuildRunner) -> None:
-    """The store took the claim, the answer never came: the same attempt asks again and has the job."""
+@pytest.mark.parametrize("fault", [StoreUnavailable, StoreFull])
+def test_a_claim_that_went_wrong_is_made_good(build: BuildRunner, fault: type[Exception]) -> None:
+    """The store took the claim and the answer never came, or it was full: the same attempt asks again."""
     house = build(whole)
     job_id = house.submit()
     claim, tries = house.backend.store.claim, []
 
-    def losing_the_first(job_id: str, attempt: str, worker: str, at_ms: int) -> Claim | None:
-        taken = claim(job_id, attempt, worker, at_ms)
+    def losing_the_first(job_id: str, attempt: str, *rest: Any) -> Claim | None:
+        taken = claim(job_id, attempt, *rest)
         tries.append(attempt)
         if len(tries) == 1:
-            raise StoreUnavailable
+            raise fault
         return taken
 
     house.backend.store.claim = losing_the_first  # type: ignore[method-assign, assignment]  # the one call that is to lose its reply
