@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,22 +21,45 @@ _WANTED_S = 10.0  # a value that nobody asked for in this time is not kept fresh
 
 
 class Snapshot(Generic[Value]):
-    """A value that is read again when somebody asks and it is older than `kept_s`; one thread reads, others wait."""
+    """A value that is read again when somebody asks and it is older than `kept_s`.
+
+    One thread reads, and who asks meanwhile gets what comes of it, an error too: behind a Redis that hangs, a queue of
+    tries would keep every thread for as many timeouts as there are.
+    """
 
     def __init__(self, read: Callable[[], Value], kept_s: float, clock: Clock) -> None:
         self._read = read
         self._kept_s = kept_s
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # never held while reading
+        self._reading: Future[Value] | None = None
         self._latest: tuple[float, Value] | None = None
         self._wanted_at: float | None = None
 
     def get(self) -> Value:
-        """The value. Raises what reading it raises; a failure is not kept."""
+        """The value. Raises what reading it raises; a failure is kept for nobody who asks later."""
         with self._lock:
-            if self._latest is None or self._clock() - self._latest[0] >= self._kept_s:
-                self._latest = (self._clock(), self._read())
-            return self._latest[1]
+            if self._latest is not None and self._clock() - self._latest[0] < self._kept_s:
+                return self._latest[1]
+            if (shared := self._reading) is None:
+                mine = self._reading = Future()
+        if shared is not None:
+            return shared.result()
+        self._fulfil(mine)
+        return mine.result()
+
+    def _fulfil(self, reading: "Future[Value]") -> None:
+        began = self._clock()
+        try:
+            value = self._read()
+        except BaseException as error:
+            with self._lock:
+                self._reading = None
+            reading.set_exception(error)
+        else:
+            with self._lock:
+                self._latest, self._reading = (began, value), None
+            reading.set_result(value)
 
     def latest(self) -> Value | None:
         """The value as it was read last, which may be a while ago; None before that. For those who must not wait."""

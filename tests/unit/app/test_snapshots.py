@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.snapshots import Snapshot
+from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
 
 
@@ -47,6 +48,38 @@ def test_a_failure_is_not_kept(source: Source) -> None:
         snapshot.get()
     source.is_away = False
     assert snapshot.get() == 1
+
+
+def test_who_asks_while_it_is_read_shares_the_failure(source: Source) -> None:
+    """Sixteen threads before a Redis that hangs wait for one timeout, not for sixteen one after another."""
+    looks: list[float] = []  # at the clock: each who asks takes one, and one more who reads
+    is_over = threading.Event()
+
+    def clock() -> float:
+        looks.append(source.now_s)
+        return source.now_s
+
+    def read() -> int:
+        if source.is_away:
+            assert is_over.wait(10)
+        return source.read()
+
+    snapshot = Snapshot(read, 1.0, clock)
+    assert snapshot.get() == 1
+    source.now_s, source.is_away = 2.0, True
+    looks.clear()
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(snapshot.get) for _ in range(16)]
+        try:
+            eventually(lambda: len(looks) == 17, what="all have asked, and one reads")
+        finally:
+            is_over.set()
+        for each in asked:
+            with pytest.raises(StoreUnavailable):
+                each.result(10)
+    assert len(looks) == 17, "nobody reads after another"
+    source.is_away = False
+    assert snapshot.get() == 2
 
 
 def test_many_who_ask_at_once_make_one_read(source: Source) -> None:
