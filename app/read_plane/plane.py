@@ -44,9 +44,14 @@ class Plane:
                 return self._of_job.get(call) if job_id else None
             if path == SUBMITTING_GET:
                 return self._raw_stream if method == "GET" else None
-            return self._poll_any if path == "/v1/poll" else None
+            if path == "/v1/poll":
+                return self._poll_any
+            return self._health if path == "/healthz" else None
         is_patient = method == "POST" and path == "/v1/jobs" and preferred_wait_s(headers.get("prefer"))
         return self._submit if is_patient else None
+
+    async def _health(self, exchange: Exchange, _body: bytes) -> None:
+        await exchange.answer(self._calls.system.health())  # by no thread: all of them may be waiting for Redis
 
     async def _tokens(self, exchange: Exchange, _body: bytes) -> None:
         steps = self._calls.polls.tokens(exchange.caller.owner, _job_id(exchange), _query(exchange))

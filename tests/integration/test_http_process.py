@@ -56,6 +56,20 @@ def wait_until_followed(client: RedisClient, job_id: str) -> None:
     eventually(lambda: client.pubsub_numsub(live_channel(job_id))[0][1], what="somebody waits for the job")
 
 
+def test_a_hanging_redis_does_not_make_the_process_seem_dead(server: ValkeyServer, client: RedisClient) -> None:
+    """Every thread waits for Redis, and more requests for a thread: whether the process lives is answered at once."""
+    with WebProcess(server.url, TOKENTAIL_WEB_THREADS="4") as web, ExitStack() as stack:
+        client.client_pause(10_000)
+        asking = [stack.enter_context(closing(web.connect())) for _ in range(12)]
+        for each in asking:
+            each.send_head("GET", "/readyz", {})
+        began = time.monotonic()
+        for method in ("GET", "HEAD"):
+            assert web.ask(method, "/healthz").status == 200
+        assert time.monotonic() - began < 1
+        assert not any(each.has_answer() for each in asking)
+
+
 def test_a_long_poll_is_woken_by_another_process(web: WebProcess, worker: ScriptedWorker, client: RedisClient) -> None:
     """A token that a worker appends reaches a waiting poll in a moment, over a real socket."""
     job_id = web.submit().json["id"]
