@@ -13,7 +13,7 @@ from app.snapshots import Catalog, Places
 from app.system import System
 from app.writes import Writes
 from tokentail.backend import Backend, now_ms
-from tokentail.follow import Follower, Seats
+from tokentail.follow import Follower, Seats, seats_among
 from tokentail.settings import Settings
 from tokentail.submit import Submitter
 from tokentail.wakeup import Wakeups
@@ -45,7 +45,8 @@ def wire_calls(
     """The calls on a backend. Close `wakeups` at the end."""
     store, queue = backend.store, backend.queue
     wakeups = Wakeups(store.client)
-    follower = Follower(store, wakeups, Seats(settings.web_threads))
+    seats = seats_among(settings.web_threads)
+    follower = Follower(store, wakeups, Seats(seats, settings.waits_of_key(seats)))
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
     places = Places(queue, backend.admission, time.monotonic)
     polls = Polls(catalog=catalog, places=places, max_wait_s=settings.max_wait_s, now_ms=now_ms, clock=clock)

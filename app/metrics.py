@@ -75,7 +75,9 @@ class WebMetrics:
         )
         # Finding a metric by its labels takes longer than counting; there are few, and polls are many.
         self._children: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
-        self._waits = Gauge("tokentail_http_waits", "Polls, streams and sockets that wait for news.", registry=registry)
+        self._waits = Gauge(
+            "tokentail_http_waits", "Polls that wait for news, and open streams and sockets.", registry=registry
+        )
 
     def watch(self, waits: Callable[[], int]) -> None:
         """`waits` says how many readers wait now."""

@@ -111,10 +111,10 @@ def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = Non
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
     tails = Tails(redis, most_bytes=_TAIL_BYTES, now_ms=now_ms, clock=time.monotonic)
-    plane = Plane(calls, tails, on_answer)
+    most_connections = connections_within_limit(calls.settings.max_connections)
+    plane = Plane(calls, tails, calls.settings.waits_of_key(most_connections), on_answer)
     quick_polls = QuickPolls(calls.access, calls.polls, tails, time.monotonic)
     parked_polls = ParkedPolls(quick_polls, tails, plane.driver, time.monotonic)
-    most_connections = connections_within_limit(calls.settings.max_connections)
     stall_s = calls.settings.stall_s
     config = uvicorn.Config(
         Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),

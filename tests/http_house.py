@@ -14,6 +14,7 @@ from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 from tokentail.backend import Backend, now_ms
 from tokentail.commands import live_channel
+from tokentail.follow import seats_among
 from tokentail.log_writer import LogWriter
 from tokentail.settings import load_settings
 
@@ -59,8 +60,7 @@ class HttpHouse:
         """How many wait now."""
         if self.plane is not None:
             return self.plane.wired.plane.driver.waits
-        settings = self.calls.settings
-        return max(settings.web_threads - 8, settings.web_threads // 2) - self.calls.follower.seats.free
+        return seats_among(self.calls.settings.web_threads) - self.calls.follower.seats.free
 
     def close(self) -> None:
         """Let everybody go."""

@@ -6,6 +6,7 @@ short poll is a wait of nothing. A log is shown to its owner alone: to others th
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -137,23 +138,35 @@ def hidden_from(owner: str, gone: JobGone) -> JobNotFound | JobGone:
     return gone if gone.owner == owner else JobNotFound(JobNotFound.__doc__)
 
 
-class Seats:
-    """How many threads may wait at once, so that waiting never takes the last one from those who only ask."""
+def seats_among(threads: int) -> int:
+    """How many of these threads may wait: never the last ones, which are for those who only ask."""
+    return max(threads - 8, threads // 2)
 
-    def __init__(self, threads: int) -> None:
-        self.free = max(threads - 8, threads // 2)
+
+class Seats:
+    """How many threads may wait at once, in all and of one owner."""
+
+    def __init__(self, seats: int, most_of_owner: int) -> None:
+        self.free = seats
+        self._most_of_owner = most_of_owner
+        self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
-        """Whether there was a free seat; who took one gives it back with `leave`."""
+    def take(self, owner: str) -> bool:
+        """Whether there was a free seat for this owner; who took one gives it back with `leave`."""
         with self._lock:
-            is_free = self.free > 0
-            self.free -= is_free
+            is_free = self.free > 0 and self._taken[owner] < self._most_of_owner
+            if is_free:
+                self.free -= 1
+                self._taken[owner] += 1
         return is_free
 
-    def leave(self) -> None:
+    def leave(self, owner: str) -> None:
         with self._lock:
             self.free += 1
+            self._taken[owner] -= 1
+            if not self._taken[owner]:
+                del self._taken[owner]
 
 
 class Follower:
@@ -188,6 +201,7 @@ class Follower:
         """Takes the steps that read and wait, and yields the others. Raises what they raise."""
         with ExitStack() as held:
             woken: threading.Event | None = None
+            owner = ""  # whose log was read last; the steps of one reader read nobody else's
             send: Callable[[Any], Any] = steps.send
             answer: Any = None
             while True:
@@ -198,15 +212,16 @@ class Follower:
                 send, answer = steps.send, None
                 try:
                     if isinstance(step, Read):
+                        owner = step.owner
                         answer = self.read(step.owner, step.job_id, step.cursor, step.limit)
                     elif not isinstance(step, Wait):
                         yield step
                     elif woken is not None:
                         answer = self._wait(woken, step.at_most_s)
-                    elif self.is_closing or not self.seats.take():
+                    elif self.is_closing or not self.seats.take(owner):
                         answer = False
                     else:
-                        held.callback(self.seats.leave)
+                        held.callback(self.seats.leave, owner)
                         # What came between the last read and the subscription is read again.
                         woken, answer = held.enter_context(self._wakeups.subscribed(step.job_ids, _CONFIRM_S)), True
                 except TokentailError as error:

@@ -48,7 +48,7 @@ class Settings:
     max_body_bytes: int = _setting("TOKENTAIL_MAX_BODY_BYTES", 4 << 20, "largest request body", least=1024)
     max_wait_s: float = _setting("TOKENTAIL_MAX_WAIT_S", 25.0, "longest wait of a long poll", least=0, most=300)
     max_key_waits: int = _setting(
-        "TOKENTAIL_MAX_KEY_WAITS", 20_000, "readers of one API key that wait in one web process at once", least=1
+        "TOKENTAIL_MAX_KEY_WAITS", 0, "waiting readers of one API key in one web process; 0: half of all", least=0
     )
     max_connections: int = _setting(
         "TOKENTAIL_MAX_CONNECTIONS", 20_000, "connections to one web process at once; beyond them: 503", least=1
@@ -117,6 +117,13 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
+
+    def waits_of_key(self, places: int) -> int:
+        """How many readers of one key may wait in a process that has so many places for all.
+
+        One key cannot take them all; where there are no keys, there is one client, which has everything.
+        """
+        return self.max_key_waits or (max(places // 2, 1) if self.api_keys else places)
 
     def require_redis(self) -> None:
         """Raises SettingsError unless both of Redis's tasks have an address."""

@@ -1,6 +1,7 @@
 """The driver: takes the steps of polls and streams by coroutines. What threads do in `tokentail/follow.py`.
 
-Who waits costs a future and a timer. Each key may have so many waits in a process at once; beyond that nobody waits.
+Who waits costs a future and a timer. Each key has so many places in a process: a poll takes one while it waits, a stream
+or socket for as long as it is open. Who finds none does not wait.
 """
 
 import asyncio
@@ -29,15 +30,15 @@ class Reader(Protocol):
 class Driver:
     """Drives for all readers of a process."""
 
-    def __init__(self, tails: Tails, most_waits: int) -> None:
+    def __init__(self, tails: Tails, most_places: int) -> None:
         self._tails = tails
-        self._most_waits = most_waits  # of one owner
-        self._waits: Counter[str] = Counter()
+        self._most_places = most_places  # of one owner
+        self._places: Counter[str] = Counter()
 
     @property
     def waits(self) -> int:
-        """How many wait now."""
-        return self._waits.total()
+        """How many polls wait now, and streams and sockets are open."""
+        return self._places.total()
 
     @property
     def is_closing(self) -> bool:
@@ -46,20 +47,20 @@ class Driver:
 
     def is_full(self, owner: str) -> bool:
         """Whether no more of this owner's readers may wait."""
-        return self._waits[owner] >= self._most_waits
+        return self._places[owner] >= self._most_places
 
     def enter(self, owner: str) -> None:
-        """One more of this owner's readers waits."""
-        self._waits[owner] += 1
+        """One more of this owner's readers has a place."""
+        self._places[owner] += 1
 
     def leave(self, owner: str) -> None:
-        """One of them waits no more."""
-        self._waits[owner] -= 1
-        if not self._waits[owner]:
-            del self._waits[owner]
+        """One of them has left it."""
+        self._places[owner] -= 1
+        if not self._places[owner]:
+            del self._places[owner]
 
-    async def drive(self, steps: Steps[Result], reader: Reader) -> Result:
-        """The result of these steps. Raises what they raise, and ClientLeft."""
+    async def drive(self, steps: Steps[Result], reader: Reader, *, has_place: bool = False) -> Result:
+        """The result of these steps. Raises what they raise, and ClientLeft. With a place, each wait takes none."""
         send: Any = steps.send
         answer: Any = None
         while True:
@@ -69,7 +70,7 @@ class Driver:
                 return result.value  # type: ignore[no-any-return]
             send = steps.send
             try:
-                answer = await self._taken(step, reader)
+                answer = await self._taken(step, reader, has_place)
             except TokentailError as error:
                 send, answer = steps.throw, error
 
@@ -77,11 +78,15 @@ class Driver:
         """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
         send: Any = steps.send
         answer: Any = None
+        owner, has_place = exchange.caller.owner, False
         try:
             while True:
                 step = send(answer)
                 send, answer = steps.send, None
                 if isinstance(step, Head):
+                    if step.answer.status == 200 and not self.is_full(owner):
+                        self.enter(owner)
+                        has_place = True
                     await exchange.begin(step.answer)
                     if exchange.scope["method"] == "HEAD":
                         break
@@ -89,7 +94,7 @@ class Driver:
                     await exchange.send_part(step.content)
                 else:
                     try:
-                        answer = await self._taken(step, exchange)
+                        answer = await self._taken(step, exchange, has_place)
                     except TokentailError as error:
                         send, answer = steps.throw, error
         except StopIteration:
@@ -98,12 +103,15 @@ class Driver:
             if not exchange.is_begun:
                 raise
             # Whoever comes again with its last cursor is told, or goes on.
+        finally:
+            if has_place:
+                self.leave(owner)
         if not exchange.is_ended:
             await exchange.end()
 
-    async def _taken(self, step: Read | Wait, reader: Reader) -> Any:
+    async def _taken(self, step: Read | Wait, reader: Reader, has_place: bool) -> Any:
         if isinstance(step, Wait):
-            return await self._wait(step, reader)
+            return await self._wait(step, reader, has_place)
         reader.seen[step.job_id] = self._tails.version(step.job_id)
         return await self._read(step.owner, step.job_id, step.cursor, step.limit)
 
@@ -116,10 +124,10 @@ class Driver:
                 raise hidden_from(owner, gone) from None
         return shown_to(owner, batch)
 
-    async def _wait(self, wait: Wait, reader: Reader) -> bool:
+    async def _wait(self, wait: Wait, reader: Reader, has_place: bool) -> bool:
         tails = self._tails
         owner = reader.caller.owner
-        if tails.is_closing or self.is_full(owner):
+        if tails.is_closing or (self.is_full(owner) and not has_place):
             return False
         waiter = tails.waiter([(job_id, reader.seen[job_id]) for job_id in wait.job_ids])
         if waiter is None:
@@ -129,12 +137,14 @@ class Driver:
         has_more_time = at_most_s < wait.at_most_s
         timer = waiter.get_loop().call_later(at_most_s, _settle, waiter, has_more_time)
         reader.on_hangup(waiter)
-        self.enter(owner)
+        if not has_place:
+            self.enter(owner)
         try:
             return await waiter and not tails.is_closing
         finally:
             timer.cancel()
-            self.leave(owner)
+            if not has_place:
+                self.leave(owner)
             tails.leave(wait.job_ids, waiter)
 
 

@@ -26,9 +26,9 @@ _OF_JOB = "/v1/jobs/"
 class Plane:
     """The coroutines' part of the interface."""
 
-    def __init__(self, calls: Calls, tails: Tails, on_answer: OnAnswer | None = None) -> None:
+    def __init__(self, calls: Calls, tails: Tails, most_key_places: int, on_answer: OnAnswer | None = None) -> None:
         self._calls = calls
-        self.driver = Driver(tails, calls.settings.max_key_waits)
+        self.driver = Driver(tails, most_key_places)
         self.sockets = Sockets(calls, self.driver, on_answer)
         self._of_job: dict[str, Coroutine] = {
             "tokens": self._tokens,

@@ -142,7 +142,7 @@ class Sockets:
                 await _refuse(self._access.dressed(opened, "GET", headers), send)
                 return
             status = 101
-            code = await self._spoken(*opened)
+            code = await self._seated(*opened)
         except ClientLeft:
             pass
         finally:
@@ -158,7 +158,7 @@ class Sockets:
     async def _opened(
         self, scope: Message, headers: dict[str, str], receive: Receive, send: SendMessage
     ) -> "Answer | tuple[Socket, Follow, float, Batch]":
-        """The socket with its first batch, the handshake complete; or the answer to one that may not be."""
+        """The socket with its first batch, to be accepted; or the answer to one that may not be."""
         path, query_string = scope["path"], scope["query_string"].decode("latin-1")
         admitted = self._access.admit("GET", path, headers, query_string, is_socket=True)
         if isinstance(admitted, Answer):
@@ -176,10 +176,18 @@ class Sockets:
             raise
         except Exception as error:
             return fault(error)
-        if self._driver.is_full(admitted.owner) and not batch.is_done:
+        if self._driver.is_full(admitted.owner):
             return problem(429, "As many readers of this key wait here as may.", {"Retry-After": "5"})
-        await socket.accept()
         return socket, follow, linger_s, batch
+
+    async def _seated(self, socket: Socket, follow: Follow, linger_s: float, batch: Batch) -> int | None:
+        """Complete the handshake and say all, in a place that is kept for as long. Raises ClientLeft."""
+        self._driver.enter(follow.owner)
+        try:
+            await socket.accept()
+            return await self._spoken(socket, follow, linger_s, batch)
+        finally:
+            self._driver.leave(follow.owner)
 
     async def _spoken(self, socket: Socket, follow: Follow, linger_s: float, batch: Batch) -> int | None:
         """Say all there is to say; the code with which the socket was closed, None when the client left before."""
@@ -213,12 +221,9 @@ class Sockets:
             is_caught_up = len(batch.elements) < follow.limit
             if is_going and is_caught_up:
                 raise SocketEnd(GOING, "This process stops. Connect again, with the last cursor.")
-            is_going, began = driver.is_closing, clock()
+            is_going = driver.is_closing
             wait_s = 0 if is_going else _WAIT_S
-            batch = await driver.drive(read_on(follow, batch, wait_s, linger_s, clock), socket)
-            is_cut_short = not batch.is_news(with_events=with_events) and clock() - began < wait_s * 0.9
-            if is_cut_short and not driver.is_closing:
-                raise SocketEnd(_OF_STATUS + 429, "Too many readers of this key wait. Come again later, or poll.")
+            batch = await driver.drive(read_on(follow, batch, wait_s, linger_s, clock), socket, has_place=True)
 
 
 def _wanted(owner: str, job_id: str, query: Query) -> tuple[Follow, float]:

@@ -91,6 +91,19 @@ def test_readers_who_take_nothing_are_dropped(web: WebProcess, worker: ScriptedW
     assert "Traceback" not in web.log
 
 
+def test_streams_and_sockets_have_a_place_for_as_long_as_they_are_open(web: WebProcess, worker: ScriptedWorker) -> None:
+    """Also while they have something to send, and nobody takes it."""
+    job_id = submitted(web)
+    writer = worker.take(job_id)
+    for _ in range(10):
+        worker.say(writer, *("x" * 4000 for _ in range(300)))
+    with ExitStack() as stack:
+        stack.enter_context(RawSocket(web.port, f"/v1/jobs/{job_id}/ws?limit=100", read_buffer=SMALL)).head()
+        stack.enter_context(reading_nothing(web.port, f"/v1/jobs/{job_id}/stream?limit=100"))
+        eventually(lambda: waits(web) == 2, within_s=STALL_S, what="both count")
+    eventually(lambda: waits(web) == 0, within_s=2, what="none counts")
+
+
 def test_a_whole_answer_that_nobody_takes_is_given_up(web: WebProcess, worker: ScriptedWorker) -> None:
     """A large poll or text that is asked for and not read is not kept for ever either."""
     job_id = submitted(web)

@@ -84,7 +84,7 @@ def test_killing_the_connection_under_many_waiters_loses_no_news(
 ) -> None:
     """However often the subscription's connection is killed, nobody sleeps through a token or the end."""
     worker = ScriptedWorker(real_backend)
-    follower = Follower(real_backend.store, wakeups, Seats(200))
+    follower = Follower(real_backend.store, wakeups, Seats(200, 200))
     jobs = [worker.submit() for _ in range(8)]
     said = [f"t{n} " for n in range(30)]
     began = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_channel_outlives_its_waiter_for_a_moment_only(real_client: RedisClien
 
 def test_closing_wakes_everybody_and_lets_nobody_wait_again(real_backend: Backend, wakeups: Wakeups) -> None:
     """A process that goes answers its waiting polls at once."""
-    follower = Follower(real_backend.store, wakeups, Seats(200))
+    follower = Follower(real_backend.store, wakeups, Seats(200, 200))
     job_id = ScriptedWorker(real_backend).submit()
 
     with ThreadPoolExecutor(5) as pool:
@@ -156,7 +156,7 @@ def test_without_redis_a_wait_is_refused_and_afterwards_works_again() -> None:
         client = server.connect(timeout_s=0.9)
         backend = wire(client, client, load_settings({}))
         wakeups = Wakeups(client)
-        worker, follower = ScriptedWorker(backend), Follower(backend.store, wakeups, Seats(200))
+        worker, follower = ScriptedWorker(backend), Follower(backend.store, wakeups, Seats(200, 200))
         job_id = worker.submit()
         with wakeups.subscribed([job_id], 5) as woken:
             woken.clear()
