@@ -33,7 +33,7 @@ def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str
     if not served:
         raise NothingServed(NothingServed.__doc__)
     model = asked or default or served[0].name
-    if model.startswith("demo") and any(s.provider == "demo" for s in served):
+    if _DEMO.fullmatch(model) and any(s.provider == "demo" for s in served):
         demo_options(model)
         return model
     if not any(s.is_named(model) and not model.endswith(("/", "*")) for s in served):
@@ -45,7 +45,7 @@ def resolve_model(asked: str | None, models: Iterable[ServedModel], default: str
 
 def dialect_of(model: str, models: Iterable[ServedModel]) -> str:
     """The dialect in which a resolved model is asked; "" when nobody serves it any more."""
-    name = model.partition("?")[0] if model.startswith("demo") else model
+    name = model.partition("?")[0] if _DEMO.fullmatch(model) else model
     return next((served.dialect for served in models if served.is_named(name)), "")
 
 

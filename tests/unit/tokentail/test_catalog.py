@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokentail.catalog import ServedModel, demo_options, resolve_model
+from tokentail.catalog import ServedModel, demo_options, dialect_of, resolve_model
 from tokentail.errors import InvalidRequest, NothingServed
 
 LOCAL = ServedModel("local/smollm2-135m", "local", "openai_chat")
@@ -25,7 +25,9 @@ def test_who_names_none_gets_the_default() -> None:
     assert resolve_model(None, SERVED, "") == "local/smollm2-135m"
 
 
-@pytest.mark.parametrize("name", ["gpt-5", "local/other", "openai", "openai/", "local/", "Demo", "anthropic/x"])
+@pytest.mark.parametrize(
+    "name", ["gpt-5", "local/other", "openai", "openai/", "local/", "Demo", "demos", "anthropic/x"]
+)
 def test_a_name_that_nobody_serves_is_told_with_what_there_is(name: str) -> None:
     """A pattern is no name, nor is a prefix without one."""
     with pytest.raises(InvalidRequest) as refused:
@@ -66,6 +68,15 @@ def test_the_demo_is_only_there_where_it_is_served() -> None:
         resolve_model("demo", [OPENAI], "")
 
 
+def test_a_provider_may_have_a_name_that_begins_like_the_demos() -> None:
+    """Its models are asked for like any other's, whatever is in their names."""
+    served = [DEMO, ServedModel("demolab/*", "demolab", "ollama")]
+    for model in ("demolab/llama", "demolab/llama?tokens=5"):
+        assert resolve_model(model, served, "") == model
+        assert dialect_of(model, served) == "ollama"
+    assert dialect_of("demo?tokens=5", served) == "demo"
+
+
 def test_the_demos_size_and_pace_are_in_its_name() -> None:
     """Both, one or neither; 0 tokens a second is as fast as possible."""
     assert demo_options("demo?tokens=200&tps=50") == {"tokens": 200, "tps": 50}
@@ -81,7 +92,6 @@ def test_the_demos_size_and_pace_are_in_its_name() -> None:
         "demo?tokens=",
         "demo?tokens=1000001",
         "demo?tokens=1&",
-        "demos",
         "demo?tokens=٣",
     ],
 )
