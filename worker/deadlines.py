@@ -10,11 +10,17 @@ from msgspec import UNSET, UnsetType
 from tokentail.job import Failure, FailureKind
 from tokentail.request import Timeouts
 from tokentail.settings import Settings
-from worker.chunk import ProviderFailure
 
 
-class DeadlinePassed(ProviderFailure):
-    """The provider took too long. It is not called again: the time for that is gone."""
+class DeadlinePassed(BaseException):
+    """The provider took too long. It is not called again: the time for that is gone.
+
+    Not an Exception, nor the provider's failure: nothing on the way may swallow it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(FailureKind.TIMEOUT, message, is_retryable=True)
 
 
 class Deadlines:
@@ -75,7 +81,8 @@ class Deadlines:
             self._arm()
 
     def _expire(self, message: str) -> None:
-        self._interrupt(DeadlinePassed(Failure(FailureKind.TIMEOUT, message, is_retryable=True)))
+        self._armed_for = math.inf
+        self._interrupt(DeadlinePassed(message))
 
 
 def _shorter(allowed_s: float, asked_s: float | UnsetType) -> float:

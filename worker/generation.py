@@ -19,10 +19,15 @@ class Generation:
     def __init__(self, writer: LogWriter, max_log_bytes: int) -> None:
         self._writer = writer
         self._max_log_bytes = max_log_bytes
-        self._finish = Finish(None, None)
+        self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._request_id: str | None = None
         self.is_shown = False  # whether readers may have seen some of it
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model has said its last word on what was shown, so that at most the usage is missing."""
+        return self.is_shown and self._finish is not None
 
     def go_on(self) -> None:
         """Go on with what an earlier attempt began: readers have seen some of it, and need not clear anything."""
@@ -31,7 +36,7 @@ class Generation:
     def begin(self, name: str, provider: str, model: str) -> None:
         """Start it, or start it anew: what was shown before is then of a lost past."""
         self._writer.start(name, provider, model)
-        self._finish, self._usage, self.is_shown = Finish(None, None), None, False
+        self._finish, self._usage, self.is_shown = None, None, False
 
     def take(self, chunks: Sequence[Chunk]) -> bool:
         """Write what came; whether it was content. Raises ProviderFailure when the log has grown too large."""
@@ -71,8 +76,8 @@ class Generation:
         self._request_id = failure.request_id or self._request_id
 
     def _end(self, status: Status, failure: Failure | None) -> None:
-        reason, word = self._finish.reason, self._finish.provider_reason
-        self._writer.write(End(status, reason, word, self._usage, failure, self._request_id))
+        finish = self._finish or Finish(None)
+        self._writer.write(End(status, finish.reason, finish.provider_reason, self._usage, failure, self._request_id))
 
 
 def _later(earlier: Usage | None, later: Usage) -> Usage:

@@ -125,9 +125,13 @@ class Runner:
             self._generate(writer, generation, deadlines, request, provider)
             generation.complete()
             outcome = "completed"
-        except ProviderFailure as error:
-            generation.fail(error.failure)
-            outcome = f"failed: {error.failure.kind}"
+        except (ProviderFailure, DeadlinePassed) as error:
+            if isinstance(error, DeadlinePassed) and generation.is_finished:
+                generation.complete()  # it costs at most the usage
+                outcome = "completed"
+            else:
+                generation.fail(error.failure)
+                outcome = f"failed: {error.failure.kind}"
         except (AttemptLost, HandedOver):
             raise
         except Exception as error:
@@ -170,7 +174,7 @@ class Runner:
             except ProviderFailure as failure:
                 self._meters.call_failed(provider.name, failure.failure.kind)
                 generation.note_failed_call(failure)
-                delay_s = None if isinstance(failure, DeadlinePassed) else retries.delay_s(failure, deadlines.left_s)
+                delay_s = retries.delay_s(failure, deadlines.left_s)
                 if delay_s is None:
                     self._cancel_upstream(writer, provider)
                     raise
@@ -181,6 +185,11 @@ class Runner:
                 facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
                 log.info("job.retried", extra=facts)
                 self._meters.call_retried(provider.name)
+            except DeadlinePassed as passed:
+                if not generation.is_finished:
+                    self._meters.call_failed(provider.name, passed.failure.kind)
+                    self._cancel_upstream(writer, provider)
+                raise
             deadlines.pause()
             gevent.sleep(delay_s)
             if generation.is_shown and not position:
@@ -239,8 +248,10 @@ class Runner:
         try:
             with gevent.Timeout(_CANCEL_S):
                 cancel_upstream(provider, writer.upstream, self._transport)
-        except (ProviderFailure, gevent.Timeout) as error:
+        except (ProviderFailure, DeadlinePassed, gevent.Timeout) as error:
             log.warning("job.upstream_not_cancelled", extra={"job_id": writer.job_id, "error": type(error).__name__})
+            if isinstance(error, DeadlinePassed):
+                raise
 
     # -- from outside -------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def build(make_backend: MakeBackend) -> Iterator[BuildRunner]:
     houses: list[RunnerHouse] = []
 
     def make(say: Callable[[], Iterator[list[Chunk]]], meters: Meters | None = None, **environment: str) -> RunnerHouse:
-        houses.append(RunnerHouse(make_backend(**environment), say, meters, **environment))
+        houses.append(RunnerHouse(make_backend(**environment), say, meters, None, **environment))
         return houses[-1]
 
     yield make

@@ -16,8 +16,9 @@ from tokentail.settings import load_settings
 from tokentail.submit import Submitter
 from worker.chunk import Chunk, Finish, Terminal
 from worker.meters import Meters
+from worker.providers.provider import Provider
 from worker.providers.registry import Registry
-from worker.providers.source import Answer
+from worker.providers.source import Answer, Transport
 from worker.runner import Runner
 
 PROMPT = "a prompt that nobody else may see"
@@ -54,16 +55,20 @@ class RunnerHouse:
         backend: Backend,
         say: Callable[[], Iterator[list[Chunk]]],
         meters: Meters | None = None,
+        upstream: tuple[Provider, Transport] | None = None,
         **environment: str,
     ) -> None:
+        """With an `upstream`, jobs may name its models, too."""
         self.backend = backend
         self.provider = _Scripted(say)
         settings = load_settings(environment)
-        self.runner = Runner("worker-1", settings, backend, Registry([self.provider]), _NoTransport(), meters)
+        other, transport = upstream or (None, _NoTransport())
+        registry = Registry([self.provider, *([other] if other else [])])
+        self.runner = Runner("worker-1", settings, backend, registry, transport, meters)
         self.greenlets = [gevent.spawn(self.runner.commit_forever)]
 
-    def submit(self, model: str = "scripted", *, ago_s: float = 0) -> str:
-        request = parse_request(b'{"prompt": "%s"}' % PROMPT.encode())
+    def submit(self, model: str = "scripted", *, ago_s: float = 0, prompt: str = PROMPT) -> str:
+        request = parse_request(b'{"prompt": "%s"}' % prompt.encode())
         backend = self.backend
         submitter = Submitter(backend.store, backend.queue, backend.admission, lambda: now_ms() - int(ago_s * 1000))
         return submitter.submit("", request, model, None).job_id

@@ -214,8 +214,7 @@ def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool
                 return body, True
             body += received
     except ProviderFailure:
-        # The status says most of it. It may be the caller's deadline that passed: so nothing more is sent.
-        return body, False
+        return body, False  # the status says most of it
     return body, False
 
 

@@ -9,8 +9,7 @@ import gevent
 from tokentail.job import FailureKind
 from tokentail.request import Timeouts
 from tokentail.settings import load_settings
-from worker.chunk import ProviderFailure
-from worker.deadlines import Deadlines
+from worker.deadlines import DeadlinePassed, Deadlines
 
 _SHORT = {
     "TOKENTAIL_FIRST_TOKEN_TIMEOUT_S": "0.1",
@@ -27,7 +26,7 @@ def _deadlines(**environment: str) -> Iterator[tuple[Deadlines, list[BaseExcepti
 
 
 def _message(error: BaseException) -> str:
-    assert isinstance(error, ProviderFailure)
+    assert isinstance(error, DeadlinePassed)
     assert error.failure.kind is FailureKind.TIMEOUT
     return error.failure.message
 
@@ -73,6 +72,16 @@ def test_the_whole_is_bounded_even_while_the_store_is_slow() -> None:
         assert fired == []
         gevent.sleep(0.3)
     assert "longer than it may" in _message(fired[0])
+
+
+def test_a_deadline_that_nobody_heeded_is_no_last_one() -> None:
+    """Whatever became of the first, the next wait has its deadline, too."""
+    with _deadlines() as (deadlines, fired):
+        gevent.sleep(0.2)
+        assert len(fired) == 1
+        deadlines.call_began()
+        gevent.sleep(0.3)
+    assert len(fired) == 2
 
 
 def test_closed_deadlines_never_fire() -> None:
