@@ -1,11 +1,13 @@
 """The driver: takes the steps of polls and streams by coroutines. What threads do in `tokentail/follow.py`.
 
-Who waits costs a future and a timer. Each key has so many places in a process: a poll takes one while it waits, a stream
-or socket for as long as it is open. Who finds none does not wait.
+Who waits costs a future and a timer. Each key has so many places in a process: a poll takes one while it waits, a
+stream or socket for as long as it is open. Who finds none does not wait.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from app.access import Caller
@@ -59,6 +61,18 @@ class Driver:
         if not self._places[owner]:
             del self._places[owner]
 
+    @contextmanager
+    def _place(self, owner: str) -> Iterator[bool]:
+        """A place for as long as this lasts; whether there was one."""
+        is_free = not self.is_full(owner)
+        if is_free:
+            self.enter(owner)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self.leave(owner)
+
     async def drive(self, steps: Steps[Result], reader: Reader, *, has_place: bool = False) -> Result:
         """The result of these steps. Raises what they raise, and ClientLeft. With a place, each wait takes none."""
         send: Any = steps.send
@@ -78,15 +92,14 @@ class Driver:
         """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
         send: Any = steps.send
         answer: Any = None
-        owner, has_place = exchange.caller.owner, False
+        has_place = False
+        held = ExitStack()
         try:
             while True:
                 step = send(answer)
                 send, answer = steps.send, None
                 if isinstance(step, Head):
-                    if step.answer.status == 200 and not self.is_full(owner):
-                        self.enter(owner)
-                        has_place = True
+                    has_place = step.answer.status == 200 and held.enter_context(self._place(exchange.caller.owner))
                     await exchange.begin(step.answer)
                     if exchange.scope["method"] == "HEAD":
                         break
@@ -104,8 +117,7 @@ class Driver:
                 raise
             # Whoever comes again with its last cursor is told, or goes on.
         finally:
-            if has_place:
-                self.leave(owner)
+            held.close()
         if not exchange.is_ended:
             await exchange.end()
 

@@ -36,7 +36,7 @@ def ask_poll_of_several(house: HttpHouse, key: dict[str, str], job_id: str) -> N
 
 
 def ask_whole_answer(house: HttpHouse, key: dict[str, str], _job_id: str) -> None:
-    answer = house.submit(**key, Prefer=f"wait={LONG_S}")
+    answer = house.submit(None, **key, Prefer=f"wait={LONG_S}")
     assert answer.status_code == 202
 
 
@@ -63,7 +63,7 @@ CALLS = {
 
 
 def submitted(house: HttpHouse, key: dict[str, str]) -> str:
-    return str(json_of(house.submit(**key))["id"])
+    return str(json_of(house.submit(None, **key))["id"])
 
 
 @contextmanager
