@@ -93,8 +93,9 @@ class Runner:
         except HandedOver:
             outcome = "handed over"
         except Exception as error:
+            # Our lease will not name the attempt any more, so the sweep takes the job back and counts it as lost:
+            # another try comes later, perhaps elsewhere, and there is a last one.
             log.error("job.dropped", extra={"job_id": job_id, **facts_of(error)})
-            self._give_back(attempt)  # a job must not stay with a holder that has forgotten it
             outcome = "dropped"
         finally:
             del self._held[attempt.token]

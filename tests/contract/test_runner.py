@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from tests.contract.runner_house import PROMPT, BuildRunner, endless, mute, whole
+from tests.contract.runner_house import PROMPT, BuildRunner, RunnerHouse, endless, mute, whole
 from tokentail.backend import now_ms
 from tokentail.commands import Claim
 from tokentail.cursor import BEGINNING
@@ -264,3 +264,33 @@ def test_a_job_that_comes_back_to_who_lost_it_is_another_attempt(build: BuildRun
     taken.join(timeout=5)
     assert taken.value == "completed"
     assert (house.text(job_id), house.runner.attempts) == ("Hello", [])
+
+
+def unreadable(house: RunnerHouse, job_id: str) -> None:
+    """As a newer web process would store it."""
+    house.backend.buffer_client.set(f"tt:{{{job_id}}}:request", b'{"prompt": "why", "model": "scripted", "newer": 1}')
+
+
+def unwritable() -> Iterator[list[Chunk]]:
+    yield ["Hello", Finish(FinishReason.STOP, "\ud800"), Terminal()]
+
+
+@pytest.mark.parametrize(
+    "spoil", [unreadable, lambda house, job_id: None], ids=["unreadable request", "unwritable end"]
+)
+def test_a_job_that_cannot_even_fail_counts_as_lost(
+    build: BuildRunner, spoil: Callable[[RunnerHouse, str], None]
+) -> None:
+    """It is not tried again at once, nor for ever: the sweep finds that no lease names its attempt."""
+    house = build(unwritable, TOKENTAIL_MAX_LOSSES="2")
+    job_id = house.submit()
+    spoil(house, job_id)
+    for losses in range(2):
+        house.backend.queue.discard(job_id, losses + 1)  # as a worker takes it
+        assert house.run(job_id) == "dropped"
+        job = house.job(job_id)
+        assert (job.status, job.losses, house.runner.attempts) == (Status.RUNNING, losses, [])
+        assert house.backend.queue.waiting() == {}
+        house.backend.sweeper.take_back(job)
+    assert house.job(job_id).status is Status.FAILED
+    assert house.error(job_id)["type"] == "internal"
