@@ -14,7 +14,7 @@ import msgspec
 from tokentail.batch import Batch
 from tokentail.cursor import OPENING, Cursor
 from tokentail.element import End, Submitted, decode, encode
-from tokentail.errors import AttemptLost, JobGone, JobNotFound
+from tokentail.errors import AttemptLost, JobGone, JobNotFound, SuspectedJob
 from tokentail.identifiers import new_generation
 from tokentail.job import Job, NewJob, Status
 from tokentail.script import Command, Script
@@ -67,6 +67,7 @@ class Append(msgspec.Struct, frozen=True):
 
 
 MAX_READ_BYTES = 1 << 20  # of elements in one read; the one that reaches it is the last
+ANY_LOSSES = 1_000_000
 MAX_APPEND = 1000  # elements in one append; Lua's unpack ends at about 8,000
 
 
@@ -173,10 +174,15 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
     return Command(_create, _keys(job.id), (submitted, request, *flat), bool)
 
 
-def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim | None]:
-    """The claim, or None when the job is not to be had: running elsewhere, closed, or gone."""
+def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = ANY_LOSSES) -> Command[Claim | None]:
+    """The claim, or None when the job is not to be had: running elsewhere, closed, or gone.
+
+    Raises SuspectedJob (when decoded) where the job was lost more than `most_losses` times; it is left in the queue.
+    """
 
     def decode_claim(reply: list[Any]) -> Claim | None:
+        if reply[0] == b"suspect":
+            raise SuspectedJob(reply[1])
         if reply[0] != b"claimed":
             return None
         _, length, tokens, size, upstream, attempts, request, owner, created, shown = reply
@@ -194,7 +200,7 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int) -> Command[Claim 
             first_token_at_ms=int(shown) if shown else None,
         )
 
-    return Command(_claim, _keys(job_id), (attempt, worker, now_ms), decode_claim)
+    return Command(_claim, _keys(job_id), (attempt, worker, now_ms, most_losses), decode_claim)
 
 
 def append(a: Append, retention: Retention) -> Command[Appended]:

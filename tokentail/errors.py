@@ -47,6 +47,14 @@ class JobGone(TokentailError):
         self.owner = owner  # whoever asks for another's job must not even learn that it was there
 
 
+class SuspectedJob(TokentailError):
+    """The job was lost more often than whoever asked for it allows. It waits in the queue as before."""
+
+    def __init__(self, losses: int) -> None:
+        super().__init__(self.__doc__)
+        self.losses = losses
+
+
 class NothingServed(TokentailError):
     """No worker has served a model yet. One may be starting; if none is, start it with: tokentail worker"""
 

@@ -100,9 +100,11 @@ class Store:
         """What is known of the job. Raises JobNotFound, JobGone."""
         return self.run(commands.view(job_id))
 
-    def claim(self, job_id: str, attempt: str, worker: str, now_ms: int) -> Claim | None:
-        """Take a queued job for one attempt; None when it is not to be had."""
-        return self.run(commands.claim(job_id, attempt, worker, now_ms))
+    def claim(
+        self, job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = commands.ANY_LOSSES
+    ) -> Claim | None:
+        """Take a queued job for one attempt; None when it is not to be had. Raises SuspectedJob."""
+        return self.run(commands.claim(job_id, attempt, worker, now_ms, most_losses))
 
     def append(self, append: Append) -> Appended:
         """Add elements at the expected index, once. Raises AttemptLost when fenced out."""

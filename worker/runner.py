@@ -13,7 +13,7 @@ from gevent.pool import Pool
 
 from tokentail.backend import Backend, now_ms
 from tokentail.commands import Claim
-from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreFull, StoreUnavailable
+from tokentail.errors import AttemptLost, JobGone, JobNotFound, StoreFull, StoreUnavailable, SuspectedJob
 from tokentail.identifiers import new_generation
 from tokentail.job import Failure, FailureKind
 from tokentail.log_lines import facts_of
@@ -30,6 +30,7 @@ from worker.providers.provider import Provider, ResumableProvider
 from worker.providers.registry import Registry
 from worker.providers.source import Transport, cancel_upstream, open_chunks
 from worker.retries import Retries
+from worker.suspects import Suspects
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Runner:
         self._transport = transport
         self._meters = meters or NoMeters()
         self._held: dict[str, Attempt] = {}  # by its token: a job that we lost may be ours again, as another attempt
+        self._suspects = Suspects(settings.worker_concurrency, settings.max_losses)
         self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
         self.ended = 0  # jobs that were seen to their end here
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
@@ -80,7 +82,8 @@ class Runner:
         attempt = Attempt(job_id)
         claim = self._claim(attempt)
         if claim is None:
-            return "refused"  # closed before its turn, or somebody else has it
+            self._suspects.leave(attempt.token)
+            return "refused"  # closed before its turn, or somebody else has it, or it must wait
         writer = attempt.claimed(claim)
         self._held[attempt.token] = attempt
         log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
@@ -99,6 +102,7 @@ class Runner:
             outcome = "dropped"
         finally:
             del self._held[attempt.token]
+            self._suspects.leave(attempt.token)
         self._meters.job_left(attempt.provider, outcome)
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
@@ -108,10 +112,16 @@ class Runner:
         return outcome
 
     def _claim(self, attempt: Attempt) -> Claim | None:
+        most_losses = self._suspects.freely
         while True:
             try:
-                return self._backend.store.claim(attempt.job_id, attempt.token, self.worker, now_ms())
-            except StoreUnavailable:
+                return self._backend.store.claim(attempt.job_id, attempt.token, self.worker, now_ms(), most_losses)
+            except SuspectedJob as suspect:
+                most_losses = suspect.losses
+                if not self._suspects.take(attempt.token, most_losses):
+                    log.info("job.left_waiting", extra={"job_id": attempt.job_id, "losses": most_losses})
+                    return None  # it is in no queue now: the sweep puts it there again, in some seconds
+            except (StoreUnavailable, StoreFull):
                 # It may have been claimed, and only the reply lost. The same attempt may ask again, and nobody else.
                 gevent.sleep(_RETRY_S)
 

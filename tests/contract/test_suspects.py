@@ -1,0 +1,89 @@
+"""A job that kills its workers fails alone: those that were beside it come to their end."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from tests.contract.runner_house import BuildRunner, RunnerHouse, whole
+from tests.contract.single_job import NOW_MS, SingleJob
+from tokentail.errors import SuspectedJob
+from tokentail.job import FinishReason, Status
+from worker.chunk import Chunk, Finish, Terminal
+
+JOBS = 20
+MOST_ROUNDS = 40
+
+
+@pytest.mark.parametrize("place", [0, JOBS // 2, JOBS - 1])
+def test_one_job_that_kills_every_worker_is_the_only_one_that_fails(build: BuildRunner, place: int) -> None:
+    """Twenty jobs on workers of twenty slots, each worker dead as soon as it runs that one."""
+    goes_on = Event()
+
+    def say() -> Iterator[list[Chunk]]:
+        yield ["Hel"]
+        goes_on.wait()
+        yield ["lo", Finish(FinishReason.STOP, "stop"), Terminal()]
+
+    house = build(say, TOKENTAIL_WORKER_CONCURRENCY=str(JOBS))
+    job_ids = [house.submit() for _ in range(JOBS)]
+    deadly, deaths = job_ids[place], 0
+    for _ in range(MOST_ROUNDS):
+        left = [job_id for job_id in job_ids if not house.job(job_id).status.is_closed]
+        taken = [gevent.spawn(house.runner.run, job_id) for job_id in left]
+        house.until(partial(is_settled, house, taken))
+        if house.job(deadly).status is Status.RUNNING:
+            gevent.killall([*taken, *house.greenlets])
+            deaths += 1
+            for job_id in left:
+                if (job := house.job(job_id)).status is Status.RUNNING:
+                    house.backend.sweeper.take_back(job)
+            house = build(say, TOKENTAIL_WORKER_CONCURRENCY=str(JOBS))
+        else:
+            goes_on.set()
+            gevent.joinall(taken, timeout=10)
+            goes_on.clear()
+    assert deaths == 5
+    assert {job_id for job_id in job_ids if house.job(job_id).status is Status.FAILED} == {deadly}
+    assert house.error(deadly)["message"] == "The worker was lost 5 times while it ran this job."
+
+
+def test_a_suspect_is_left_in_the_queue(job: SingleJob) -> None:
+    """It is not claimed, and can be claimed by whoever allows it."""
+    lose(job, times=2)
+    with pytest.raises(SuspectedJob) as told:
+        job.backend.store.claim(job.id, "a", "w1", NOW_MS, 1)
+    assert told.value.losses == 2
+    assert (job.view().status, job.view().attempts) == (Status.QUEUED, 2)
+    assert job.backend.store.claim(job.id, "a", "w1", NOW_MS, 2) is not None
+
+
+def test_a_suspect_that_is_held_is_no_suspect_to_its_holder(job: SingleJob) -> None:
+    """The reply to its claim may have been lost: it asks again."""
+    lose(job, times=2)
+    assert job.backend.store.claim(job.id, "a", "w1", NOW_MS, 2) is not None
+    assert job.backend.store.claim(job.id, "a", "w1", NOW_MS, 0) is not None
+
+
+def test_a_suspect_that_was_left_waiting_is_run_when_the_other_has_left(build: BuildRunner) -> None:
+    """The place of one on its last try is free again when that one has ended, however it did."""
+    house = build(whole, TOKENTAIL_MAX_LOSSES="2")
+    for job_id in [house.submit(), house.submit()]:
+        assert house.backend.store.claim(job_id, "lost", "w0", NOW_MS) is not None
+        house.backend.sweeper.take_back(house.job(job_id))
+        assert house.run(job_id) == "completed"
+
+
+def is_settled(house: RunnerHouse, taken: list[gevent.Greenlet]) -> bool:
+    """Whether each job is held, or was left waiting."""
+    return len(house.runner.attempts) == sum(not greenlet.ready() for greenlet in taken)
+
+
+def lose(job: SingleJob, times: int) -> None:
+    """Have workers take it and be lost."""
+    store = job.backend.store
+    for i in range(times):
+        assert store.claim(job.id, f"lost-{i}", "w0", NOW_MS) is not None
+        assert store.requeue(job.id, f"lost-{i}", job.view().enqueues, NOW_MS, is_loss=True)
