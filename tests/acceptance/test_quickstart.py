@@ -25,7 +25,7 @@ def block(containing: str) -> str:
     """The page's one shell block with these words, without what only a terminal needs."""
     found = [text for text in COMMANDS if containing in text]
     assert len(found) == 1, f"one block with {containing!r}"
-    return found[0].replace("source .venv/bin/activate\n", "")
+    return str(found[0]).replace("source .venv/bin/activate\n", "")
 
 
 def shell(**settings: str) -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""The examples' pages in a real browser."""
+"""The pages of the examples and of the quick start in a real browser."""
 
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
 
 WRITER = Path(__file__).parents[2] / "examples" / "content_writer"
+QUICK_START = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()
 OURS = "http://127.0.0.1:8000"
 
 
@@ -39,19 +42,27 @@ def a_page(browser: Browser) -> Iterator[Page]:
     assert not faults
 
 
-@pytest.fixture
-def writer_url(tmp_path: Path, valkey_url: str) -> Iterator[str]:
-    """The content writer on an origin of its own, from which Tokentail may be called."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+@contextmanager
+def served(files: Mapping[str, str], folder: Path, valkey_url: str) -> Iterator[str]:
+    """These files on an origin of their own, from which Tokentail may be called."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_CORS_ORIGINS=url) as house:
-        for file in WRITER.iterdir():
-            text = file.read_text()
-            (tmp_path / file.name).write_text(text.replace(OURS, house.url))
+    try:
+        with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_CORS_ORIGINS=url) as house:
+            for name, text in files.items():
+                (folder / name).write_text(text.replace(OURS, house.url))
+            yield url
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def writer_url(tmp_path: Path, valkey_url: str) -> Iterator[str]:
+    """Where the content writer is."""
+    with served({file.name: file.read_text() for file in WRITER.iterdir()}, tmp_path, valkey_url) as url:
         yield url
-    server.shutdown()
-    server.server_close()
 
 
 def submitted(page: Page, button: str) -> str:
@@ -107,3 +118,24 @@ def test_the_page_of_the_app_in_front(valkey_url: str, tmp_path: Path, a_page: P
         worker.say(writer, " it is", COMPLETED)
         eventually(lambda: a_page.text_content("#answer") == "Because it is", what="it goes on")
         eventually(lambda: a_page.text_content("#state") == "completed, by sse", what="its end is told")
+
+
+def test_the_page_of_the_quick_start(valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker) -> None:
+    """As it is printed: ask, reload, and open its address a second time."""
+    (page,) = re.findall(r"```html\n(.*?)```", QUICK_START, re.DOTALL)
+    with served({"index.html": page, "favicon.ico": ""}, tmp_path, valkey_url) as url:
+        a_page.goto(url)
+        a_page.click("text=Ask")
+        a_page.wait_for_url("**/#*")
+        writer = worker.take(a_page.url.rpartition("#")[2])
+        worker.say(writer, "Because")
+        eventually(lambda: a_page.text_content("#answer") == "Because", what="it is shown")
+        a_page.reload()
+        worker.say(writer, " it is")
+        eventually(lambda: a_page.text_content("#answer") == "Because it is", what="it goes on after a reload")
+        second = a_page.context.new_page()
+        second.goto(a_page.url)
+        worker.say(writer, " blue", COMPLETED)
+        whole = "Because it is blue"
+        eventually(lambda: a_page.text_content("#answer") == whole, what="the first follows")
+        eventually(lambda: second.text_content("#answer") == whole, what="the second follows")
