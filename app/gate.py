@@ -24,19 +24,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
 
-_BODY_WITHIN_S = 60.0  # a client that sends slower than this is not worth a socket
-
 
 class Gate:
     """An ASGI application around two others, which get whole requests only."""
 
     def __init__(
-        self, plane: Plane, inner: Asgi, access: Access, max_body_bytes: int, on_answer: OnAnswer | None = None
+        self,
+        plane: Plane,
+        inner: Asgi,
+        access: Access,
+        max_body_bytes: int,
+        body_within_s: float,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self._plane = plane
         self._inner = inner
         self._access = access
         self._max_body_bytes = max_body_bytes
+        self._body_within_s = body_within_s
         self._on_answer = on_answer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -75,7 +80,7 @@ class Gate:
             await send_answer(caller, scope, headers, self._access, send)
             return
         try:
-            async with asyncio.timeout(_BODY_WITHIN_S):
+            async with asyncio.timeout(self._body_within_s):
                 body = await self._read_body(receive)
         except TimeoutError:
             refused = problem(408, "The body did not come in time.", {"Connection": "close"})

@@ -17,7 +17,6 @@ from app.read_plane.quick_polls import Headers, QuickPolls
 from app.read_plane.stalls import DropsStalled
 
 _MOST_HEAD_BYTES = 64 * 1024  # uvicorn's httptools protocol has no limit of its own
-_HEAD_WITHIN_S = 15.0  # a client that sends slower than this is not worth a socket
 # What is left of a request that has its answer is read, so that the client gets to see it; but not for ever.
 _MOST_REST_BYTES = 16 << 20
 _REST_WITHIN_S = 60.0
@@ -36,10 +35,12 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         on_answer: OnAnswer | None,
         most_connections: int,
         stall_s: float,
+        head_within_s: float,
         **given_by_uvicorn: Any,
     ) -> None:
         super().__init__(**given_by_uvicorn)
         self.stall_s = stall_s
+        self._head_within_s = head_within_s
         self._most_connections = most_connections  # of all sockets and requests together
         self._is_one_too_many = False
         self._quick_polls = quick_polls
@@ -63,7 +64,7 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self._most_connections:
             self._is_one_too_many, self.app = True, _refuse_connection
-        self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
+        self._head_timer = self.loop.call_later(self._head_within_s, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
         was_in_head, was_past_head, self._has_body = self._is_in_head, self._is_past_head, False
@@ -73,7 +74,7 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
             if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(problem(431, "The request's head is too large."))
         elif self._is_in_head and self._head_timer is None:
-            self._head_timer = self.loop.call_later(_HEAD_WITHIN_S, self._head_is_late)
+            self._head_timer = self.loop.call_later(self._head_within_s, self._head_is_late)
         if was_past_head and not self.transport.is_closing():
             self._limit_what_follows(len(data))
 

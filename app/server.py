@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
 _GRACE_S = 2
+_HEAD_WITHIN_S = 15.0  # a client that sends slower than this, or its body, is not worth a socket
+_BODY_WITHIN_S = 60.0
 _TAIL_BYTES = 64 << 20  # of elements in memory, in all
 
 
@@ -102,11 +104,21 @@ def serve(calls: Calls, redis: Redis, listener: socket.socket, metrics: WebMetri
     if metrics:
         metrics.watch(lambda: wired.plane.driver.waits)
     server = Server(wired.config, wired.tails, calls.wakeups.close)
-    server.run([listener])
+    try:
+        server.run([listener])
+    finally:
+        wired.plane.close()
     return not server.has_failed
 
 
-def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = None) -> ReadPlane:
+def wire_read_plane(
+    calls: Calls,
+    redis: Redis,
+    on_answer: OnAnswer | None = None,
+    *,
+    head_within_s: float = _HEAD_WITHIN_S,
+    body_within_s: float = _BODY_WITHIN_S,
+) -> ReadPlane:
     """The gate in front of coroutines and of Flask's threads."""
     flask_app: Any = create_app(calls)  # three libraries, three spellings of the same types
     threads: Any = WSGIMiddleware(flask_app, workers=calls.settings.web_threads)
@@ -117,8 +129,8 @@ def wire_read_plane(calls: Calls, redis: Redis, on_answer: OnAnswer | None = Non
     parked_polls = ParkedPolls(quick_polls, tails, plane.driver, time.monotonic)
     stall_s = calls.settings.stall_s
     config = uvicorn.Config(
-        Gate(plane, threads, calls.access, calls.settings.max_body_bytes, on_answer),
-        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections, stall_s),  # type: ignore[arg-type]
+        Gate(plane, threads, calls.access, calls.settings.max_body_bytes, body_within_s, on_answer),
+        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections, stall_s, head_within_s),  # type: ignore[arg-type]
         loop="uvloop",
         ws=partial(SocketProtocol, stall_s),  # type: ignore[arg-type]
         ws_ping_interval=PING_EVERY_S,

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Self, TypeVar
 
@@ -50,13 +51,17 @@ class LoopThread:
 
 
 class LoopbackPlane:
-    """One web process's read plane on a port of loopback, until it is closed. Its answers carry no Date."""
+    """One web process's read plane on a port of loopback, until it is closed. Its answers carry no Date. Heads and
+    bodies may take `slowest_s`, if that is given."""
 
-    def __init__(self, loop_thread: LoopThread, calls: Calls, redis_url: str) -> None:
+    def __init__(self, loop_thread: LoopThread, calls: Calls, redis_url: str, slowest_s: float | None = None) -> None:
         self._loop_thread = loop_thread
         self._redis = open_redis(redis_url, _TRY_S)
         self._state = ServerState()
-        self.wired: ReadPlane = loop_thread.call(wire_read_plane, calls, self._redis)
+        wire = wire_read_plane
+        if slowest_s is not None:
+            wire = partial(wire, head_within_s=slowest_s, body_within_s=slowest_s)
+        self.wired: ReadPlane = loop_thread.call(wire, calls, self._redis)
         self.port: int = loop_thread.run(self._open())
 
     async def _open(self) -> int:
@@ -96,6 +101,7 @@ class LoopbackPlane:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
         await self._redis.connection_pool.disconnect()
+        self.wired.plane.close()
 
 
 class OverSocket:

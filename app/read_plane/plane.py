@@ -1,12 +1,14 @@
 """The plane: which requests are answered by coroutines, and with what. Everything else is Flask's.
 
 The answers are made by the functions that Flask calls, so that there is one meaning; only what takes their steps is
-another. What blocks (submitting) runs in a thread.
+another. What blocks (submitting) runs in a thread: there are as many as Flask has, and none of them waits for news.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from app.access import SUBMITTING_GET
 from app.answer import JSON, problem
@@ -18,6 +20,7 @@ from app.read_plane.sockets import Sockets
 from app.read_plane.tails import Tails
 from app.streams import event_stream, parse_raw_stream_place, raw_stream
 
+Result = TypeVar("Result")
 Coroutine = Callable[[Exchange, bytes], Awaitable[None]]
 
 _OF_JOB = "/v1/jobs/"
@@ -28,13 +31,21 @@ class Plane:
 
     def __init__(self, calls: Calls, tails: Tails, most_key_places: int, on_answer: OnAnswer | None = None) -> None:
         self._calls = calls
+        self._threads = ThreadPoolExecutor(calls.settings.web_threads, thread_name_prefix="write")
         self.driver = Driver(tails, most_key_places)
-        self.sockets = Sockets(calls, self.driver, on_answer)
+        self.sockets = Sockets(calls, self.driver, self._in_thread, on_answer)
         self._of_job: dict[str, Coroutine] = {
             "tokens": self._tokens,
             "events": self._events,
             "stream": self._stream,
         }
+
+    def close(self) -> None:
+        """What has not begun to block is given up; what has ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def answerer(self, method: str, path: str, headers: dict[str, str]) -> Coroutine | None:
         """The coroutine that answers; None when Flask does."""
@@ -78,7 +89,7 @@ class Plane:
             job_id, cursor = parse_raw_stream_place(last_event_id)
         else:
             request, cursor = raw_stream_request(_query(exchange)), None
-            job_id = await asyncio.to_thread(self._calls.writes.accept_parsed, owner, exchange.headers, request)
+            job_id = await self._in_thread(self._calls.writes.accept_parsed, owner, exchange.headers, request)
         await self.driver.stream(raw_stream(owner, job_id, cursor, time.monotonic), exchange)
 
     async def _submit(self, exchange: Exchange, body: bytes) -> None:
@@ -86,9 +97,9 @@ class Plane:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             await exchange.answer(problem(415, f"Send the request as {JSON}.", {"Accept-Post": JSON}))
             return
-        job_id = await asyncio.to_thread(writes.accept, owner, headers, body)
+        job_id = await self._in_thread(writes.accept, owner, headers, body)
         text = await self.driver.drive(writes.wait_for_result(owner, job_id, headers), exchange)
-        await exchange.answer(await asyncio.to_thread(writes.accepted, owner, job_id, headers, text))
+        await exchange.answer(await self._in_thread(writes.accepted, owner, job_id, headers, text))
 
 
 def _job_id(exchange: Exchange) -> str:

@@ -8,7 +8,7 @@ when the last one has left.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
@@ -43,6 +43,8 @@ _MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 ENDED, GOING, NOT_TEXT, NOT_JSON, NOT_UNDERSTOOD, FAULT = 1000, 1001, 1003, 1007, 1008, 1011
 _OF_STATUS = 4000
 _SAY = 'All that can be said is {"type":"cancel"}.'
+
+InThread = Callable[..., Awaitable[object]]  # calls a function that blocks, with these arguments
 
 
 class SocketEnd(Exception):
@@ -90,7 +92,7 @@ class Socket:
         reason = end.reason.encode()[:_MOST_REASON_BYTES].decode(errors="ignore")
         await self._pass_on({"type": "websocket.close", "code": end.code, "reason": reason})
 
-    async def listen(self, cancel: Callable[[], Answer]) -> None:
+    async def listen(self, cancel: Callable[[], Awaitable[object]]) -> None:
         """Heed what the client says, until it leaves or says something else than it may."""
         try:
             while True:
@@ -101,7 +103,7 @@ class Socket:
                     _check(message)
                     if self.caller.only_job is not None:
                         raise SocketEnd(_OF_STATUS + 403, "A read token cannot cancel; that takes the job's own key.")
-                    await asyncio.to_thread(cancel)
+                    await cancel()
         except (ClientLeft, SocketEnd) as end:
             self._end(end)
         except TokentailError as error:
@@ -125,8 +127,9 @@ class Socket:
 class Sockets:
     """An ASGI application for WebSockets."""
 
-    def __init__(self, calls: Calls, driver: Driver, on_answer: OnAnswer | None = None) -> None:
+    def __init__(self, calls: Calls, driver: Driver, in_thread: InThread, on_answer: OnAnswer | None = None) -> None:
         self._calls = calls
+        self._in_thread = in_thread
         self._access: Access = calls.access
         self._driver = driver
         self._on_answer = on_answer
@@ -192,7 +195,9 @@ class Sockets:
     async def _spoken(self, socket: Socket, follow: Follow, linger_s: float, batch: Batch) -> int | None:
         """Say all there is to say; the code with which the socket was closed, None when the client left before."""
         owner, job_id = follow.owner, follow.job_id
-        listening = asyncio.create_task(socket.listen(lambda: self._calls.writes.cancel(owner, job_id)))
+        listening = asyncio.create_task(
+            socket.listen(lambda: self._in_thread(self._calls.writes.cancel, owner, job_id))
+        )
         try:
             await self._speak(socket, follow, linger_s, batch)
         except ClientLeft:

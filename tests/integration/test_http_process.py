@@ -156,6 +156,24 @@ def test_redis_that_hangs_is_told_in_time(web: WebProcess, worker: ScriptedWorke
     eventually(lambda: web.ask("GET", f"/v1/jobs/{job_id}").status == 200, within_s=10)
 
 
+def test_many_submissions_to_a_redis_that_hangs_are_told_in_time(
+    web: WebProcess, worker: ScriptedWorker, client: RedisClient
+) -> None:
+    """Those that would wait for the answer are sent by coroutines, and none of them has to wait for its turn."""
+    del worker  # it is enough that it lives
+    body = b'{"prompt": "why"}'
+    head = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Prefer": "wait=5"}
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(web.connect())) for _ in range(40)]
+        client.client_pause(15_000)
+        began = time.monotonic()
+        for each in clients:
+            each.send_head("POST", "/v1/jobs", head)
+            each.send(body)
+        assert {each.reply("POST").status for each in clients} == {503}
+        assert time.monotonic() - began < 5
+
+
 def test_a_full_redis_refuses_jobs_and_still_ends_them(
     web: WebProcess, worker: ScriptedWorker, client: RedisClient
 ) -> None:

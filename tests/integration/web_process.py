@@ -143,6 +143,13 @@ class RawClient:
         """Whether a byte of an answer is there, or the connection was closed."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
+    def is_closed(self) -> bool:
+        """Whether the server says no more; waits for that."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
     def close(self) -> None:
         self._socket.close()
 
