@@ -1,20 +1,24 @@
 """For everybody: keyboard, screen readers, small screens, either theme; nothing jumps."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import KEY
 from tests.browser.house import BrowserHouse
 from tests.browser.page.conftest import DESKTOP, PHONE, NewContext
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.element import Reasoning, ToolCall
+from tokentail.element import End, Reasoning, ToolCall
+from tokentail.job import Failure, FailureKind, Status
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 VIOLATIONS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ").slice(0, 400)}`)"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 RICH = (
     "# Eggs\n\nThree *ways*, see [here](https://eggs.example):\n\n1. boiled\n2. fried\n\n> well done\n\n"
     "| way | minutes |\n|:--|--:|\n| boiled | 7 |\n\n```python\nboil(minutes=7)\n```\n\n![an egg](https://eggs.example/e.png)"
@@ -72,6 +76,69 @@ def test_axe_finds_nothing(sized: Page, house: BrowserHouse, worker: ScriptedWor
     sized.goto(f"{house.url}/operator")
     expect(sized.locator("#last-rows tr")).to_have_count(1)
     assert violations(sized) == []
+    worker.backend.fleet.leave("scripted")
+    expect(sized.locator("#workers-none")).to_be_visible()
+    assert violations(sized) == []
+
+
+def test_axe_finds_nothing_where_something_is_wrong(
+    sized: Page, house: BrowserHouse, worker: ScriptedWorker, complaints: list[str]
+) -> None:
+    """An answer that failed half-way, with the job's list and the help; and a link to nothing."""
+    sight = Sight(sized)
+    failure = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "The provider has too much to do."))
+    worker.say(worker.take(sight.ask()), "Half", failure)
+    sight.is_told("Failed")
+    assert violations(sized) == []
+    sized.locator("#help-open").click()
+    assert violations(sized) == []
+    sized.goto(f"{house.url}/?job={'a' * 26}")
+    sight.is_told("Not found")
+    assert violations(sized) == []
+    complaints[:] = [text for text in complaints if "404" not in text]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_where_keys_are_asked_for(
+    new_context: NewContext,
+    keyed_house: BrowserHouse,
+    worker: ScriptedWorker,
+    size: Any,
+    scheme: str,
+    complaints: list[str],
+) -> None:
+    """The sign-in, before and after a wrong key, on both pages; and what the reader of a share link sees."""
+    page = new_context(color_scheme=scheme, **size).new_page()
+    page.goto(f"{keyed_house.url}/operator")
+    expect(page.locator("#sign-in")).to_be_visible()
+    assert violations(page) == []
+    page.goto(keyed_house.url)
+    expect(page.locator("#sign-in")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("API key").fill("a-wrong-one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#sign-in-problem")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#model")).to_have_value("demo")
+    sight = Sight(page)
+    worker.answer(sight.ask("Why share?"), RICH)
+    sight.is_told("Complete")
+    assert page.evaluate(OVERFLOW) <= 0  # with all that is in the head of the page then
+    page.locator("#help-open").click()
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(1)
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_label("Link")).to_have_value(re.compile("token="))
+    link = page.get_by_label("Link").input_value()
+    reader = new_context(color_scheme=scheme, **size).new_page()
+    reader.goto(link)
+    Sight(reader).is_told("Complete")
+    assert violations(reader) == []
+    assert reader.evaluate(OVERFLOW) <= 0
+    complaints[:] = [text for text in complaints if "401" not in text]
 
 
 def test_nothing_is_wider_than_the_screen(sized: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
@@ -80,11 +147,10 @@ def test_nothing_is_wider_than_the_screen(sized: Page, house: BrowserHouse, work
     wide = f"{RICH}\n\n{'wide' * 100}\n\n```\n{'code ' * 100}\n```\n\n|{'a very wide column|' * 20}\n|{'-|' * 20}\n"
     worker.answer(sight.ask("w" * 300), wide)
     sight.is_told("Complete")
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert sized.evaluate(overflow) <= 0
+    assert sized.evaluate(OVERFLOW) <= 0
     sized.goto(f"{house.url}/operator")
     expect(sized.locator("#last-rows tr")).to_have_count(1)
-    assert sized.evaluate(overflow) <= 0
+    assert sized.evaluate(OVERFLOW) <= 0
 
 
 SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
@@ -93,14 +159,17 @@ SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
 
 
 def test_nothing_jumps(sized: Page, worker: ScriptedWorker) -> None:
-    """While an answer comes, is switched and ends, nothing that stood somewhere moves elsewhere."""
+    """From the queue over the first token, a switch and the end, nothing that stood somewhere moves elsewhere."""
     sight = Sight(sized)
-    writer = worker.take(sight.ask())
-    worker.say(writer, "Begin. ")
-    sight.sees("Begin.")
+    job_id = sight.ask()
+    sight.is_told("In the queue, waiting for a free slot")
     sized.wait_for_timeout(300)
     sized.evaluate(SHIFTS)
+    sized.wait_for_timeout(100)  # those until now are told at once
     before = sized.evaluate("window.shifts")
+    writer = worker.take(job_id)
+    worker.say(writer, "Begin. ")
+    sight.sees("Begin.")
     for n in range(12):
         worker.say(writer, f"## Part {n}\n\n", *["some words "] * 20, "\n\n- a\n- b\n\n")
         sized.wait_for_timeout(60)
@@ -161,21 +230,39 @@ def test_everything_can_be_done_from_the_keyboard(sight: Sight, worker: Scripted
     assert sight.job_id == first
 
 
+NAMED = """((it) => it.id || it.value || it.closest("summary")?.parentNode.id || it.textContent.trim())(
+  document.activeElement)"""
+TAB_ORDER = [
+    *(
+        "Skip to the answer",
+        "brand",
+        "Ask",
+        "Operator",
+        "API",
+        "theme",
+        "help-open",
+        "new-job",
+        "Why?completed · just now",
+    ),
+    *("prompt", "model", "max-tokens", "ask", "share", "copy", "auto", "here", "costs", "facts-card"),
+]
+
+
 def test_every_control_is_reached_by_tab(sight: Sight, worker: ScriptedWorker) -> None:
-    """In order, and each shows that it has the focus."""
+    """As they stand on the page, from the top and once round, and each shows that it has the focus."""
     page = sight.page
-    worker.answer(sight.ask(), "Done.")
+    worker.answer(sight.ask(), "Done, [here](https://x.example).")
     sight.is_told("Complete")
-    reached = set()
-    page.evaluate("document.activeElement.blur()")
-    for _ in range(40):
+    expect(page.locator("#job-list a")).to_have_count(1)
+    page.locator(".skip").focus()
+    reached: list[str] = ["Skip to the answer"]
+    while len(reached) < len(TAB_ORDER):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        reached.append(page.evaluate(NAMED))
         outlined = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
         hidden = "document.activeElement.matches('input[type=radio], body')"
         assert page.evaluate(f"{hidden} || {outlined}")
-    wanted = {"theme", "help-open", "prompt", "model", "max-tokens", "ask", "share", "copy", "new-job", "Operator"}
-    assert wanted <= reached
+    assert reached == TAB_ORDER
 
 
 HEARD = """() => { window.heard = []; for (const id of ["announce-state", "announce-text"]) {
@@ -210,17 +297,3 @@ def test_reduced_motion_moves_nothing(new_context: NewContext, house: BrowserHou
       const style = getComputedStyle(element);
       return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0; }).length"""
     assert page.evaluate(moving) == 0
-
-
-def test_the_page_is_light_on_the_wire(page: Page, house: BrowserHouse) -> None:
-    """All of it below 100 kB, from one host, and nothing of it again while it has not changed."""
-    received: list[tuple[str, int, int]] = []
-    page.goto("about:blank")
-    page.on("response", lambda response: received.append((response.url, response.status, 0)))
-    page.goto(house.url)
-    expect(page.locator("#model")).to_have_value("demo")
-    files = "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
-    sizes = page.evaluate(f"{files}.filter(e => !e.name.includes('/v1/')).map(e => [e.name, e.encodedBodySize])")
-    assert sum(size for _, size in sizes) < 100_000
-    assert all(url.startswith(house.url) for url, *_ in received)
-    assert {status for url, status, _ in received if "/v1/" not in url} <= {200, 304}
