@@ -13,7 +13,7 @@ import gevent
 from gevent.event import Event
 
 from tokentail.commands import Append
-from tokentail.errors import AttemptLost, StoreFull, StoreUnavailable
+from tokentail.errors import StoreFull, StoreUnavailable
 from tokentail.log_writer import LogWriter
 from tokentail.store import Store
 from worker.meters import Meters
@@ -27,13 +27,16 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store do
 
 
 class GroupCommit:
-    """Appends what writers have written. `on_lost` is told of a writer that was fenced out, and so is who waits."""
+    """Appends what writers have written. `on_lost` is told of a writer that was fenced out, and so is who waits.
+
+    The same goes for one whose log the store refuses for a reason of its own, such as a foreign hand in Redis.
+    """
 
     def __init__(
         self,
         store: Store,
         now_ms: Callable[[], int],
-        on_lost: Callable[[LogWriter, AttemptLost], None],
+        on_lost: Callable[[LogWriter, Exception], None],
         meters: Meters,
     ) -> None:
         self._store = store
@@ -44,7 +47,7 @@ class GroupCommit:
         self._probes: dict[LogWriter, None] = {}
         self._has_work = Event()
         self._settled: dict[LogWriter, Event] = {}  # of those whom somebody waits for
-        self._fenced: set[LogWriter] = set()  # those of them that lost their job
+        self._fenced: dict[LogWriter, Exception] = {}  # those of them that lost their job, or may not write
         self._away_s = 0.0  # how long the store did not answer, in all outages that are over
         self._away_since: float | None = None
 
@@ -119,10 +122,10 @@ class GroupCommit:
                 unsettled = writer.unsettled
                 writer.settle(append, outcome)
                 elements += max(unsettled - writer.unsettled, 0)
-            except AttemptLost as error:
+            except Exception as error:  # one log must not keep all others from the store
                 self._on_lost(writer, error)
                 if writer in self._settled:
-                    self._fenced.add(writer)
+                    self._fenced[writer] = error
                     self._settled[writer].set()
                 continue
             if writer.unsettled:
@@ -159,7 +162,7 @@ class GroupCommit:
                 settled.clear()
                 settled.wait()
                 if writer in self._fenced:
-                    raise AttemptLost(AttemptLost.__doc__)
+                    raise self._fenced[writer]
         finally:
             del self._settled[writer]
-            self._fenced.discard(writer)
+            self._fenced.pop(writer, None)

@@ -301,7 +301,7 @@ class Runner:
             # The lease ends with the process, and the sweep gives the job to another.
             log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
 
-    def _writer_lost(self, writer: LogWriter, error: AttemptLost) -> None:
+    def _writer_lost(self, writer: LogWriter, error: Exception) -> None:
         if attempt := self._held.get(writer.attempt):
             attempt.interrupt(error)
 

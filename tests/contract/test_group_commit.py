@@ -151,6 +151,20 @@ def test_a_fenced_writer_waits_no_more(bench: _Bench) -> None:
             bench.commit.flush(ending)
 
 
+def test_a_log_that_the_store_refuses_ends_its_own_attempt_alone(bench: _Bench) -> None:
+    """A foreign hand has put something else in its place: the neighbours in the same round trip go on."""
+    spoilt, kept = bench.writer(), bench.writer()
+    bench.store.client.set(f"tt:{{{spoilt.job_id}}}:log", "not a list")
+    kept.write("in time")
+    bench.commit.push(kept)
+    with gevent.Timeout(5):
+        with pytest.raises(Exception, match="WRONGTYPE"):
+            bench.commit.flush(spoilt)
+        bench.commit.flush(kept)
+    assert bench.lost == [spoilt]
+    assert bench.text(kept) == "in time"
+
+
 def test_a_probe_finds_and_heals_a_lost_tail(bench: _Bench) -> None:
     """Law 8: after the end, too, what the store lost is put back where it was."""
     writer = bench.writer()
