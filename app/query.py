@@ -14,17 +14,18 @@ from tokentail.errors import Fault, InvalidRequest
 from tokentail.identifiers import is_job_id
 from tokentail.request import GenerationRequest, parse_request
 
-_WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
-_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9]+", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+_MOST_DIGITS = 18  # a number with more is above every limit, and need not be exact
 
-_DEFAULT_ELEMENTS, _MOST_ELEMENTS = 1000, 10_000
+DEFAULT_ELEMENTS, MOST_ELEMENTS = 1000, 10_000  # of a poll that names no limit, and of any
 _DEFAULT_JOBS, _MOST_JOBS = 50, 200
 _MOST_LINGER_MS = 5000
 _MOST_PARAMETERS = 100
 _MOST_POLLED = 100  # jobs in one poll
 
 # The part of RFC 7240 that we know: `wait=20`, among other preferences and with or without quotes.
-_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,18})\"?", re.ASCII | re.IGNORECASE)
+_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]+)\"?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,12 @@ def poll_query(query: Mapping[str, str], max_wait_s: float) -> PollQuery:
     """Raises MalformedCursor; InvalidRequest names every other parameter that cannot be read."""
     cursor = parse_cursor(query["cursor"]) if query.get("cursor") else BEGINNING
     faults: list[Fault] = []
-    limit = _whole(query, "limit", _DEFAULT_ELEMENTS, faults)
+    limit = _whole(query, "limit", DEFAULT_ELEMENTS, faults)
     wait_s = _decimal(query, "wait", faults)
     linger_ms = _whole(query, "linger_ms", 0, faults, least=0)
     if faults:
         raise InvalidRequest(*faults)
-    return PollQuery(
-        cursor, min(limit, _MOST_ELEMENTS), min(wait_s, max_wait_s), min(linger_ms, _MOST_LINGER_MS) / 1000
-    )
+    return PollQuery(cursor, min(limit, MOST_ELEMENTS), min(wait_s, max_wait_s), min(linger_ms, _MOST_LINGER_MS) / 1000)
 
 
 def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
@@ -76,12 +75,12 @@ def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
     if not 1 <= len(named) <= _MOST_POLLED:
         faults.append(Fault("job", f"is given from 1 to {_MOST_POLLED} times, each as ID:CURSOR"))
     query = dict(reversed(pairs))
-    limit = _whole(query, "limit", _DEFAULT_ELEMENTS, faults)
+    limit = _whole(query, "limit", DEFAULT_ELEMENTS, faults)
     wait_s = _decimal(query, "wait", faults)
     if faults:
         raise InvalidRequest(*faults)
     cursors = tuple((job_id, parse_cursor(cursor) if cursor else BEGINNING) for job_id, _, cursor in named)
-    return PollAnyQuery(cursors, min(limit, _MOST_ELEMENTS), min(wait_s, max_wait_s))
+    return PollAnyQuery(cursors, min(limit, MOST_ELEMENTS), min(wait_s, max_wait_s))
 
 
 def query_of(query_string: str) -> dict[str, str]:
@@ -133,7 +132,7 @@ def preferred_wait_s(prefer: str | None) -> int | None:
     """The seconds of `Prefer: wait=N`. A preference that cannot be read is no error (RFC 7240, 2): None."""
     for preference in (prefer or "").split(","):
         if match := _WAIT.fullmatch(preference.split(";")[0].strip()):
-            return int(match[1])
+            return _int(match[1])
     return None
 
 
@@ -148,10 +147,16 @@ def _whole(query: Mapping[str, str], name: str, default: int, faults: list[Fault
     text = query.get(name)
     if text is None:
         return default
-    if not _WHOLE.fullmatch(text) or int(text) < least:
+    if not _WHOLE.fullmatch(text) or _int(text) < least:
         faults.append(Fault(name, f"is not a whole number from {least} up"))
         return default
-    return int(text)
+    return _int(text)
+
+
+def _int(digits: str) -> int:
+    """The number; or one that is too large for anything, when it has too many digits."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
 
 
 def _decimal(query: Mapping[str, str], name: str, faults: list[Fault]) -> float:
