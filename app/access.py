@@ -22,6 +22,11 @@ _KEYED = ("/v1/", "/stream")  # everything else tells nothing about anybody's jo
 SUBMITTING_GET = "/stream"  # a GET that makes a job, so judged like a POST
 SESSION = "/v1/session"  # where a key is traded for a cookie, and judges keys itself
 SESSION_S = 7 * 24 * 3600
+NO_KEY = problem(
+    401,
+    "Send an API key of this server as: Authorization: Bearer <key>",
+    {"WWW-Authenticate": 'Bearer realm="tokentail"'},
+)
 
 _COOKIE = "tokentail_session"
 _SESSION = re.compile(rf"(?:^|;)\s*{_COOKIE}=([\w.-]+)\s*(?:;|$)", re.ASCII)
@@ -98,8 +103,7 @@ class Access:
             return _ANYBODY
         caller = self._caller(path, headers, query_string)
         if caller is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="tokentail"'}
-            return problem(401, "Send an API key of this server as: Authorization: Bearer <key>", challenge)
+            return NO_KEY
         if caller.only_job is not None and (method not in {"GET", "HEAD"} or not _is_of_job(path, caller.only_job)):
             return problem(403, "This read token is for reading one job.")
         return caller

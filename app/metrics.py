@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from app.static_files import STATIC_PATHS
 from tokentail.backend import Backend
-from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
+from tokentail.errors import StoreUnavailable
 from tokentail.fleet import Observer
 from tokentail.metrics.sweep_collector import SweepCollector
 from tokentail.sweep import SweepTotals
@@ -115,7 +115,8 @@ class DeploymentCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             open_jobs = self._backend.admission.open_count()
-            length, head_age_s = self._backend.queue.length(), self._head_age_s()
+            length = self._backend.queue.length()
+            head_age_s = self._backend.head_age_s(self._now_ms()) or 0.0
         except StoreUnavailable:
             return
         leases = self._observer.live.values()
@@ -132,13 +133,3 @@ class DeploymentCollector(Collector):
         yield GaugeMetricFamily(
             "tokentail_slots", "Jobs that all live workers can hold.", sum(lease.slots for lease in leases)
         )
-
-    def _head_age_s(self) -> float:
-        head = self._backend.queue.head()
-        if head is None:
-            return 0.0
-        try:
-            queued_at_ms = self._backend.store.view(head).queued_at_ms
-        except (JobNotFound, JobGone):
-            return 0.0  # closed, and not yet out of the queue
-        return max(self._now_ms() - queued_at_ms, 0) / 1000

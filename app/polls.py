@@ -11,7 +11,7 @@ import msgspec
 from app.advice import poll_after_ms, queued_poll_after_ms
 from app.answer import Answer, json_answer, problem, problem_of
 from app.bodies import events_body, text_of, tokens_body
-from app.query import poll_any_query, poll_query
+from app.query import MOST_ELEMENTS, poll_any_query, poll_query
 from app.snapshots import Catalog, Places
 from tokentail.batch import Batch
 from tokentail.cursor import BEGINNING
@@ -24,7 +24,6 @@ Query = Mapping[str, str]
 
 _CUT_SHORT_MS = 100  # before the next poll, when one could not wait as long as it wanted
 _GATHER_S = 0.5  # who waits for the whole gets nothing from the first token's haste
-_MOST_ELEMENTS = 10_000
 _KEPT_S = 60  # how long a client may keep what cannot change any more, deletion aside
 
 
@@ -73,7 +72,7 @@ class Polls:
         cursor = BEGINNING
         while True:
             left_s = until - self._clock()
-            follow = Follow(owner, job_id, cursor, _MOST_ELEMENTS)
+            follow = Follow(owner, job_id, cursor, MOST_ELEMENTS)
             batch = yield from read_or_wait(follow, left_s, _GATHER_S, self._clock)
             if batch.is_reset:
                 parts.clear()

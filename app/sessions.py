@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from app.access import SESSION_S, Access
-from app.answer import Answer, json_answer, problem
+from app.access import NO_KEY, SESSION_S, Access
+from app.answer import Answer, json_answer
 from app.bodies import moment
 from app.reads import Reads
 from tokentail.backend import now_ms
@@ -23,8 +23,7 @@ class Sessions:
         """Trade a bearer key for the cookie of a session. Where no keys are configured, none is needed."""
         owner = self._access.owner_of_key(headers)
         if owner is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="tokentail"'}
-            return problem(401, "Send an API key of this server as: Authorization: Bearer <key>", challenge)
+            return NO_KEY
         cookie = {"Set-Cookie": self._access.session_cookie(owner, headers)} if owner else {}
         return Answer(204, {"Cache-Control": "no-store", **cookie})
 

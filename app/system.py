@@ -5,7 +5,6 @@ from typing import Any
 from app.answer import Answer, json_answer
 from app.snapshots import Catalog, Places, models_of
 from tokentail.backend import Backend, now_ms
-from tokentail.errors import JobGone, JobNotFound
 from tokentail.fleet import Lease
 from tokentail.store import redis_errors
 
@@ -49,7 +48,7 @@ class System:
         report = {
             # A job that was accepted a moment ago may be in no queue yet; it waits all the same.
             "jobs": {"queued": max(self._backend.admission.open_count() - running, 0), "running": running},
-            "queue": {"length": queued, "held_out": held_out, "head_age_s": self._head_age_s()},
+            "queue": {"length": queued, "held_out": held_out, "head_age_s": self._backend.head_age_s(now_ms())},
             "slots": sum(lease.slots for lease in leases.values()),
             "ended_per_s": round(self._backend.observer.ended_per_s, 3),
             "workers": [_worker(name, lease) for name, lease in leases.items()],
@@ -62,17 +61,6 @@ class System:
         listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in models]
         default = self._default_model or (models[0].name if models else None)
         return json_answer({"object": "list", "data": listed, "default": default})
-
-    def _head_age_s(self) -> float | None:
-        """How long the next in the queue has waited; None when nobody waits."""
-        head = self._backend.queue.head()
-        if head is None:
-            return None
-        try:
-            queued_at_ms = self._backend.store.view(head).queued_at_ms
-        except (JobNotFound, JobGone):
-            return None  # closed, and not yet out of the queue
-        return max(now_ms() - queued_at_ms, 0) / 1000
 
 
 def _worker(name: str, lease: Lease) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from tokentail.admission import Admission, AdmissionLimits
+from tokentail.errors import JobGone, JobNotFound
 from tokentail.fleet import Fleet, Observer
 from tokentail.queue import JobQueue
 from tokentail.settings import Settings
@@ -28,6 +29,17 @@ class Backend:
     observer: Observer
     admission: Admission
     sweeper: Sweeper
+
+    def head_age_s(self, now_ms: int) -> float | None:
+        """How many seconds the next job in the queue has waited; None when none waits. Raises StoreUnavailable."""
+        head = self.queue.head()
+        if head is None:
+            return None
+        try:
+            queued_at_ms = self.store.view(head).queued_at_ms
+        except (JobNotFound, JobGone):
+            return None  # closed, and not yet out of the queue
+        return max(now_ms - queued_at_ms, 0) / 1000
 
 
 def open_backend(settings: Settings, timeout_s: float) -> Backend:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from tokentail.errors import Fault, InvalidRequest
+from tokentail.errors import Fault
 from tokentail.message import ImagePart
-from tokentail.request import GenerationRequest
+from tokentail.request import GenerationRequest, refuse
 
 _ALL = frozenset(
     {
@@ -28,16 +28,13 @@ _DIALECTS: dict[str, frozenset[str]] = {
 }
 # Those whose images must come inline: they fetch nothing, and neither do we.
 _INLINE_IMAGES = frozenset({"ollama"})
-_NO_IMAGES: frozenset[str] = frozenset()
-
 
 HTTP_DIALECTS = frozenset(_DIALECTS) - {"demo"}  # what an endpoint may speak
 
 
 def check_dialect(request: GenerationRequest, dialect: str) -> None:
     """Raise InvalidRequest for every field that the dialect has no counterpart of; an unknown dialect has them all."""
-    if faults := list(_faults(request, dialect)):
-        raise InvalidRequest(*faults)
+    refuse(_faults(request, dialect))
 
 
 def _faults(request: GenerationRequest, dialect: str) -> Iterator[Fault]:
@@ -51,13 +48,9 @@ def _faults(request: GenerationRequest, dialect: str) -> Iterator[Fault]:
         for j, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if not isinstance(part, ImagePart):
                 continue
-            where = f"messages[{i}].content[{j}]"
-            if dialect in _NO_IMAGES:
-                yield Fault(where, f"this model's provider takes no images ({dialect})")
-            elif dialect in _INLINE_IMAGES and not part.image_url.is_data_url:
-                yield Fault(
-                    f"{where}.image_url.url", f"this model's provider takes images as data URLs only ({dialect})"
-                )
+            if dialect in _INLINE_IMAGES and not part.image_url.is_data_url:
+                where = f"messages[{i}].content[{j}].image_url.url"
+                yield Fault(where, f"this model's provider takes images as data URLs only ({dialect})")
 
 
 def _anthropic_faults(request: GenerationRequest) -> Iterator[Fault]:

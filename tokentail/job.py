@@ -23,7 +23,8 @@ class Status(StrEnum):
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
-# The Lua scripts enforce this table; tests/contract/ holds them against it.
+# What the Lua scripts allow, each in its own words. Nothing here reads the table: it is the model that the tests in
+# tests/contract/ hold the scripts to.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
     # Back to queued when an attempt is lost and another will follow.

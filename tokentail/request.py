@@ -85,14 +85,14 @@ def parse_request(body: bytes) -> GenerationRequest:
     Raises MalformedBody when it is not JSON (NaN included), InvalidRequest when it is not a request.
     """
     value = _parse_json(body)
-    _refuse(_value_faults(value, "", 0))
+    refuse(_value_faults(value, "", 0))
     try:
         request = msgspec.convert(value, GenerationRequest)
     except msgspec.ValidationError as error:
         # It stops at the first; one look at each field by itself finds the others.
-        _refuse(_field_faults(value))
+        refuse(_field_faults(value))
         raise InvalidRequest(_fault(str(error))) from None
-    _refuse(_request_faults(request))
+    refuse(_request_faults(request))
     return request
 
 
@@ -131,8 +131,8 @@ def _parse_json(body: bytes) -> Any:
         raise MalformedBody("The body is not usable JSON: a number is NaN, infinite or too long.") from None
 
 
-def _refuse(faults: Iterator[Fault]) -> None:
-    """Raise InvalidRequest if there is a fault. What the answer holds must not grow with the body."""
+def refuse(faults: Iterator[Fault]) -> None:
+    """Raise InvalidRequest if there is a fault. It names the first ones: no answer must grow with the body."""
     named = list(islice(faults, _MOST_FAULTS))
     if named and next(faults, None) is not None:
         named.append(Fault("", f"and more; only the first {_MOST_FAULTS} are named"))

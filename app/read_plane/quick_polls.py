@@ -12,6 +12,7 @@ from functools import lru_cache
 from app.access import Access, Caller
 from app.answer import Answer
 from app.polls import Polls
+from app.query import DEFAULT_ELEMENTS
 from app.read_plane.exchange import encoded_headers
 from app.read_plane.tails import FollowedJob, Tails
 from tokentail.cursor import BEGINNING, Cursor
@@ -23,7 +24,6 @@ _MADE_FOR_S = 0.1  # the advice when to come again changes with time
 _MOST_MADE = 4096
 _MOST_MADE_BYTES = 8 << 20
 _LARGE = 64 << 10  # bytes of an answer; a larger one is made anew for each who asks
-_MOST_ELEMENTS = 1000  # what a poll gets that names no limit
 _POLL = re.compile(
     rb"/v1/jobs/([0-9a-hjkmnp-tv-z]{26})/(tokens|events)"
     rb"(?:\?cursor=(?:0|([0-9a-z]{1,16})\.([0-9]{1,9}))(&wait=[1-9][0-9]{0,5})?)?"
@@ -128,7 +128,7 @@ class QuickPolls:
         if asked is None:
             return None
         job_id, kind, wait = asked[1], asked[2], asked[5]
-        batch = self._tails.read_now(job_id.decode(), _cursor(asked), _MOST_ELEMENTS)
+        batch = self._tails.read_now(job_id.decode(), _cursor(asked), DEFAULT_ELEMENTS)
         if batch is None or batch.owner != caller.owner:
             return None
         with_events = kind == b"events"
