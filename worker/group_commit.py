@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MAX_UNSETTLED = 2000  # elements of one job that may wait for the store before its upstream must
 MAX_UNSETTLED_BYTES = 4 << 20  # and how large they may be
 _MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
+MAX_PIPELINE_BYTES = 8 << 20  # and how large they may be; the job that reaches it is the last
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
 
 
@@ -140,11 +141,12 @@ class GroupCommit:
     def _take(self) -> list[tuple[LogWriter, Append]]:
         now_ms = self._now_ms()
         batch: list[tuple[LogWriter, Append]] = []
-        elements = 0
-        while self._due and elements < _MAX_PIPELINE:
+        elements = size = 0
+        while self._due and elements < _MAX_PIPELINE and size < MAX_PIPELINE_BYTES:
             writer = next(iter(self._due))
             del self._due[writer]
             self._probes.pop(writer, None)  # an append shows what a probe would
+            size += writer.unsettled_bytes
             if append := writer.next_append(now_ms):
                 batch.append((writer, append))
                 elements += len(append.elements)

@@ -15,7 +15,7 @@ from tokentail.identifiers import new_attempt, new_job_id
 from tokentail.job import NewJob, Status
 from tokentail.log_writer import LogWriter
 from tokentail.store import Store
-from worker.group_commit import MAX_UNSETTLED, GroupCommit
+from worker.group_commit import MAX_PIPELINE_BYTES, MAX_UNSETTLED, GroupCommit
 from worker.meters import NoMeters
 
 
@@ -25,11 +25,13 @@ class _FlakyStore(Store):
     def __init__(self, store: Store) -> None:
         super().__init__(store.client, store.retention)
         self.round_trips = 0
+        self.largest_bytes = 0
         self.fail_before: list[Exception] = []
         self.fail_after: list[Exception] = []
 
     def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
         self.round_trips += 1
+        self.largest_bytes = max(self.largest_bytes, sum(len(e) for append in appends for e in append.elements))
         if self.fail_before:
             raise self.fail_before.pop(0)
         outcomes = super().append_many(appends)
@@ -80,6 +82,20 @@ def test_the_tokens_of_many_jobs_leave_together(bench: _Bench) -> None:
             bench.commit.flush(writer)
     assert {bench.text(writer) for writer in writers} == {"0 1 2 3 4 5 6 7 8 9 "}
     assert bench.store.round_trips <= 3
+
+
+def test_one_round_trip_carries_so_many_bytes(bench: _Bench) -> None:
+    """After an outage hundreds of jobs may have megabytes each: they leave in parts."""
+    each = 1 << 20
+    writers = [bench.writer() for _ in range(2 * MAX_PIPELINE_BYTES // each)]
+    for writer in writers:
+        writer.write("x" * each)
+        bench.commit.push(writer)
+    with gevent.Timeout(20):
+        for writer in writers:
+            bench.commit.flush(writer)
+    assert bench.store.largest_bytes < MAX_PIPELINE_BYTES + 2 * each
+    assert all(bench.store.read(writer.job_id, BEGINNING, 10).length == 3 for writer in writers)
 
 
 def test_a_lost_reply_lands_once(bench: _Bench) -> None:
