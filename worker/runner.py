@@ -80,11 +80,15 @@ class Runner:
     def run(self, job_id: str) -> str:
         """See the job to its end, in the calling greenlet; what became of it, in a word for operators."""
         attempt = Attempt(job_id)
-        claim = self._claim(attempt)
-        if claim is None:
+        try:
+            claim = self._claim(attempt)
+            # Refused: closed before its turn, or somebody else has it, or it must wait.
+            return "refused" if claim is None else self._hold(attempt, claim)
+        finally:
             self._suspects.leave(attempt.token)
-            return "refused"  # closed before its turn, or somebody else has it, or it must wait
-        writer = attempt.claimed(claim)
+
+    def _hold(self, attempt: Attempt, claim: Claim) -> str:
+        job_id, writer = attempt.job_id, attempt.claimed(claim)
         self._held[attempt.token] = attempt
         log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
         try:
@@ -102,7 +106,6 @@ class Runner:
             outcome = "dropped"
         finally:
             del self._held[attempt.token]
-            self._suspects.leave(attempt.token)
         self._meters.job_left(attempt.provider, outcome)
         log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
         if writer.is_ended and not writer.unsettled:
@@ -300,6 +303,8 @@ class Runner:
         except (StoreUnavailable, StoreFull) as error:
             # The lease ends with the process, and the sweep gives the job to another.
             log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
+        except Exception as error:  # one job must not keep the others from being given back
+            log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": type(error).__name__})
 
     def _writer_lost(self, writer: LogWriter, error: Exception) -> None:
         if attempt := self._held.get(writer.attempt):

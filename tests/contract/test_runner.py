@@ -266,6 +266,18 @@ def test_a_job_that_comes_back_to_who_lost_it_is_another_attempt(build: BuildRun
     assert (house.text(job_id), house.runner.attempts) == ("Hello", [])
 
 
+def test_a_job_that_cannot_be_given_back_keeps_no_other_from_it(build: BuildRunner) -> None:
+    """Its record cannot be read; the others are in the queue again, and the worker stops as it should."""
+    house = build(endless)
+    odd, other = house.submit(), house.submit()
+    running = [house.spawn(odd), house.spawn(other)]
+    house.backend.buffer_client.hset(f"tt:{{{odd}}}:job", "attempts", "many")
+    house.runner.hand_over()
+    gevent.joinall(running, timeout=5)
+    assert [greenlet.value for greenlet in running] == ["handed over", "handed over"]
+    assert house.job(other).status is Status.QUEUED
+
+
 def unreadable(house: RunnerHouse, job_id: str) -> None:
     """As a newer web process would store it."""
     house.backend.buffer_client.set(f"tt:{{{job_id}}}:request", b'{"prompt": "why", "model": "scripted", "newer": 1}')

@@ -76,6 +76,24 @@ def test_a_suspect_that_was_left_waiting_is_run_when_the_other_has_left(build: B
         assert house.run(job_id) == "completed"
 
 
+def test_a_suspect_that_cannot_be_claimed_holds_no_place(build: BuildRunner) -> None:
+    """Else nobody on their last try would ever run here again."""
+    house = build(whole, TOKENTAIL_MAX_LOSSES="2")
+    odd, other = house.submit(), house.submit()
+    for job_id in [odd, other]:
+        assert house.backend.store.claim(job_id, "lost", "w0", NOW_MS) is not None
+        house.backend.sweeper.take_back(house.job(job_id))
+    house.backend.buffer_client.delete(request_of(odd))
+    house.backend.buffer_client.rpush(request_of(odd), "not a request")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        house.run(odd)
+    assert house.run(other) == "completed"
+
+
+def request_of(job_id: str) -> str:
+    return f"tt:{{{job_id}}}:request"
+
+
 def is_settled(house: RunnerHouse, taken: list[gevent.Greenlet]) -> bool:
     """Whether each job is held, or was left waiting."""
     return len(house.runner.attempts) == sum(not greenlet.ready() for greenlet in taken)
