@@ -15,7 +15,16 @@ from app.openapi import openapi_document
 from app.static_files import STATIC_PATHS
 from tokentail import errors
 from tokentail.backend import wire
-from tokentail.errors import AttemptLost, Fault, InvalidRequest, JobGone, SettingsError, TokentailError, TooManyJobs
+from tokentail.errors import (
+    AttemptLost,
+    Fault,
+    InvalidRequest,
+    JobGone,
+    SettingsError,
+    SuspectedJob,
+    TokentailError,
+    TooManyJobs,
+)
 from tokentail.settings import load_settings
 
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}", *STATIC_PATHS}
@@ -81,7 +90,7 @@ def test_the_page_needs_no_other_host_and_no_inline_script() -> None:
 
 def test_every_error_of_the_domain_has_its_problem() -> None:
     """One table knows all errors that a call can let out; those that belong to processes have no place in HTTP."""
-    inner = {AttemptLost, SettingsError, TokentailError}
+    inner = {AttemptLost, SettingsError, SuspectedJob, TokentailError}
     kinds = [
         kind
         for kind in vars(errors).values()
