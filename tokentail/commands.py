@@ -100,7 +100,7 @@ def worker_channel(worker: str) -> str:
 
 def closed_job_id(message: bytes) -> str:
     """The job named in a message on a worker's channel."""
-    return message.decode().removeprefix("tt:{").removesuffix("}:job")
+    return message.decode("utf-8", "replace").removeprefix("tt:{").removesuffix("}:job")
 
 
 def held_jobs(owner: str) -> str:
