@@ -136,7 +136,7 @@ def _look_at(target: _Target, tokens: int) -> None:
 
 def _flask_argv(port: int) -> list[str]:
     threads = ["--worker-class", "gthread", "--threads", str(_FLASK_THREADS), "--keep-alive", "75"]
-    return ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *threads, "bench.flask_web:web()"]
+    return ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *threads, "app.wsgi:application()"]
 
 
 def _start(parts: ExitStack, stack: Stack, name: str, port: int, argv: list[str]) -> int:
