@@ -1,6 +1,7 @@
 """`python -m app` as a real process, and HTTP spoken to it byte by byte."""
 
 import contextlib
+import io
 import os
 import re
 import select
@@ -110,11 +111,23 @@ class Reply(msgspec.Struct, frozen=True):
         return decoded
 
 
+class _SharedReader(io.BufferedReader):
+    """Several answers in turn: what was read beyond one of them is the next one's, so none of them closes it."""
+
+    def makefile(self, _mode: str) -> Self:
+        """Itself, for `HTTPResponse`, which takes it for a socket."""
+        return self
+
+    def close(self) -> None:
+        """Left to the connection."""
+
+
 class RawClient:
     """One connection, over which anything can be sent."""
 
     def __init__(self, port: int, timeout_s: float) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        self._reader = _SharedReader(self._socket.makefile("rb", buffering=0))
 
     def send(self, content: bytes) -> None:
         self._socket.sendall(content)
@@ -130,7 +143,8 @@ class RawClient:
 
     def response(self, method: str = "GET") -> HTTPResponse:
         """The head of the next answer; its body is read as it comes."""
-        response = HTTPResponse(self._socket, method=method)
+        sock: Any = self._reader
+        response = HTTPResponse(sock, method=method)
         response.begin()
         return response
 
@@ -151,6 +165,7 @@ class RawClient:
             return True
 
     def close(self) -> None:
+        self._reader.raw.close()
         self._socket.close()
 
 
