@@ -34,8 +34,8 @@ class Caretaker:
         while not self._stopping.is_set():
             try:
                 self._backend.observer.observe()
-                self._backend.sweeper.sweep_in_turn()
                 self._places.refresh()
+                self._backend.sweeper.sweep_in_turn()  # which says in the end whether anything went wrong
             except (StoreUnavailable, StoreFull) as error:
                 self._tell(type(error).__name__)
             except Exception as error:

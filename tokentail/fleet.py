@@ -5,6 +5,7 @@ when it saw the counter stand still for a whole lease, during which all of its o
 outage of Redis, or a Redis that hangs, therefore kills nobody.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ import msgspec
 from tokentail import commands
 from tokentail.catalog import ServedModel
 from tokentail.store import RedisClient, redis_errors
+
+log = logging.getLogger(__name__)
 
 # The sweep goes round among all processes: one that suspects an attempt may be asked again only after many turns.
 _SUSPECT_FOR_S = 3600.0
@@ -56,10 +59,16 @@ class Fleet:
             self._client.delete(commands.WORKERS)
 
     def leases(self) -> dict[str, Lease]:
-        """Every worker that has not left, alive or not."""
+        """Every worker that has not left, alive or not; one whose lease cannot be read is as one that has none."""
         with redis_errors():
-            leases = self._client.hgetall(commands.WORKERS)
-        return {worker.decode(): msgspec.json.decode(lease, type=Lease) for worker, lease in leases.items()}
+            written = self._client.hgetall(commands.WORKERS)
+        leases = {}
+        for worker, lease in written.items():
+            try:
+                leases[worker.decode()] = msgspec.json.decode(lease, type=Lease)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                log.debug("lease.unreadable", extra={"error": type(error).__name__})
+        return leases
 
     def last_catalog(self) -> list[ServedModel]:
         """What the worker that beat last serves; empty if there never was one."""

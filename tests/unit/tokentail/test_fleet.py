@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from tokentail.catalog import ServedModel
+from tokentail.commands import WORKERS
 from tokentail.errors import StoreUnavailable
 from tokentail.fleet import Fleet, Lease, Observer
+from tokentail.store import RedisClient
 
 LEASE_S = 6.0
 
@@ -53,6 +55,14 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+def test_a_lease_that_cannot_be_read_is_nobodys(real_client: RedisClient) -> None:
+    """One entry that somebody else wrote must not end every worker that looks at the leases."""
+    fleet = Fleet(real_client)
+    fleet.beat("w1", Lease(1, 8, [], []))
+    real_client.hset(WORKERS, mapping={b"w2": b"{", b"\xff": b"{}", b"w3": b'{"counter": "x"}'})
+    assert set(fleet.leases()) == {"w1"}
 
 
 def test_a_worker_that_beats_lives(scene: Scene) -> None:
