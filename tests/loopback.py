@@ -84,6 +84,11 @@ class LoopbackPlane:
         counted = await self._redis.pubsub_numsub("tt:alive")
         return int(counted[0][1])
 
+    @property
+    def connections(self) -> int:
+        """How many are open, as far as the server has heard."""
+        return self._loop_thread.call(lambda: len(self._state.connections))
+
     def has_heard(self, job_id: str, length: int) -> bool:
         """Whether a poll of the job is answered from all of a log of this length, if need be by asking Redis."""
         batch = self._loop_thread.call(self.wired.tails.read_now, job_id, BEGINNING, 1)
