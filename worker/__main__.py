@@ -3,7 +3,8 @@
 import signal
 import sys
 
-for signum in (signal.SIGTERM, signal.SIGINT):
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+for signum in _STOPS:
     signal.signal(signum, lambda *_: sys.exit(0))  # until it works it has nothing to hand over
 
 from gevent import monkey  # noqa: E402
@@ -12,4 +13,7 @@ monkey.patch_all()
 
 from worker.main import main  # noqa: E402
 
-sys.exit(main())
+code = main()
+for signum in _STOPS:
+    signal.signal(signum, signal.SIG_IGN)  # it goes already; Python's teardown would give them their default back
+sys.exit(code)

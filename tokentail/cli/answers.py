@@ -68,6 +68,7 @@ def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
     """Print each update; the exit code that the last one asks for."""
     is_terminal = sys.stdout.isatty()
     printed = ""
+    holds_two = False  # of an answer that was started again, where nothing can be taken back
     last: Update | None = None
     for last in updates:
         if as_json:
@@ -77,13 +78,18 @@ def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
             click.echo()
             click.secho("(started again)", dim=True, err=not is_terminal)
             printed = ""
+            holds_two = not is_terminal
         text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", last.text) if is_terminal else last.text
         if text:
             click.echo(text, nl=False)
             printed = text
     if is_terminal and printed and not printed.endswith("\n"):
         click.echo()
-    return _conclude(last, is_terminal=is_terminal and not as_json)
+    code = _conclude(last, is_terminal=is_terminal and not as_json)
+    if holds_two:
+        click.echo("tokentail: the answer was started again; the output holds the broken one, too", err=True)
+        return ExitCode.FAILED
+    return code
 
 
 def _conclude(last: Update | None, *, is_terminal: bool) -> int:

@@ -20,10 +20,20 @@ def test_the_text_and_nothing_else_is_on_stdout(capsys: pytest.CaptureFixture[st
 
 
 def test_a_reset_starts_the_text_again(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was printed cannot be taken back: the text begins again on a line of its own, and that is said."""
+    """What a script was given cannot be taken back: the text begins again on a line of its own, and the code says so."""
     updates = [update("Hel"), update("Hello", status="completed", reset=True)]
-    assert print_answer(updates, as_json=False) == 0
-    assert capsys.readouterr() == ("Hel\nHello", "(started again)\n")
+    assert print_answer(updates, as_json=False) == 1
+    told = "tokentail: the answer was started again; the output holds the broken one, too\n"
+    assert capsys.readouterr() == ("Hel\nHello", f"(started again)\n{told}")
+
+
+def test_on_a_terminal_a_reset_is_no_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads along sees what happened."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert print_answer([update("Hel"), update("Hello", status="completed", reset=True)], as_json=False) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_reset_before_anything_was_printed_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +45,7 @@ def test_a_reset_before_anything_was_printed_is_silent(capsys: pytest.CaptureFix
 def test_a_reset_after_a_quiet_poll_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """What is on the screen counts, not what came last."""
     print_answer([update("Hel"), update(), update("Hello", status="completed", reset=True)], as_json=False)
-    assert capsys.readouterr().err == "(started again)\n"
+    assert capsys.readouterr().err.startswith("(started again)\n")
 
 
 def test_a_failed_job_is_exit_code_1_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
