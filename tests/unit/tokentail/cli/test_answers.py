@@ -20,7 +20,7 @@ def test_the_text_and_nothing_else_is_on_stdout(capsys: pytest.CaptureFixture[st
 
 
 def test_a_reset_starts_the_text_again(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a script was given cannot be taken back: the text begins again on a line of its own, and the code says so."""
+    """What a script was given cannot be taken back: the text begins again on its own line, and the code says so."""
     updates = [update("Hel"), update("Hello", status="completed", reset=True)]
     assert print_answer(updates, as_json=False) == 1
     told = "tokentail: the answer was started again; the output holds the broken one, too\n"
