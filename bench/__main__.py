@@ -4,27 +4,32 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.append import measure_append
+from bench.facade import measure_facade
 from bench.ingest import measure_ingest
+from bench.lag import measure_lag
 from bench.latency import measure_latency
 from bench.machine import Neighbours, machine_facts
 from bench.measure import Measure
+from bench.memory import measure_memory
 from bench.parked import measure_parked
+from bench.parsers import measure_parsers
 from bench.polls import measure_polls
 from bench.report import Report, read_report
+from bench.run import Part, run_parts
 from bench.soak import measure_soak
 from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
-from tokentail.errors import TokentailError
 
-_UNASKED = ("polls", "parked", "latency", "start", "append", "ingest")
+_UNASKED = ("polls", "parked", "latency", "facade", "start", "append", "ingest", "memory", "lag", "parsers")
 _PARTS = (*_UNASKED, "soak")
 
 
 def main() -> int:
-    """Run the parts that are asked for, or all; the exit status."""
+    """Run the parts that are asked for, or all; the exit status: 0, or 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(_PARTS)}; without, all but soak")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
@@ -40,56 +45,63 @@ def main() -> int:
         parser.error(f"{options.against} cannot be read ({type(error).__name__})")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that blocks end and stop their parts
     began = time.monotonic()
+    neighbours = Neighbours()
+    report = Report(machine_facts(), [])
+
+    def keep() -> None:
+        report.machine["used by others meanwhile"] = neighbours.share()
+        if options.json:
+            report.write(options.json)
+
     try:
-        neighbours = Neighbours()
-        measures = _measure(parts, options.seconds)
-        report = Report({**machine_facts(), "used by others meanwhile": neighbours.share()}, measures)
-    except (RuntimeError, OSError, TokentailError) as error:
-        print(f"the benchmarks failed: {error}", file=sys.stderr)
+        keep()
+    except OSError as error:
+        parser.error(f"{options.json} cannot be written ({error.strerror})")
+    try:
+        run_parts({name: part for name, part in _parts(options.seconds).items() if name in parts}, report, keep)
+    except OSError as error:
+        print(f"{options.json} cannot be written ({error.strerror})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    print("; ".join(f"{name} {fact}" for name, fact in report.machine.items()), end="\n\n")
+    finally:
+        _tell(report, options.against, baseline)
+        print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def _parts(soak_s: float) -> dict[str, Part]:
+    """All parts, in the order in which they run."""
+    return {
+        "polls": measure_polls,
+        "parked": measure_parked,
+        "latency": measure_latency,
+        "facade": measure_facade,
+        "start": _start,
+        "append": lambda: _on_valkey(measure_append),
+        "ingest": lambda: _on_valkey(measure_ingest),
+        "memory": measure_memory,
+        "lag": measure_lag,
+        "parsers": measure_parsers,
+        "soak": lambda: measure_soak(soak_s),
+    }
+
+
+def _start() -> Iterator[Measure]:
+    with running_stack() as stack:
+        yield from measure_start(stack)
+
+
+def _on_valkey(measure: Callable[[str], Iterator[Measure]]) -> Iterator[Measure]:
+    with running_valkey() as redis_url:
+        yield from measure(redis_url)
+
+
+def _tell(report: Report, path: Path | None, baseline: Report | None) -> None:
+    print("\n" + "; ".join(f"{name} {fact}" for name, fact in report.machine.items()), end="\n\n")
     print(report.table())
-    if options.json:
-        report.write(options.json)
     if baseline:
-        print(f"\nagainst {options.against}:\n\n{report.table_against(baseline)}")
-    print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
-    return 0
-
-
-def _measure(parts: list[str], soak_s: float) -> list[Measure]:
-    measures: list[Measure] = []
-    if "polls" in parts:
-        _tell("polls")
-        measures += measure_polls()
-    if "parked" in parts:
-        _tell("parked")
-        measures += measure_parked()
-    if "latency" in parts:
-        _tell("latency")
-        measures += measure_latency()
-    if "start" in parts:
-        with running_stack() as stack:
-            _tell("start")
-            measures += measure_start(stack)
-    if "append" in parts:
-        with running_valkey() as redis_url:
-            _tell("append")
-            measures += measure_append(redis_url)
-    if "ingest" in parts:
-        with running_valkey() as redis_url:
-            _tell("ingest")
-            measures += measure_ingest(redis_url)
-    if "soak" in parts:
-        _tell("soak")
-        measures += measure_soak(soak_s)
-    return measures
-
-
-def _tell(part: str) -> None:
-    print(f"measuring {part} …", file=sys.stderr, flush=True)
+        print(f"\nagainst {path}:\n\n{report.table_against(baseline)}")
 
 
 if __name__ == "__main__":

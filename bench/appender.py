@@ -19,16 +19,18 @@ from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 
-from tokentail.backend import Backend, now_ms, open_backend  # noqa: E402
-from tokentail.commands import Append, Appended, live_channel  # noqa: E402
-from tokentail.element import End  # noqa: E402
+from tokentail.config.settings import load_settings  # noqa: E402
 from tokentail.identifiers import new_attempt, new_job_id  # noqa: E402
-from tokentail.job import NewJob, Status  # noqa: E402
-from tokentail.log_writer import LogWriter  # noqa: E402
-from tokentail.settings import load_settings  # noqa: E402
-from tokentail.store import RedisClient, Store  # noqa: E402
-from worker.group_commit import GroupCommit  # noqa: E402
+from tokentail.jobs.job import NewJob, Status  # noqa: E402
+from tokentail.log.append import Append, Appended  # noqa: E402
+from tokentail.log.element import End  # noqa: E402
+from tokentail.log.writer import LogWriter  # noqa: E402
+from tokentail.redis.backend import Backend, now_ms, open_backend  # noqa: E402
+from tokentail.redis.client import RedisClient  # noqa: E402
+from tokentail.redis.keys import live_channel  # noqa: E402
+from tokentail.redis.store import Store  # noqa: E402
 from worker.meters import NoMeters  # noqa: E402
+from worker.running.group_commit import GroupCommit  # noqa: E402
 
 _WORDS = ["The", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", "."]
 _TIMEOUT_S = 10.0
@@ -103,7 +105,7 @@ def take_turns_only(jobs: int, tokens: int, tokens_per_s: float) -> float:
 
 
 def append_bare(client: RedisClient, batches: Batches, tokens: int) -> Appending:
-    """The same elements in the same round trips, by RPUSH."""
+    """Append by bare RPUSH, with the same elements in the same round trips."""
     keys = {job_id: live_channel(job_id) for batch in batches for job_id, _ in batch}
     cpu_s, wall_s = time.process_time(), time.monotonic()
     for batch in batches:

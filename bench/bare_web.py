@@ -45,7 +45,7 @@ async def _body(path: str) -> bytes:
 
 
 def _run(port: int) -> None:
-    # As in app/server.py.
+    # As in app/serving/server.py.
     config = uvicorn.Config(
         application,
         http="httptools",

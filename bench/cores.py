@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cores:
-    """Who runs where."""
+    """The cores on which servers and clients run."""
 
     server: int
     load: int  # the load, and whatever else there is
@@ -22,7 +22,7 @@ def two_cores() -> Cores:
 
 @contextmanager
 def pinned(core: int) -> Iterator[None]:
-    """Who is started within the block stays on this core, with all its threads; and we, until its end."""
+    """Keep this process, and each process started within the block with all its threads, on one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:

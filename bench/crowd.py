@@ -16,7 +16,7 @@ class Crowd:
         self._epoll = select.epoll()
         self._by_number: dict[int, Follower] = {}
         self._due: list[tuple[float, int, Follower]] = []
-        self.faults: list[tuple[Follower, str]] = []  # who was answered as nobody should be, and is dropped
+        self.faults: list[tuple[Follower, str]] = []  # followers with an answer that must not occur; they are dropped
         self._places = itertools.count()  # so that no two followers are compared
 
     def __len__(self) -> int:
@@ -26,14 +26,14 @@ class Crowd:
         return iter([*self._by_number.values()])
 
     def add(self, follower: Follower) -> None:
-        """It begins."""
+        """Start a follower."""
         number = follower.socket.fileno()
         self._by_number[number] = follower
         self._epoll.register(number, select.EPOLLIN)
         follower.begin()
 
     def drop(self, follower: Follower) -> None:
-        """It hangs up."""
+        """Close a follower's connection."""
         number = follower.socket.fileno()
         del self._by_number[number]
         self._epoll.unregister(number)

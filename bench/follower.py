@@ -13,12 +13,13 @@ from collections.abc import Sequence
 
 from bench.framing import CLOSE, PING, WS_HANDSHAKE, answers, events, frames, pong
 from bench.http_connection import request_bytes
+from bench.readers import NO_KEY, Reader
 
 _TIMEOUT_S = 20.0
 _WAIT_S = 20
 _TOKEN = re.compile(rb'" (\d{9,})"')  # its text is the time of its sending
 _CURSOR = re.compile(rb'"cursor":"([^"]+)"')
-_ADVICE = re.compile(rb'"poll_after_ms":(\d+)')
+_POLL_AFTER = re.compile(rb'"poll_after_ms":(\d+)')
 _DONE = b'"done":true'
 
 
@@ -66,14 +67,16 @@ class Follower:
 
 
 class Poller(Follower):
-    """A job by polls: short ones when it is told to come again, or long ones at once."""
+    """A reader of a job by polls: short ones at the interval that the server names, or long ones one after another."""
 
-    def __init__(self, port: int, path: str, *, is_long: bool, linger_ms: int = 0) -> None:
+    def __init__(self, port: int, path: str, reader: Reader, *, is_long: bool, linger_ms: int = 0) -> None:
         super().__init__(port)
         self._path = path
         self._is_long = is_long
         self._more = b"&wait=%d" % _WAIT_S if is_long else b""
         self._more += b"&linger_ms=%d" % linger_ms if linger_ms else b""
+        self._more += reader.query.encode()
+        self._headers = reader.headers
         self._cursor = b"0"
 
     def begin(self) -> None:
@@ -82,20 +85,20 @@ class Poller(Follower):
     def turn(self) -> None:
         self.due = None
         path = b"%s/tokens?cursor=%s%s" % (self._path.encode(), self._cursor, self._more)
-        self._ask(request_bytes("GET", path.decode(), self.host))
+        self._ask(request_bytes("GET", path.decode(), self.host, headers=self._headers))
 
     def _taken(self, received: bytes) -> bytes:
         whole, rest = answers(received)
         for answer in whole:
             self._note([answer])
-            cursor, advice = _CURSOR.search(answer), _ADVICE.search(answer)
-            if cursor is None or advice is None:
+            cursor, poll_after = _CURSOR.search(answer), _POLL_AFTER.search(answer)
+            if cursor is None or poll_after is None:
                 raise RuntimeError(f"a poll is answered {answer[:500]!r}")
             self._cursor = cursor[1]
             if _DONE in answer:
                 self.is_over = True
             else:
-                self.due = time.monotonic() + int(advice[1]) / 1000
+                self.due = time.monotonic() + int(poll_after[1]) / 1000
         return rest
 
 
@@ -149,14 +152,14 @@ class SocketReader(Follower):
         return rest
 
 
-def follower(by: str, port: int, path: str, linger_ms: int) -> Follower:
-    """Of a job of ours, by this transport: short, long, sse or ws."""
+def follower(by: str, port: int, path: str, linger_ms: int, reader: Reader = NO_KEY) -> Follower:
+    """Of a job of ours, by this transport: short, long, sse or ws. Polls are those of the reader."""
     linger = f"&linger_ms={linger_ms}" if linger_ms else ""
     if by == "sse":
         return EventReader(port, request_bytes("GET", f"{path}/stream?cursor=0{linger}", b"127.0.0.1:%d" % port))
     if by == "ws":
         return SocketReader(port, path, linger)
-    return Poller(port, path, is_long=by == "long", linger_ms=linger_ms)
+    return Poller(port, path, reader, is_long=by == "long", linger_ms=linger_ms)
 
 
 def direct_reader(port: int, tokens: int) -> Follower:
@@ -165,6 +168,19 @@ def direct_reader(port: int, tokens: int) -> Follower:
     body = json.dumps(asked).encode()
     request = request_bytes("POST", "/v1/chat/completions", b"127.0.0.1:%d" % port, body)
     return EventReader(port, request, b"[DONE]")
+
+
+def openai_reader(by: str, port: int, tokens: int, model: str) -> Follower:
+    """Of OpenAI's interface `by`, chat or responses, which makes the job with the same request; or of a peer's chat."""
+    asked: dict[str, object] = {"model": model, "stream": True}
+    if by == "responses":
+        path, end = "/openai/v1/responses", b"event: response.incomplete"  # at its limit
+        asked |= {"input": "x", "max_output_tokens": tokens}
+    else:
+        path, end = "/openai/v1/chat/completions" if by == "chat" else "/v1/chat/completions", b"[DONE]"
+        asked |= {"messages": [{"role": "user", "content": "x"}], "max_tokens": tokens}
+    request = request_bytes("POST", path, b"127.0.0.1:%d" % port, json.dumps(asked).encode())
+    return EventReader(port, request, end)
 
 
 def passed_through(port: int, tokens: int) -> Follower:

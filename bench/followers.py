@@ -1,7 +1,9 @@
 """Followers of many streams at once, in one process. `python -m bench.followers BY …` prints one JSON object.
 
-BY is short, long, sse or ws, for jobs of ours that it submits; passed or direct, for streams that it asks for. Counted
-is what was sent while all streams ran: from half a second after the last one's first token to the first one's last.
+BY is short, long, sse or ws, for jobs of ours that it submits; chat or responses, for OpenAI's interfaces; peer, for
+the chat of another server; passed or direct, for streams that it asks for. CPU counts from before the submission.
+Latencies are those of tokens sent while all streams ran: from half a second after the last one's first token to the
+first one's last.
 """
 
 import argparse
@@ -12,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from bench.crowd import Crowd
-from bench.follower import Follower, direct_reader, follower, passed_through
+from bench.follower import Follower, direct_reader, follower, openai_reader, passed_through
 from bench.http_connection import HttpConnection
 from bench.proc import family_cpu_s
+from bench.readers import AUTHORIZATION, NO_KEY, reader_named
 
 _TIMEOUT_S = 20.0
 _SETTLE_NS = 500_000_000
@@ -53,17 +56,22 @@ def counted(followers: Sequence[Follower]) -> list[int]:
     return [arrived - sent for each in followers for sent, arrived in each.times if begin <= sent <= end]
 
 
-def _run(by: str, port: int, streams: int, tokens: int, linger_ms: int, pids: dict[str, int]) -> Following:
+def _run(by: str, port: int, streams: int, tokens: int, linger_ms: int, pids: dict[str, int], named: str) -> Following:
+    began_s, before = time.monotonic(), {name: family_cpu_s(pid) for name, pid in pids.items()}
     if by == "direct":
         followers = [direct_reader(port, tokens) for _ in range(streams)]
     elif by == "passed":
         followers = [passed_through(port, tokens) for _ in range(streams)]
+    elif by in {"chat", "responses", "peer"}:
+        model = "bench" if by == "peer" else "openai/bench"
+        followers = [openai_reader(by, port, tokens, model) for _ in range(streams)]
     else:
         asked = {"prompt": "x", "model": "openai/bench", "max_tokens": tokens}
-        with HttpConnection(port, _TIMEOUT_S) as server:
+        with HttpConnection(port, _TIMEOUT_S, [AUTHORIZATION] if named else ()) as server:
             paths = [server.post("/v1/jobs", asked, 202)["links"]["self"] for _ in range(streams)]
-        followers = [follower(by, port, path, linger_ms) for path in paths]
-    began_s, before = time.monotonic(), {name: family_cpu_s(pid) for name, pid in pids.items()}
+        readers = [reader_named(named, port, path) if named else NO_KEY for path in paths]
+        asked_by = zip(paths, readers, strict=True)
+        followers = [follower(by, port, path, linger_ms, reader) for path, reader in asked_by]
     own_s = time.process_time()
     follow_all(followers, _TIMEOUT_S + tokens / 10)
     found = Following(wall_s=time.monotonic() - began_s)
@@ -80,13 +88,14 @@ def _run(by: str, port: int, streams: int, tokens: int, linger_ms: int, pids: di
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("by", choices=["short", "long", "sse", "ws", "passed", "direct"])
+    parser.add_argument("by", choices=["short", "long", "sse", "ws", "chat", "responses", "peer", "passed", "direct"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--streams", type=int, required=True)
     parser.add_argument("--tokens", type=int, required=True)
     parser.add_argument("--linger-ms", type=int, default=0)
     parser.add_argument("--pid", action="append", default=[], metavar="NAME=PID")
+    parser.add_argument("--reader", default="", help="one of bench.readers.READERS, of a server with keys")
     options = parser.parse_args()
     pids = {name: int(pid) for name, _, pid in (each.partition("=") for each in options.pid)}
-    found = _run(options.by, options.port, options.streams, options.tokens, options.linger_ms, pids)
+    found = _run(options.by, options.port, options.streams, options.tokens, options.linger_ms, pids, options.reader)
     json.dump(asdict(found), sys.stdout)

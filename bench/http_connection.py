@@ -6,6 +6,7 @@ It reads answers with a Content-Length, which every answer of ours has, and noth
 import json
 import re
 import socket
+from collections.abc import Sequence
 from typing import Any, Self
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
@@ -14,7 +15,8 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECAS
 class HttpConnection:
     """One connection to a server on loopback, used by one thread."""
 
-    def __init__(self, port: int, timeout_s: float) -> None:
+    def __init__(self, port: int, timeout_s: float, headers: Sequence[str] = ()) -> None:
+        self._headers = headers
         self._host = b"127.0.0.1:%d" % port
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -31,11 +33,11 @@ class HttpConnection:
 
     def get(self, path: str) -> Any:
         """The JSON at `path`. Raises RuntimeError for a status that is not 200, OSError for a lost connection."""
-        return self._exchange(request_bytes("GET", path, self._host), 200)
+        return self._exchange(request_bytes("GET", path, self._host, headers=self._headers), 200)
 
     def post(self, path: str, body: Any, status: int) -> Any:
         """The JSON answer to `body`, sent as JSON; `status` is the one to expect. Raises like `get`."""
-        return self._exchange(request_bytes("POST", path, self._host, json.dumps(body).encode()), status)
+        return self._exchange(request_bytes("POST", path, self._host, json.dumps(body).encode(), self._headers), status)
 
     def _exchange(self, request: bytes, status: int) -> Any:
         self._socket.sendall(request)
@@ -50,14 +52,15 @@ class HttpConnection:
         return json.loads(received[received.index(b"\r\n\r\n") + 4 :])
 
 
-def request_bytes(method: str, path: str, host: bytes, body: bytes = b"") -> bytes:
-    """A whole request, ready to send."""
+def request_bytes(method: str, path: str, host: bytes, body: bytes = b"", headers: Sequence[str] = ()) -> bytes:
+    """A whole request, ready to send; `headers` are lines."""
     content = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body) if body else b""
+    content += b"".join(b"%s\r\n" % line.encode() for line in headers)
     return b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s" % (method.encode(), path.encode(), host, content, body)
 
 
-def answer_length(received: bytes) -> int | None:
-    """Bytes of the answer that `received` begins with, head and body; None while its head is not there yet."""
+def answer_length(received: bytes | bytearray) -> int | None:
+    """Bytes of the answer, or request, that `received` begins with; None while its head is not there yet."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.ingest_upstream import FLOOD
-from bench.measure import Measure, percentile
+from bench.measure import Measure, percentile, ratio
 from bench.proc import cpu_s, rss_bytes
 from bench.program import run_program
 from bench.stack import free_ports, listens, part_environment, started_part
-from tokentail.backend import Backend, now_ms, open_backend
-from tokentail.commands import live_channel
-from tokentail.element import decode, is_token
-from tokentail.job import Job
-from tokentail.request import GenerationRequest
-from tokentail.settings import load_settings
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Job
+from tokentail.jobs.request import GenerationRequest
+from tokentail.jobs.submit import Submitter
+from tokentail.log.element import decode, is_token
+from tokentail.redis.backend import Backend, now_ms, open_backend
+from tokentail.redis.keys import live_channel
 
 _TOKENS_PER_S = 50.0
 _STREAMS = (1, 100, 200, 500)
@@ -52,15 +52,17 @@ class Ingest:
     latencies_ns: list[int]  # of the sampled streams: from the upstream's sending to the published token
 
 
-def measure_ingest(redis_url: str) -> list[Measure]:
+def measure_ingest(redis_url: str) -> Iterator[Measure]:
     """For each number of streams at a model's pace, and for floods. Linux only: it reads /proc and pins processes."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})  # upstream and reader's parent inherit it
     try:
         with _running_upstream() as port:
             bench = _Bench(redis_url, port, cores[0])
-            paced = [m for n in _STREAMS for m in bench.measures("bench", n, f"{n} at {_TOKENS_PER_S:g} tokens/s")]
-            return paced + [m for n in _FLOODS for m in bench.measures(FLOOD, n, f"flood of {n}")]
+            for n in _STREAMS:
+                yield from bench.measures("bench", n, f"{n} at {_TOKENS_PER_S:g} tokens/s")
+            for n in _FLOODS:
+                yield from bench.measures(FLOOD, n, f"flood of {n}")
     finally:
         os.sched_setaffinity(0, cores)
 
@@ -97,19 +99,19 @@ class _Bench:
             Measure(
                 name,
                 "tokens/s",
-                [run.tokens / run.wall_s for run in ours],
-                [run["tokens"] / run["wall_s"] for run in limit],
+                [ratio(run.tokens, run.wall_s) for run in ours],
+                [ratio(run["tokens"], run["wall_s"]) for run in limit],
                 _LIMIT,
             ),
             Measure(
                 f"{name}, CPU a token",
                 "µs",
-                [1e6 * run.cpu_s / run.tokens for run in ours],
-                [1e6 * run["cpu_s"] / run["tokens"] for run in limit],
+                [1e6 * ratio(run.cpu_s, run.tokens) for run in ours],
+                [1e6 * ratio(run["cpu_s"], run["tokens"]) for run in limit],
                 _LIMIT,
             ),
             *(latencies if model != FLOOD else ()),  # a flood waits in the sockets: its age says nothing of us
-            Measure(f"{name}, round trips a token", "", [run.round_trips / run.tokens for run in ours]),
+            Measure(f"{name}, round trips a token", "", [ratio(run.round_trips, run.tokens) for run in ours]),
             Measure(
                 f"{name}, memory a stream",
                 "KB",

@@ -19,10 +19,10 @@ from typing import Any  # noqa: E402
 import gevent  # noqa: E402
 
 from bench.proc import rss_bytes  # noqa: E402
-from tokentail.request import GenerationRequest  # noqa: E402
-from worker.providers.openai_chat import OpenAiChat  # noqa: E402
-from worker.providers.source import open_chunks  # noqa: E402
-from worker.transport import HttpTransport  # noqa: E402
+from tokentail.jobs.request import GenerationRequest  # noqa: E402
+from worker.dialects.openai.chat import OpenAiChat  # noqa: E402
+from worker.upstream.source import open_chunks  # noqa: E402
+from worker.upstream.transport import HttpTransport  # noqa: E402
 
 _TIMEOUT_S = 60.0
 _SAMPLED = 10  # one stream in ten is timed

@@ -1,7 +1,8 @@
 """The ingest benchmark's upstream: very many streams from very little CPU. `python -m bench.ingest_upstream --port P`.
 
 The same stream as `bench/upstream.py` sends, but each event is made beforehand up to its time of sending, one timer
-serves all streams, and a stream goes on until its client leaves. The model `flood` is sent as fast as its client reads.
+serves all streams, and a stream goes on until its client leaves. The model `flood` is sent as fast as its client reads;
+`refused` is answered with status 400 and an error of a megabyte.
 """
 
 import argparse
@@ -13,15 +14,23 @@ from typing import cast
 
 import uvloop
 
+from bench.http_connection import answer_length
 from bench.upstream import HEAD, chunk, event
 
 FLOOD = "flood"
+REFUSED = "refused"
 _TICK_S = 0.001
 _BURST = 50  # tokens of one write of a flood, each in an HTTP chunk of its own
 _GOLDEN = 0.618033988749895  # its multiples spread streams over a period, however many there are
 
 _HELLO = HEAD + event(chunk({"role": "assistant", "content": ""}))
 _TIME_DIGITS = 19  # of a monotonic clock in ns, padded: so that every event has one length
+_WORDS = "This model's maximum context length is 128000 tokens; please reduce the length of the messages. "
+_ERROR = json.dumps({"error": {"message": _WORDS * 10_000, "code": "context_length_exceeded"}}).encode()
+_REFUSAL = b"HTTP/1.1 400 Refused\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_ERROR),
+    _ERROR,
+)
 _EVENT = event(chunk({"content": f" {0:0{_TIME_DIGITS}}"})).replace(b"0" * _TIME_DIGITS, b"%019d")
 
 
@@ -54,7 +63,7 @@ class Stream(asyncio.Protocol):
 
     def __init__(self, wheel: Wheel) -> None:
         self._wheel = wheel
-        self._received = b""
+        self._received = bytearray()
         self._slot: dict[Stream, None] = {}
         self._is_flood = False
 
@@ -64,12 +73,14 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        body = self._received.partition(b"\r\n\r\n")[2]
-        try:
-            request = json.loads(body)
-        except ValueError:
+        length = answer_length(self._received)
+        if length is None or len(self._received) < length:
             return  # there is more to come
-        self._received = b""
+        request = json.loads(self._received[self._received.index(b"\r\n\r\n") :])
+        self._received = bytearray()
+        if request["model"] == REFUSED:
+            self.send(_REFUSAL)
+            return
         self.send(_HELLO)
         self._is_flood = request["model"] == FLOOD
         if self._is_flood:

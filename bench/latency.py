@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measure import Measure, percentile
+from bench.measure import Measure, percentile, ratio
 from bench.program import run_program
+from bench.readers import KEY, READERS, SETTINGS
 from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
 
 _TOKENS_PER_S = 50.0
 _TOKENS = {1: 200, 50: 250, 100: 250}  # streams at once → tokens of each
 _ROUNDS = 2
+_READERS_STREAMS = 50
 _LINGER_MS = 100
 _PASS_THROUGH = "pass-through: Flask, requests, gunicorn's threads"
 
@@ -36,6 +38,8 @@ _WAYS = (
     _Way(f"long poll, linger_ms={_LINGER_MS}", "long", _LINGER_MS),
     _Way("SSE", "sse"),
     _Way(f"SSE, linger_ms={_LINGER_MS}", "sse", _LINGER_MS),
+    _Way("Chat Completions", "chat"),
+    _Way("Responses", "responses"),
     _Way("WebSocket", "ws"),
     _Way(f"WebSocket, linger_ms={_LINGER_MS}", "ws", _LINGER_MS),
 )
@@ -43,12 +47,32 @@ _PASSED = _Way(_PASS_THROUGH, "passed")
 _DIRECT = _Way("the upstream itself", "direct")
 
 
-def measure_latency() -> list[Measure]:
+def measure_latency() -> Iterator[Measure]:
     """p50 and p99 in ms, requests and bytes a token; with the most jobs, the CPU of each process, too."""
     with running_stack(tokens_per_s=_TOKENS_PER_S) as stack, _running_pass_through(stack) as (port, pid):
         ports = {_PASSED: port, _DIRECT: stack.upstream_port}
         pids = {**stack.pids, "pass-through": pid}
-        return [measure for streams in _TOKENS for measure in _measure(stack, streams, ports, pids)]
+        for streams in _TOKENS:
+            yield from _measure(stack, streams, ports, pids)
+    with running_stack(tokens_per_s=_TOKENS_PER_S, settings=SETTINGS) as stack:
+        yield from _of_readers(stack)
+
+
+def _of_readers(stack: Stack) -> Iterator[Measure]:
+    """Long polls as browsers send them, beside those of a program with a bearer key."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in READERS}
+    for i in range(_ROUNDS):
+        for name in READERS[:: -1 if i % 2 else 1]:
+            sizes = ("--streams", _READERS_STREAMS, "--tokens", _TOKENS[_READERS_STREAMS])
+            asked = ("--port", stack.web_port, *sizes, "--reader", name, f"--pid=web={stack.pids['web']}")
+            found[name].append(run_program("bench.followers", "long", *asked))
+    for name in READERS[1:]:
+        pair, what = (found[name], found[KEY]), f"latency, {_READERS_STREAMS} jobs, long poll of a {name}"
+        for percent in (50, 99):
+            mine, theirs = ([percentile(run["latencies_ns"], percent) / 1e6 for run in runs] for runs in pair)
+            yield Measure(f"{what}, p{percent}", "ms", mine, theirs, KEY, "difference")
+        mine, theirs = ([100 * ratio(run["cpu_s"]["web"], run["wall_s"]) for run in runs] for runs in pair)
+        yield Measure(f"{what}, CPU of web", "% of a core", mine, theirs, KEY)
 
 
 def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str, int]) -> list[Measure]:
@@ -69,7 +93,7 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
             what = f"{name}, {way.name}, p{percent}"
             measures.append(Measure(what, "ms", mine, theirs, _PASS_THROUGH, "difference"))
         for what in ("requests", "bytes"):
-            mine, theirs = ([run[what] / run["tokens"] for run in runs] for runs in (ours, limit))
+            mine, theirs = ([ratio(run[what], run["tokens"]) for run in runs] for runs in (ours, limit))
             measures.append(Measure(f"{name}, {way.name}, {what} a token", "", mine, theirs, _PASS_THROUGH))
     for percent in (50, 99):
         times_ms = [percentile(run["latencies_ns"], percent) / 1e6 for run in found[_DIRECT]]
@@ -79,7 +103,7 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
             Measure(
                 f"{name}, {way.name}, CPU of {part}",
                 "% of a core",
-                [100 * run["cpu_s"][part] / run["wall_s"] for run in runs],
+                [100 * ratio(run["cpu_s"][part], run["wall_s"]) for run in runs],
             )
             for way, runs in found.items()
             for part in runs[0]["cpu_s"]
@@ -90,7 +114,7 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
 
 @contextmanager
 def _running_pass_through(stack: Stack) -> Iterator[tuple[int, int]]:
-    """Its port and pid."""
+    """The port and the pid of the pass-through."""
     (port,) = free_ports(1)
     threads = ["--worker-class", "gthread", "--threads", str(2 * max(_TOKENS))]
     argv = [

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -72,9 +73,9 @@ class _Asker(asyncio.Protocol):
         self._transport.close()
 
 
-async def put_load(port: int, path: str, connections: int, for_s: float) -> Load:
+async def put_load(port: int, path: str, connections: int, for_s: float, headers: Sequence[str] = ()) -> Load:
     """Ask for `path`. Raises RuntimeError when any answer is not 200, OSError for a lost connection."""
-    request = request_bytes("GET", path, b"127.0.0.1:%d" % port)
+    request = request_bytes("GET", path, b"127.0.0.1:%d" % port, headers=headers)
     loop = asyncio.get_running_loop()
     began = time.monotonic()
     askers = []
@@ -94,6 +95,8 @@ if __name__ == "__main__":
     parser.add_argument("--path", required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--for-s", type=float, required=True)
+    parser.add_argument("--header", action="append", default=[])
     options = parser.parse_args()
-    load = uvloop.run(put_load(options.port, options.path, options.connections, options.for_s))
+    asked = (options.port, options.path, options.connections, options.for_s, options.header)
+    load = uvloop.run(put_load(*asked))
     json.dump(asdict(load), sys.stdout)

@@ -5,6 +5,8 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+from bench.measure import ratio
+
 _PACKAGES = (
     "flask",
     "a2wsgi",
@@ -46,7 +48,8 @@ class Neighbours:
         if self._began is None or (now := self._spent_s()) is None:
             return "unknown"
         busy_s, own_s, wall_s = (b - a for a, b in zip(self._began, now, strict=True))
-        return f"{100 * max(busy_s - own_s, 0.0) / (wall_s * (os.cpu_count() or 1)):.0f} %"
+        share = ratio(max(busy_s - own_s, 0.0), wall_s * (os.cpu_count() or 1))
+        return f"{100 * share:.0f} %"
 
     def _spent_s(self) -> tuple[float, float, float] | None:
         """Seconds that the cores were busy (or taken by a hypervisor), seconds that we and our children used, now."""

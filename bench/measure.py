@@ -1,9 +1,29 @@
 """The measure: one figure of ours beside one limit, run by run, and what is said of both."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
+
+Reading = float | None  # a reading that is missing is None, or NaN
+
+
+def numbers(values: Sequence[Reading]) -> list[float]:
+    """The readings that are finite numbers."""
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def ratio(a: Reading, b: Reading) -> float:
+    """a / b; NaN when a reading is missing, or b is 0."""
+    known = numbers([a, b])
+    return known[0] / known[1] if len(known) == 2 and known[1] else math.nan
+
+
+def difference(a: Reading, b: Reading) -> float:
+    """a - b; NaN when a reading is missing."""
+    known = numbers([a, b])
+    return known[0] - known[1] if len(known) == 2 else math.nan
 
 
 @dataclass(frozen=True)
@@ -17,6 +37,10 @@ class Measure:
     limit_name: str = ""
     compared_by: Literal["ratio", "difference"] = "ratio"  # of ours to the limit; a latency's is what we add
 
+    def __post_init__(self) -> None:
+        if self.limit and len(self.limit) != len(self.ours):
+            raise ValueError(f"{self.name}: one half is shorter than the other")
+
     @property
     def key(self) -> str:
         """What makes it the same measure in another run."""
@@ -24,9 +48,11 @@ class Measure:
 
     @property
     def beside(self) -> list[float]:
-        """Ours beside the limit, pair by pair."""
-        pairs = zip(self.ours, self.limit, strict=True)
-        return [a / b if self.compared_by == "ratio" else a - b for a, b in pairs] if self.limit else []
+        """Ours beside the limit, pair by pair; NaN for a pair that has no ratio."""
+        if not self.limit:
+            return []
+        compare = ratio if self.compared_by == "ratio" else difference
+        return [compare(a, b) for a, b in zip(self.ours, self.limit, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -38,13 +64,14 @@ class Spread:
     most: float
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """The spread of at least one value."""
-    return Spread(min(values), median(values), max(values))
+def spread(values: Sequence[Reading]) -> Spread:
+    """The spread of the readings that are numbers; all NaN where none is."""
+    known = numbers(values) or [math.nan]
+    return Spread(min(known), median(known), max(known))
 
 
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of all values do not exceed (nearest rank)."""
-    ordered = sorted(values)
+def percentile(values: Sequence[Reading], percent: float) -> float:
+    """The smallest number that at least `percent` of all numbers do not exceed (nearest rank); NaN of none."""
+    ordered = sorted(numbers(values)) or [math.nan]
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(int(rank), 1) - 1]

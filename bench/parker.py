@@ -1,7 +1,8 @@
 """The parker: very many long polls of one server that wait at once, and how soon one token wakes them all.
 
-`python -m bench.parker ours|bare|nchan …` prints one JSON object. One thread with an epoll and bare sockets: reading an
-answer costs it a few microseconds, so that the times are the server's. A token's text is the time of its sending.
+`python -m bench.parker ours|coroutines|bare|nchan …` prints one JSON object. One thread with an epoll and bare sockets:
+reading an answer costs it a few microseconds, so that the times are the server's. A token's text is the time of its
+sending.
 """
 
 import argparse
@@ -11,15 +12,18 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from bench.http_connection import HttpConnection, answer_length, request_bytes
 from bench.peer import publish
 from bench.proc import cpu_s, descriptors, rss_bytes, unread
+from bench.readers import AUTHORIZATION, NO_KEY, reader_named
 
-_TIMEOUT_S = 20.0  # below the wait, so that who is late is not answered by its end
+_TIMEOUT_S = 20.0  # below the wait: a late poll must not be answered by the end of its wait
 _QUIET_S = 0.3
+_LONG_WAY = "&colour=green"  # a parameter that no call knows: the poll is not parked
 _TOKEN = re.compile(rb'" ?(\d+)"')
 _CURSOR = re.compile(rb'"cursor": ?"([^"]+)"')
 
@@ -36,33 +40,37 @@ class Parking:
 
 
 class Server(Protocol):
-    """Whom it asks."""
+    """The server that is measured."""
 
     port: int
+    headers: Sequence[str]
 
     def path(self) -> str:
-        """Where the next token is waited for."""
+        """The path and query of the poll for the next token."""
 
     def wake(self) -> None:
-        """Send a token to all who wait."""
+        """Send a token to all waiting polls."""
 
     def answered(self, answer: bytes) -> None:
         """One of the answers to the last token."""
 
 
 class _Ours:
-    """A job whose upstream sends a token when told."""
+    """A job whose upstream sends a token on request."""
 
-    def __init__(self, port: int, upstream_port: int) -> None:
+    def __init__(self, port: int, upstream_port: int, reader: str, more: str) -> None:
         self.port = port
         self._upstream = HttpConnection(upstream_port, _TIMEOUT_S)
-        with HttpConnection(port, _TIMEOUT_S) as server:
+        with HttpConnection(port, _TIMEOUT_S, [AUTHORIZATION] if reader else ()) as server:
             job = server.post("/v1/jobs", {"prompt": "x", "model": "openai/told", "max_tokens": 1}, 202)
             self._path = job["links"]["tokens"]
             self._cursor = server.get(f"{self._path}?cursor=0&wait=20")["cursor"]
+        sent = reader_named(reader, port, job["links"]["self"]) if reader else NO_KEY
+        self.headers: Sequence[str] = sent.headers
+        self._more = sent.query + more
 
     def path(self) -> str:
-        return f"{self._path}?cursor={self._cursor}&wait=25"
+        return f"{self._path}?cursor={self._cursor}&wait=25{self._more}"
 
     def wake(self) -> None:
         self._upstream.post("/v1/chat/completions", {"model": "tell"}, 200)
@@ -78,6 +86,7 @@ class _Bare:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.headers: Sequence[str] = ()
         self._server = HttpConnection(port, _TIMEOUT_S)
 
     def path(self) -> str:
@@ -95,6 +104,7 @@ class _Nchan:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.headers: Sequence[str] = ()
         self.wake()
 
     def path(self) -> str:
@@ -124,7 +134,8 @@ class Parker:
         idle_bytes, idle_fds, idle_s = rss_bytes(self._pid), descriptors(self._pid), cpu_s(self._pid)
         for i in range(rounds):
             began = time.monotonic()
-            request = request_bytes("GET", self._server.path(), b"127.0.0.1:%d" % self._server.port)
+            host = b"127.0.0.1:%d" % self._server.port
+            request = request_bytes("GET", self._server.path(), host, headers=self._server.headers)
             for _ in range(self._count if i == 0 else 0):
                 self._connect()
             for each in self._sockets.values():
@@ -181,16 +192,18 @@ class Parker:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("who", choices=["ours", "bare", "nchan"])
+    parser.add_argument("who", choices=["ours", "coroutines", "bare", "nchan"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True)
     parser.add_argument("--upstream-port", type=int, default=0)
+    parser.add_argument("--reader", default="", help="one of bench.readers.READERS, of a server with keys")
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--rounds", type=int, required=True)
     options = parser.parse_args()
     server: Server
-    if options.who == "ours":
-        server = _Ours(options.port, options.upstream_port)
+    if options.who in {"ours", "coroutines"}:
+        more = _LONG_WAY if options.who == "coroutines" else ""
+        server = _Ours(options.port, options.upstream_port, options.reader, more)
     else:
         server = _Bare(options.port) if options.who == "bare" else _Nchan(options.port)
     json.dump(asdict(Parker(server, options.pid, options.count).run(options.rounds)), sys.stdout)

@@ -1,6 +1,7 @@
 """The pass-through: what tutorials build. Flask asks the upstream with `requests` and sends each token on as it comes.
 
-It keeps nothing: who is cut off loses the answer. `python -m gunicorn --threads 200 "bench.pass_through:application()"`
+Nothing is kept: a client that is cut off loses the answer.
+Start: `python -m gunicorn --threads 200 "bench.pass_through:application()"`
 """
 
 import json

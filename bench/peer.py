@@ -78,7 +78,7 @@ def running_durable_streams(folder: Path, old: Sequence[str], new: Sequence[str]
 
 @contextmanager
 def running_nchan(folder: Path, old: Sequence[str], new: Sequence[str]) -> Iterator[Peer | None]:
-    """The same; a message of nchan is one token as JSON. It knows no end."""
+    """A running nginx with nchan, one token as JSON in each message; nchan has no end of a log. None: not installed."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None or not _NCHAN.exists():
         _tell("no nchan here (Debian: libnginx-mod-nchan)")

@@ -10,16 +10,17 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.cores import Cores, pinned, two_cores
 from bench.http_connection import HttpConnection
-from bench.measure import Measure
+from bench.measure import Measure, ratio
 from bench.peer import running_durable_streams, running_nchan
 from bench.proc import family_cpu_s
+from bench.readers import AUTHORIZATION, KEY, READERS, SETTINGS, reader_named
 from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
 from bench.wrk import Pressed, has_wrk, press
 
@@ -35,6 +36,8 @@ _LOOK_AGAIN_S = 0.05
 
 _TOKEN = re.compile(rb'" \d+"')  # of our upstream, as JSON
 _OURS = "ours"
+
+Name = TypeVar("Name")
 _FIXED = "a fixed answer on uvicorn"
 
 
@@ -45,23 +48,50 @@ class _Target:
     port: int
     path: str
     pid: int
+    headers: tuple[str, ...] = ()
 
 
-def measure_polls() -> list[Measure]:
+def measure_polls() -> Iterator[Measure]:
     """Polls a second and CPU of the server a poll, each kind beside every limit that has it."""
     cores = two_cores()
     with pinned(cores.load), running_stack(web_core=cores.server) as stack, _asked(stack, cores) as targets:
         found = _take_turns(targets, cores)
-    measures = []
     for kind in _KINDS:
         for server in [server for server, of_kind in targets if of_kind == kind and server != _OURS]:
             ours, limit = found[_OURS, kind], found[server, kind]
             rates = [run.per_s for run in ours], [run.per_s for run in limit]
             costs = [run.server_us for run in ours], [run.server_us for run in limit]
-            measures.append(Measure(f"polls, {kind}", "polls/s", *rates, server))
-            measures.append(Measure(f"polls, {kind}, CPU a poll", "µs", *costs, server))
-    load = [100 * run.load_cpu_s / run.wall_s for run in found[_OURS, _KINDS[0]]]
-    return [*measures, Measure(f"polls, the load ({'wrk' if has_wrk() else 'ours'})", "% of a core", load)]
+            yield Measure(f"polls, {kind}", "polls/s", *rates, server)
+            yield Measure(f"polls, {kind}, CPU a poll", "µs", *costs, server)
+    load = [100 * ratio(run.load_cpu_s, run.wall_s) for run in found[_OURS, _KINDS[0]]]
+    yield Measure(f"polls, the load ({'wrk' if has_wrk() else 'ours'})", "% of a core", load)
+    yield from _of_readers(cores)
+
+
+def _of_readers(cores: Cores) -> Iterator[Measure]:
+    """Measure a poll of ten new tokens as browsers send it, beside that of a program with a bearer key."""
+    with (
+        pinned(cores.load),
+        running_stack(web_core=cores.server, settings=SETTINGS) as stack,
+        HttpConnection(stack.web_port, _TIMEOUT_S, [AUTHORIZATION]) as server,
+    ):
+        job = _submit(server, "openai/silent", _LOG_TOKENS)
+        _wait_until(server, job, lambda job: job["token_count"] == _LOG_TOKENS)
+        behind = server.get(f"{job}/tokens?limit={1 + _LOG_TOKENS - _NEW_TOKENS}")["cursor"]
+        targets = {}
+        for name in READERS:
+            reader = reader_named(name, stack.web_port, job)
+            path = f"{job}/tokens?cursor={behind}{reader.query}"
+            targets[name] = _Target(stack.web_port, path, stack.pids["web"], reader.headers)
+            _look_at(targets[name], _NEW_TOKENS)
+        found = _take_turns(targets, cores)
+        server.post(f"{job}/cancel", {}, 200)
+    for name in READERS[1:]:
+        ours, limit = found[name], found[KEY]
+        rates = [run.per_s for run in ours], [run.per_s for run in limit]
+        costs = [run.server_us for run in ours], [run.server_us for run in limit]
+        yield Measure(f"polls, {name}", "polls/s", *rates, KEY)
+        yield Measure(f"polls, {name}, CPU a poll", "µs", *costs, KEY)
 
 
 @contextmanager
@@ -106,15 +136,16 @@ def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target
         server.post(f"{live}/cancel", {}, 200)
 
 
-def _take_turns(targets: dict[tuple[str, str], _Target], cores: Cores) -> dict[tuple[str, str], list[Pressed]]:
-    found: dict[tuple[str, str], list[Pressed]] = {name: [] for name in targets}
-    for i in range(1 + _ROUNDS):  # the first is not counted: who compiles while it runs has done so by then
+def _take_turns(targets: Mapping[Name, _Target], cores: Cores) -> dict[Name, list[Pressed]]:
+    found: dict[Name, list[Pressed]] = {name: [] for name in targets}
+    for i in range(1 + _ROUNDS):  # the first is not counted: servers that compile while they run have done so by then
         for name in list(targets)[:: -1 if i % 2 else 1]:
             target = targets[name]
             found[name].append(
                 press(
                     target.port,
                     target.path,
+                    headers=target.headers,
                     connections=_CONNECTIONS,
                     for_s=_FOR_S,
                     core=cores.load,
@@ -127,7 +158,7 @@ def _take_turns(targets: dict[tuple[str, str], _Target], cores: Cores) -> dict[t
 def _look_at(target: _Target, tokens: int) -> None:
     """Raises RuntimeError unless so many tokens are answered: the load counts answers and does not read them."""
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=_TIMEOUT_S)
-    connection.request("GET", target.path)
+    connection.request("GET", target.path, headers=dict(line.split(": ", 1) for line in target.headers))
     said = connection.getresponse().read()
     connection.close()
     if len(_TOKEN.findall(said)) != tokens:

@@ -11,13 +11,13 @@ def cpu_s(pid: int) -> float:
 
 
 def family_cpu_s(pid: int) -> float:
-    """The same of a process and its children, for servers that fork."""
+    """CPU seconds of a process and its children, for servers that fork."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return sum(map(cpu_s, [pid, *map(int, children)]))
 
 
 def rss_bytes(pid: int) -> int:
-    """Its resident memory."""
+    """The resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

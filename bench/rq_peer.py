@@ -6,7 +6,7 @@ import time
 from rq import Queue, SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 
-from tokentail.store import RedisClient, connect
+from tokentail.redis.client import RedisClient, connect
 
 _TIMEOUT_S = 600.0  # RQ asks for more than its BLMOVE waits
 

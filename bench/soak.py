@@ -1,14 +1,15 @@
 """The soak: thousands of readers by every transport, of jobs that come and go, for as long as told.
 
-Memory has to stay flat (but for RQ's books, which it keeps for an hour), no descriptor may be left open, and every
+Memory has to stay flat, no descriptor may be left open, and every
 reader has to see its job's end with every token in order. One reader in ten hangs up half-way and is replaced. After a
-fifth of the time all go and come again, so that descriptors are compared at rest. A line every ten seconds; then the
+fifth of the time all leave and return, so that descriptors are compared at rest. A line every ten seconds; then the
 verdict.
 """
 
 import itertools
 import resource
 import time
+from collections.abc import Iterator
 from statistics import median
 
 from bench.crowd import Crowd
@@ -24,11 +25,10 @@ _TOKENS_PER_S = 1.0
 _TOKENS = (30, 40, 50, 60)  # of jobs, in turns; so they live for as many seconds
 _WAYS = (("short", 0), ("long", 0), ("long", 300), ("sse", 0), ("sse", 300), ("ws", 0))
 _LEAVES = 10  # each tenth
-_LATE_S = 30.0  # whoever has not seen the end so long after it is stuck
+_LATE_S = 30.0  # a reader that has not seen the end so long after it is stuck
 _LINE_EVERY_S = 10.0
-_KEPT_S = 60.0  # closed jobs, and then their tombstones, so that the store has no reason to grow
+_KEPT_S = 60.0  # closed jobs, and then their tombstones; with RQ's minute, the store has no reason to grow
 _TIMEOUT_S = 20.0
-_RQ_BYTES = 5650  # of Valkey's memory for each job: RQ's record and result, which it keeps for an hour
 _AT_REST_S = 3.0  # after the last reader; connections are closed by then
 _GROWN = 0.05  # of a process, from the second fifth of the time to the last
 _GROWN_BYTES = 3 << 20
@@ -56,7 +56,7 @@ class Soak:
         self.jobs = self.ended = self.left = self.tokens = 0
         self.faults: list[str] = []
 
-    def run(self, seconds: float) -> list[Measure]:
+    def run(self, seconds: float) -> Iterator[Measure]:
         """The measures. Raises RuntimeError when the verdict is bad."""
         self._began = time.monotonic()
         self._next_line = self._began + _LINE_EVERY_S
@@ -68,19 +68,18 @@ class Soak:
             for name, counts in self._open_files.items():
                 counts.append(descriptors(self._stack.pids[name]))
         self._server.close()
-        return self._verdict(connections(self._stack.web_port))
+        yield from self._verdict(connections(self._stack.web_port))
 
     def _crowded_until(self, end: float) -> None:
         while (now := time.monotonic()) < end and not self.faults:
-            # Not all at once: a job's readers come when those of another have gone.
+            # Not all at once: a job's readers start when the readers of another job have ended.
             if len(self._crowd) <= _FOLLOWERS - _OF_ONE_JOB:
                 self._open_job()
             self._turn(now)
             if now >= self._next_line:
                 self._next_line += _LINE_EVERY_S
                 for name, sizes in self._memory.items():
-                    kept_by_rq = self.jobs * _RQ_BYTES if name == "valkey" else 0
-                    sizes.append(rss_bytes(self._stack.pids[name]) - kept_by_rq)
+                    sizes.append(rss_bytes(self._stack.pids[name]))
                 self._tell(now - self._began)
 
     def _open_job(self) -> None:
@@ -140,26 +139,24 @@ class Soak:
         readers = f"{len(self._crowd)} readers, {self.jobs} jobs, {self.ended} ends, {self.left} left half-way"
         print(f"{at_s:4.0f} s  {readers}; {sizes}; CPU {used}; submissions took up to {slowest_ms:.0f} ms", flush=True)
 
-    def _verdict(self, connections_left: int) -> list[Measure]:
-        measures = []
+    def _verdict(self, connections_left: int) -> Iterator[Measure]:
         for name, sizes in self._memory.items():
             early, late = _early_and_late(sizes)
-            measures.append(Measure(f"soak, memory of {name}", "MB", [late / _MB], [early / _MB], "its own, early on"))
+            yield Measure(f"soak, memory of {name}", "MB", [late / _MB], [early / _MB], "its own, early on")
             if late > early * (1 + _GROWN) + _GROWN_BYTES:
                 self.faults.append(f"{name} grew from {early / _MB:.1f} to {late / _MB:.1f} MB")
         for name, (early, *_, late) in self._open_files.items():
-            measures.append(Measure(f"soak, descriptors of {name} at rest", "", [late], [early], "its own, early on"))
+            yield Measure(f"soak, descriptors of {name} at rest", "", [late], [early], "its own, early on")
             if late > early + _MORE_DESCRIPTORS:
                 self.faults.append(f"{name} has {late:.0f} descriptors and had {early:.0f}")
-        measures.append(Measure("soak, connections left at the end", "", [connections_left]))
+        yield Measure("soak, connections left at the end", "", [connections_left])
         if connections_left:
             self.faults.append(f"{connections_left} connections were left")
-        measures.append(Measure("soak, readers that saw their end", "", [self.ended]))
-        measures.append(Measure("soak, readers that hung up", "", [self.left]))
+        yield Measure("soak, readers that saw their end", "", [self.ended])
+        yield Measure("soak, readers that hung up", "", [self.left])
         if self.faults:
             raise RuntimeError(f"the soak failed: {'; '.join(self.faults[:5])} ({len(self.faults)} faults)")
         print(f"the soak is good: {self.jobs} jobs, {self.ended} readers, {self.tokens} tokens", flush=True)
-        return measures
 
 
 def _early_and_late(samples: list[float]) -> tuple[float, float]:
@@ -168,11 +165,11 @@ def _early_and_late(samples: list[float]) -> tuple[float, float]:
     return median(samples[fifth : 2 * fifth] or samples), median(samples[-fifth:])
 
 
-def measure_soak(seconds: float) -> list[Measure]:
+def measure_soak(seconds: float) -> Iterator[Measure]:
     """Raises RuntimeError when memory grew, a descriptor leaked, or a reader was stuck or did not get every token."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     kept = str(_KEPT_S)
     settings = {"TOKENTAIL_RETENTION_S": kept, "TOKENTAIL_TOMBSTONE_S": kept, "TOKENTAIL_LOG_LEVEL": "WARNING"}
     with running_stack(tokens_per_s=_TOKENS_PER_S, settings=settings) as stack:
-        return Soak(stack).run(seconds)
+        yield from Soak(stack).run(seconds)

@@ -1,6 +1,6 @@
 """The stack: a whole Tokentail on loopback, and the servers that it is measured beside. All of it stops with its block.
 
-Its environment is made from nothing, so that no key, proxy or setting of whoever runs the benchmarks gets in.
+Its environment is made from nothing, so that no key, proxy or setting of the calling shell gets in.
 """
 
 import contextlib
@@ -103,14 +103,19 @@ def part_environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def started_part(
-    name: str, argv: Sequence[str], environment: dict[str, str], folder: Path, is_ready: Callable[[], bool]
+    name: str,
+    argv: Sequence[str],
+    environment: dict[str, str],
+    folder: Path,
+    is_ready: Callable[[], bool],
+    ready_s: float = _READY_S,
 ) -> Iterator[Child]:
     """A program that runs and is ready; its log goes into the folder. Raises RuntimeError when it fails."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         child = start_child(argv, environment, output=output, cwd=folder)
     try:
-        _wait_until(is_ready, child, log)
+        _wait_until(is_ready, child, log, ready_s)
         yield child
     finally:
         stop_child(child, _GRACE_S)
@@ -125,8 +130,8 @@ def free_ports(count: int) -> Sequence[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _wait_until(is_ready: Callable[[], bool], child: Child, log: Path) -> None:
-    deadline = time.monotonic() + _READY_S
+def _wait_until(is_ready: Callable[[], bool], child: Child, log: Path, ready_s: float) -> None:
+    deadline = time.monotonic() + ready_s
     while not is_ready():
         if child.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2000:]}")

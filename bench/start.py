@@ -16,7 +16,7 @@ from rq import Worker
 from bench.measure import Measure, percentile
 from bench.program import run_program
 from bench.stack import Stack
-from tokentail.store import RedisClient, connect
+from tokentail.redis.client import RedisClient, connect
 from tokentail.supervisor.child import start_child, stop_child
 
 _ROUNDS = 3
@@ -31,20 +31,16 @@ _LOOK_AGAIN_S = 0.05
 Found = dict[str, list[dict[str, Any]]]  # by whom → a run each round
 
 
-def measure_start(stack: Stack) -> list[Measure]:
+def measure_start(stack: Stack) -> Iterator[Measure]:
     """p50 and p99 in ms, at rest and under load; then how many jobs begin in a second."""
     with _running_peers(stack.redis_url):
-        rest = _take_turns(stack, _AT_REST, 0)
-        paced = _take_turns(stack, _PACED, _PER_S)
+        yield from _latencies("start, at rest", _take_turns(stack, _AT_REST, 0))
+        yield from _latencies(f"start, {_PER_S} jobs/s", _take_turns(stack, _PACED, _PER_S))
         burst = _take_turns(stack, _BURST, _BURST * 10)
-    measures = [*_latencies("start, at rest", rest), *_latencies(f"start, {_PER_S} jobs/s", paced)]
     rates = {by: [run["starts_per_s"] for run in runs] for by, runs in burst.items()}
-    measures += [
-        Measure(f"start, a burst of {_BURST}, queue alone", "jobs/s", rates["queue"], rates[peer], name)
-        for peer, name in _PEERS.items()
-    ]
-    measures.append(Measure(f"start, a burst of {_BURST} by HTTP", "jobs/s", rates["http"]))
-    return measures
+    for peer, name in _PEERS.items():
+        yield Measure(f"start, a burst of {_BURST}, queue alone", "jobs/s", rates["queue"], rates[peer], name)
+    yield Measure(f"start, a burst of {_BURST} by HTTP", "jobs/s", rates["http"])
 
 
 def _latencies(name: str, found: Found) -> list[Measure]:

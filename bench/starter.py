@@ -22,11 +22,11 @@ from rq.queue import Queue
 
 from bench.http_connection import HttpConnection
 from bench.rq_peer import began_ns, peer_queue
-from tokentail.backend import Backend, now_ms, open_backend
+from tokentail.config.settings import load_settings
 from tokentail.identifiers import new_job_id
-from tokentail.job import Job, NewJob
-from tokentail.request import encode_request, parse_request
-from tokentail.settings import load_settings
+from tokentail.jobs.job import Job, NewJob
+from tokentail.jobs.request import encode_request, parse_request
+from tokentail.redis.backend import Backend, now_ms, open_backend
 
 _MODEL = "demo?tokens=20&tps=0"
 _SENDERS = 16

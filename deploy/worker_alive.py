@@ -5,28 +5,28 @@ import socket
 import sys
 import time
 
-from tokentail.backend import open_backend
+from tokentail.config.settings import load_settings
 from tokentail.errors import StoreUnavailable
-from tokentail.fleet import Fleet
-from tokentail.settings import load_settings
+from tokentail.identifiers import host_of_worker
+from tokentail.jobs.fleet import Fleet
+from tokentail.redis.backend import open_backend
 
 _TWO_BEATS_S = 2.5
 _TIMEOUT_S = 2.0
 
 
-def counters(fleet: Fleet) -> dict[str, int]:
-    """The leases of the workers on this host: a worker's name begins with its host's."""
-    host = f"{socket.gethostname()}-"
-    return {name: lease.counter for name, lease in fleet.leases().items() if name.startswith(host)}
+def counters(fleet: Fleet, host: str) -> dict[str, int]:
+    """Each worker on this host, and how often it has raised its lease."""
+    return {name: lease.counter for name, lease in fleet.leases().items() if host_of_worker(name) == host}
 
 
 def main() -> int:
     """Look twice, two beats apart."""
-    fleet = open_backend(load_settings(os.environ), _TIMEOUT_S).fleet
+    fleet, host = open_backend(load_settings(os.environ), _TIMEOUT_S).fleet, socket.gethostname()
     try:
-        before = counters(fleet)
+        before = counters(fleet, host)
         time.sleep(_TWO_BEATS_S)
-        after = counters(fleet)
+        after = counters(fleet, host)
     except StoreUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -1,9 +1,9 @@
-"""A function that may run for 10 seconds only, as many platforms have them, and an answer that takes minutes.
+"""A function that may run for only 10 seconds, as on many platforms, reads an answer that takes minutes.
 
     python examples/ten_seconds.py "Why is the sky blue?"
 
-`handler` keeps nothing. Each call reads for as long as it may and returns a state, which whoever calls hands back: job,
-cursor, and the text so far. A call that is killed in the middle loses nothing: call again with the state before it.
+`handler` is stateless. Each call reads for as long as it may and returns a state: job, cursor, and the text so far. The
+caller passes that state to the next call. If a call is killed, the caller repeats it with the same state.
 """
 
 import json
@@ -18,18 +18,18 @@ import requests
 SERVER = os.environ.get("TOKENTAIL_URL", "http://127.0.0.1:8000")
 KEY = {"Authorization": f"Bearer {os.environ['TOKENTAIL_API_KEY']}"} if "TOKENTAIL_API_KEY" in os.environ else {}
 TIME_LIMIT_S = float(os.environ.get("TIME_LIMIT_S", "10"))
-RESERVE_S = TIME_LIMIT_S / 5  # for the way back of the last answer
+RESERVE_S = TIME_LIMIT_S / 5  # for the last response to arrive
 
 State = dict[str, Any]
 
 
 def handler(event: State) -> State:
-    """`{"prompt", "request_id"}` begins, and each state that was returned goes on, until its `done` is true."""
+    """Start with `{"prompt", "request_id"}`, or continue with the state returned last, until `done` is true in it."""
     deadline = time.monotonic() + TIME_LIMIT_S - RESERVE_S
     state = dict(event)
     try:
         if "job" not in state:
-            # The same request_id, the same job: whoever gets no answer may call again.
+            # A repeated request_id gives the same job, so the caller may repeat a call that failed.
             headers = {**KEY, "Idempotency-Key": state["request_id"]}
             body = {"prompt": state["prompt"]}
             job = checked(requests.post(f"{SERVER}/v1/jobs", json=body, headers=headers, timeout=left_s(deadline)))
@@ -43,16 +43,16 @@ def handler(event: State) -> State:
             state = {**state, "cursor": poll["cursor"], "text": text, "done": poll["done"], "status": poll["status"]}
             time.sleep(min(poll["poll_after_ms"] / 1000, left_s(deadline)))
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, Busy):
-        time.sleep(min(1, left_s(deadline)))  # what it has until now is good; the next call goes on
+        time.sleep(min(1, left_s(deadline)))  # the state so far is valid; the next call continues
     return state
 
 
 class Busy(Exception):
-    """The server will be able to answer later."""
+    """The server is overloaded or away for a moment."""
 
 
 def checked(answer: requests.Response) -> State:
-    """The body of a good answer. Raises Busy; HTTPError for what no other try changes."""
+    """The body of a successful response. Raises Busy, or HTTPError for errors that no retry changes."""
     if answer.status_code in {429, 502, 503, 504}:
         raise Busy
     answer.raise_for_status()
@@ -61,12 +61,12 @@ def checked(answer: requests.Response) -> State:
 
 
 def left_s(deadline: float) -> float:
-    """What is left, and enough of it for a library that takes no 0."""
+    """The seconds until the deadline; never 0, which requests refuses as a timeout."""
     return max(deadline - time.monotonic(), 0.01)
 
 
 def main() -> None:
-    """Whoever calls: a queue, a timer, a browser. Every state goes through JSON."""
+    """The caller, which may be a queue, a timer or a browser. Every state passes through JSON."""
     state: State = {"prompt": sys.argv[1], "request_id": uuid.uuid4().hex}
     while not state.get("done"):
         began = time.monotonic()

@@ -26,7 +26,7 @@ def words(count: int) -> str:
 
 @dataclass
 class KeptAnswer:
-    """One response: its events so far, and who made it go on or stop."""
+    """One response: its events so far, and whether it is over or cancelled."""
 
     id: str
     request: dict[str, Any]
@@ -104,7 +104,7 @@ class BackgroundUpstream:
         return answer
 
     def stream(self, answer: KeptAnswer, first: int) -> Iterator[bytes]:
-        """Its events from number `first`, as they come; ends early when streams are dropped."""
+        """The response's events from number `first`, as they come; ends early when streams are dropped."""
         dropping = self._is_dropping
         for at in itertools.count(first):
             with answer.changed:

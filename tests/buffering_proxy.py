@@ -3,7 +3,7 @@
     python -m tests.buffering_proxy TARGET_PORT [--whole-requests]
 
 With `--whole-requests` it also reads a request to its end before it asks, speaks for itself about connections
-(Connection, Upgrade and Transfer-Encoding go no further), and answers 502 to whoever wants to upgrade.
+(Connection, Upgrade and Transfer-Encoding go no further), and answers 502 to a request for an upgrade.
 """
 
 import http.client

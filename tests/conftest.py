@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import fakeredis
 import pytest
 
+from tests.scripted_worker import ScriptedWorker
 from tests.valkey_server import ValkeyServer
-from tokentail.backend import Backend, wire
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
 
 MakeBackend = Callable[..., Backend]
 
@@ -31,12 +32,25 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 
 @pytest.fixture
 def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
-    """A client of the session's real Valkey, which is empty and without a memory limit."""
+    """A client of the session's real Valkey, which is empty and without a memory limit; it is left empty, too.
+
+    The next file may start a web process before its first test asks for this, and its sweep would find what is there.
+    """
     client = valkey_server.connect()
     client.config_set("maxmemory", 0)
     client.flushall()
     yield client
+    client.config_set("maxmemory", 0)
+    client.flushall()
     client.close()
+
+
+@pytest.fixture
+def worker(real_client: RedisClient) -> ScriptedWorker:
+    """A worker over the real Valkey that does what the test says; the deployment knows it and its models."""
+    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
+    worker.beat()
+    return worker
 
 
 @pytest.fixture(params=["fakeredis", "valkey"])

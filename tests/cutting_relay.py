@@ -23,6 +23,7 @@ class CuttingRelay:
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
         self.bad_gateways = 0
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -31,9 +32,13 @@ class CuttingRelay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for timer in self._timers:
+        self._close()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        for timer in list(self._timers):
             timer.cancel()
-        for each in self._sockets:
+        for each in list(self._sockets):
             hang_up(each)
             each.close()
 
@@ -42,6 +47,9 @@ class CuttingRelay:
             for number in itertools.count(1):
                 client, _ = self._listener.accept()
                 self._sockets.append(client)
+                if self._is_closed:
+                    self._close()
+                    return
                 serve = self._refuse if number % self._bad_every == 0 else self._relay
                 threading.Thread(target=serve, args=(client,), daemon=True).start()
 
@@ -58,6 +66,9 @@ class CuttingRelay:
             self._sockets.append(server)
             timer = threading.Timer(self._cuts_after_s, self._cut, (client, server))
             self._timers.append(timer)
+            if self._is_closed:  # while this connection came
+                self._close()
+                return
             timer.start()
             threading.Thread(target=_forward, args=(client, server), daemon=True).start()
             _forward(server, client)

@@ -11,10 +11,10 @@ from typing import Any, Self, TypeVar
 import uvloop
 from uvicorn.server import ServerState
 
-from app.calls import Calls
-from app.read_plane.async_store import open_redis
-from app.server import ReadPlane, wire_read_plane
-from tokentail.cursor import BEGINNING
+from app.calls.wiring import Calls
+from app.serving.server import ReadPlane, wire_read_plane
+from tokentail.log.cursor import BEGINNING
+from tokentail.redis.client import connect_async
 
 Result = TypeVar("Result")
 
@@ -26,7 +26,7 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -35,7 +35,10 @@ class LoopThread:
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
-        self.loop.close()
+
+    def _run(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()  # here, since the oldest uvloop may wait in it for a handle that never closes
 
     def run(self, coroutine: Coroutine[Any, Any, Result], within_s: float = 20.0) -> Result:
         """What the coroutine returns, or raises."""
@@ -56,7 +59,7 @@ class LoopbackPlane:
 
     def __init__(self, loop_thread: LoopThread, calls: Calls, redis_url: str, slowest_s: float | None = None) -> None:
         self._loop_thread = loop_thread
-        self._redis = open_redis(redis_url, _TRY_S)
+        self._redis = connect_async(redis_url, _TRY_S)
         self._state = ServerState()
         wire = wire_read_plane
         if slowest_s is not None:
@@ -73,7 +76,7 @@ class LoopbackPlane:
             return protocol(config=config, server_state=self._state, app_state={})
 
         subscribers = await self._subscribers()
-        self._following = asyncio.create_task(self.wired.tails.run())
+        self._following = asyncio.create_task(self.wired.hub.run())
         self._server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
         while await self._subscribers() == subscribers:  # each look is a round trip
             pass
@@ -91,7 +94,7 @@ class LoopbackPlane:
 
     def has_heard(self, job_id: str, length: int) -> bool:
         """Whether a poll of the job is answered from all of a log of this length, if need be by asking Redis."""
-        batch = self._loop_thread.call(self.wired.tails.read_now, job_id, BEGINNING, 1)
+        batch = self._loop_thread.call(self.wired.hub.tails.read_now, job_id, BEGINNING, 1)
         return batch is None or batch.length >= length
 
     def close(self) -> None:
@@ -99,14 +102,14 @@ class LoopbackPlane:
 
     async def _close(self) -> None:
         self._server.close()
-        self.wired.tails.close()
+        self.wired.hub.close()
         for connection in list(self._state.connections):
             connection.shutdown()
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
         await self._redis.connection_pool.disconnect()
-        self.wired.plane.close()
+        self.wired.close()
 
 
 class OverSocket:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.free_ports import free_ports
 from tests.integration.web_process import Site
 from tests.programs import NGINX, OPENSSL
 from tests.waiting import eventually
@@ -130,7 +131,7 @@ class NginxServer(Site):
         text = placed(text, _LISTEN, f"listen 127.0.0.1:{self.port};")
         text = placed(text, _LOGS, str(self._folder))
         (self._folder / "tokentail.conf").write_text(text)
-        # Its workers would be nobody, who may not look into our folder.
+        # By default nginx' workers run as the user nobody, which may not read our folder.
         user = "user root;" if geteuid() == 0 else ""
         (self._folder / "main").write_text(_AROUND.format(folder=self._folder, user=user))
 
@@ -159,12 +160,3 @@ def placed(text: str, old: str, new: str) -> str:
 
 def _upstream_lines(ports: Sequence[int]) -> str:
     return "".join(_UPSTREAMS.replace("8000", str(port)) for port in ports)
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports of loopback that nobody listens on."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

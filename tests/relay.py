@@ -18,6 +18,7 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.lost_answers = 0
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -26,7 +27,11 @@ class Relay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for each in self._sockets:
+        self._close()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        for each in list(self._sockets):
             _hang_up(each)
             each.close()
 
@@ -39,8 +44,12 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 server = socket.create_connection(("127.0.0.1", self._target_port))
-                self._sockets += [client, server]
+                self._sockets.append(server)
+                if self._is_closed:  # while this connection came
+                    self._close()
+                    return
                 self.connections += 1
                 for direction in ((client, server, False), (server, client, self._loses_answers)):
                     threading.Thread(target=self._forward, args=direction, daemon=True).start()

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from tokentail.backend import Backend, now_ms
-from tokentail.catalog import ServedModel
-from tokentail.element import End, Event
-from tokentail.fleet import Lease
 from tokentail.identifiers import new_attempt, new_job_id
-from tokentail.job import FinishReason, NewJob, Status, Usage
-from tokentail.log_writer import LogWriter
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import FinishReason, NewJob, Status, Usage
+from tokentail.jobs.models import ServedModel
+from tokentail.log.element import End, Event
+from tokentail.log.writer import LogWriter
+from tokentail.redis.backend import Backend, now_ms
 
 COMPLETED = End(Status.COMPLETED, FinishReason.STOP, "stop", Usage(3, 2))
 DEMO = ServedModel("demo", "demo", "demo")

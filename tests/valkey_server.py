@@ -18,7 +18,7 @@ from typing import Self
 import redis
 
 from tests.waiting import eventually
-from tokentail.store import RedisClient, connect
+from tokentail.redis.client import RedisClient, connect
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

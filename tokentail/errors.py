@@ -1,7 +1,7 @@
 """Everything that can go wrong in the domain, without a word of HTTP or Redis.
 
-Errors of other libraries stop at one seam each: redis in `store.py` and `queue.py`, requests in the worker's
-transport and in `client/`. `app/answer.py` is the one table from these to HTTP.
+Errors of other libraries stop at one seam each: those of redis-py in `redis/errors.py`, those of requests in the
+worker's transport and in `client/`. `app/http/response.py` is the one table from these errors to HTTP.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,10 @@ class InvalidRequest(TokentailError):
         self.faults = faults
 
 
+class ReferenceNotFound(InvalidRequest):
+    """A field of the request names something that is not there; `faults` names the field."""
+
+
 class MalformedBody(TokentailError):
     """The body is not JSON."""
 
@@ -44,11 +48,11 @@ class JobGone(TokentailError):
 
     def __init__(self, owner: str) -> None:
         super().__init__(self.__doc__)
-        self.owner = owner  # whoever asks for another's job must not even learn that it was there
+        self.owner = owner  # a client that asks for another's job must not learn that it existed
 
 
 class SuspectedJob(TokentailError):
-    """The job was lost more often than whoever asked for it allows. It waits in the queue as before."""
+    """The job was lost more often than the worker that asked for it accepts. It waits in the queue as before."""
 
     def __init__(self, losses: int) -> None:
         super().__init__(self.__doc__)
@@ -79,8 +83,24 @@ class StoreFull(TokentailError):
     """Redis has no memory left. Nothing was half-written; try again when jobs have expired."""
 
 
+class Unreadable(TokentailError):
+    """What Redis holds of the job cannot be read. The job becomes a failed one within seconds; try again shortly."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(self.__doc__)
+        self.key = key  # for the log; the message, which clients may see, does not name it
+
+
+class LaterFormat(Unreadable):
+    """A newer version of this service has written the job, and this process cannot read it. Try again shortly."""
+
+
 class AttemptLost(TokentailError):
     """This attempt no longer holds its job: another took it, or the job was closed. Stop, and close the upstream."""
+
+
+class LibraryChanged(TokentailError):
+    """A library has a version that was not tried, and what Tokentail uses of its inside is gone."""
 
 
 class SettingsError(TokentailError):

@@ -11,6 +11,10 @@ from gevent import monkey  # noqa: E402
 
 monkey.patch_all()
 
+from tokentail.config.library_checks import WORKER, exit_if_changed  # noqa: E402
+
+exit_if_changed(WORKER)  # before the imports that would fail
+
 from worker.main import main  # noqa: E402
 
 code = main()

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from tokentail.element import Reasoning, Refusal, ToolCall
 from tokentail.errors import TokentailError
-from tokentail.job import Failure, FailureKind, FinishReason, Usage
+from tokentail.jobs.job import Failure, FailureKind, FinishReason, Usage
+from tokentail.log.element import Content
 
 _MAX_MESSAGE = 500  # characters of a failure's message
+_MAX_CODE = 100  # and of the provider's own code
+_BEYOND_CUT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +48,47 @@ class Position:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """The provider works, and has nothing to show yet: a ping, a comment, an event of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAnew:
+    """What was shown is not of the answer that follows: it is another generation."""
+
+
 # A `str` is visible text: it is what nearly every chunk is, and needs no wrapping.
-Chunk = str | Reasoning | ToolCall | Refusal | Finish | UsageReport | Position | Accepted | Terminal
+Chunk = str | Content | Finish | UsageReport | Position | Accepted | SignOfLife | BegunAnew | Terminal
 
 
 class ProviderFailure(TokentailError):
     """The provider did not give an answer, or only a part of one.
 
     `failure` is what the job's readers may be told: never a key, a header or a prompt. `retry_after_s` is how long
-    the provider asked to be left alone, if it did.
+    the provider asked to be left alone, if it did. `words` are those of `failure` and a little of what was cut off.
     """
 
-    def __init__(self, failure: Failure, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, failure: Failure, retry_after_s: float | None = None, words: tuple[str, ...] | None = None
+    ) -> None:
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
         self.retry_after_s = retry_after_s
+        self.words = (failure.message, failure.provider_code or "") if words is None else words
+        self.is_final = (
+            False  # whether another call must not follow, whatever the failure: the answer has been paid for
+        )
         self.request_id = ""  # the provider's own name for the call, if it gave one
+        self.ends_answer = False  # whether the answer itself has failed: taken up again, it would fail again
 
 
 class PositionLost(ProviderFailure):
     """The answer cannot be taken up again from its position. Only a new one can be asked for."""
+
+
+class AnswerGoesOn(ProviderFailure):
+    """The provider has ended the body, and goes on with the answer when it is called from the latest position."""
 
 
 def position_lost(status: int | None = None) -> PositionLost:
@@ -84,10 +107,13 @@ def provider_failure(
     retry_after_s: float | None = None,
 ) -> ProviderFailure:
     """A ProviderFailure with its words made safe: one line, bounded, and nothing that UTF-8 cannot carry."""
-    failure = Failure(kind, _safe(message), is_retryable, status, None if code is None else _safe(code)[:100])
-    return ProviderFailure(failure, retry_after_s)
+    said, named = _safe(message), None if code is None else _safe(code)
+    failure = Failure(kind, said[:_MAX_MESSAGE], is_retryable, status, None if named is None else named[:_MAX_CODE])
+    # The beginning of a prompt may stand before the cut, and be too short to be known by itself.
+    words = said[: _MAX_MESSAGE + _BEYOND_CUT], (named or "")[: _MAX_CODE + _BEYOND_CUT]
+    return ProviderFailure(failure, retry_after_s, words)
 
 
 def _safe(text: str) -> str:
     words = " ".join(text[: 4 * _MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8").split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)[:_MAX_MESSAGE]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)

@@ -2,32 +2,34 @@
 
 import logging
 import os
-import secrets
-import socket
 import sys
 from collections.abc import Callable
 
 import gevent
-import redis
+from gevent.lock import BoundedSemaphore
 
-from tokentail.backend import Backend, now_ms, open_backend
-from tokentail.catalog import ServedModel
-from tokentail.commands import closed_job_id, worker_channel
-from tokentail.element import End
-from tokentail.endpoints import load_endpoints
-from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable
-from tokentail.fleet import Lease
-from tokentail.job import Status
-from tokentail.log_lines import configure_logging, facts_of
-from tokentail.metrics.exposition import expose
-from tokentail.settings import load_settings
-from tokentail.store import address_of
+from tokentail.config.endpoints import load_endpoints
+from tokentail.config.settings import load_settings
+from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable, TokentailError
+from tokentail.identifiers import is_job_id, new_worker_name
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import Status
+from tokentail.jobs.models import ServedModel, model_fault
+from tokentail.log.element import End
+from tokentail.pauses import shorten_pauses
+from tokentail.redis.backend import Backend, now_ms, open_backend
+from tokentail.redis.client import address_of
+from tokentail.redis.errors import REDIS_FAULTS
+from tokentail.redis.keys import closed_job_id, worker_channel
+from tokentail.telemetry.exposition import expose
+from tokentail.telemetry.log_lines import configure_logging, facts_of
 from worker import task
+from worker.dialects.registry import build_registry
 from worker.metrics import WorkerMetrics
-from worker.providers.registry import build_registry
-from worker.rq_worker import GreenletWorker
-from worker.runner import Runner
-from worker.transport import open_transport
+from worker.running.rq_worker import GreenletWorker
+from worker.running.runner import Runner
+from worker.running.subscription import Subscription
+from worker.upstream.transport import open_transport
 
 log = logging.getLogger("worker")
 
@@ -46,8 +48,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
+    if fault := model_fault(settings.model, registry.served_models()):
+        log.warning("model.not_served", extra={"model": settings.model, "fault": fault})  # another worker may serve it
     logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back
-    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    worker = new_worker_name()
     backend = open_backend(settings, _REDIS_TIMEOUT_S)
     metrics = WorkerMetrics(settings.worker_concurrency, backend.sweeper.totals) if settings.worker_metrics else None
     runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics)
@@ -59,6 +63,7 @@ def main() -> int:
             log.error("metrics.cannot_listen", extra={"address": settings.worker_metrics, "error": error.strerror})
             return 1
         _essential(metrics.watch_loop)
+    shorten_pauses()
     task.bind(runner)
     _wait_for_redis(backend)
     rq_worker = GreenletWorker(
@@ -69,44 +74,62 @@ def main() -> int:
         stop_job=lambda job_id: _cancel(backend, job_id),
         hand_over=runner.hand_over,
     )
-    beat = _Beat(runner, backend, registry.served_models(), settings.worker_concurrency)
-    beat.beat()  # before the first claim, so that nobody takes us for dead
-    _essential(runner.commit_forever)
-    _essential(lambda: _repeat("lease", beat.beat))
-    _essential(lambda: _repeat("logs", runner.look_after_logs))
-    _essential(lambda: _repeat("observe", backend.observer.observe))
-    _essential(lambda: _repeat("sweep", backend.sweeper.sweep_in_turn))
-    _essential(lambda: _hear_of_closed_jobs(runner, backend))
-    log.info("worker.ready", extra={"worker": worker, "slots": settings.worker_concurrency})
-    rq_worker.work_until_stopped()
-    beat.stop()
+    beat = Beat(runner, backend, registry.served_models(), settings.worker_concurrency)
+    try:
+        beat.beat()  # before the first claim, so that nobody takes us for dead
+        _run(rq_worker, runner, backend, beat)
+    finally:
+        beat.stop()
     log.info("worker.stopped", extra={"worker": worker})
     return 0
 
 
-class _Beat:
+def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Beat") -> None:
+    """Work until told to stop, with everything that goes on beside the jobs."""
+    _essential(runner.commit_forever)
+    # A worker that cannot raise its lease must not go on taking jobs, which would be taken back from it one by one.
+    _essential(lambda: _repeat("lease", beat.beat, TokentailError))
+    _essential(lambda: _repeat("logs", runner.look_after_logs))
+    _essential(lambda: _repeat("observe", backend.observer.observe))
+    _essential(lambda: _repeat("sweep", backend.sweeper.sweep_in_turn))
+    closed_elsewhere = Subscription(
+        backend.buffer_client,
+        worker_channel(runner.worker),
+        lambda message: runner.closed_elsewhere(closed_job_id(message)),
+    )
+    _essential(closed_elsewhere.run)
+    log.info("worker.ready", extra={"worker": runner.worker, "slots": beat.slots})
+    rq_worker.work_until_stopped()
+
+
+class Beat:
     """Raises this process's lease."""
 
     def __init__(self, runner: Runner, backend: Backend, models: list[ServedModel], slots: int) -> None:
         self._runner = runner
         self._backend = backend
         self._models = models
-        self._slots = slots
+        self.slots = slots
         self._counter = 0
         self._is_stopped = False
+        self._round_trip = BoundedSemaphore(1)  # one at a time, so that none lands after the lease was taken back
 
     def beat(self) -> None:
-        if not self._is_stopped:
-            self._counter += 1
-            lease = Lease(self._counter, self._slots, self._runner.attempts, self._models, self._runner.ended)
-            self._backend.fleet.beat(self._runner.worker, lease)
+        """Raise it, unless it was taken back."""
+        with self._round_trip:
+            if not self._is_stopped:
+                self._counter += 1
+                lease = Lease(self._counter, self.slots, self._runner.attempts, self._models, self._runner.ended)
+                self._backend.fleet.beat(self._runner.worker, lease)
 
     def stop(self) -> None:
+        """Take the lease back, once a beat that is under way has been answered; no beat follows."""
         self._is_stopped = True
-        try:
-            self._backend.fleet.leave(self._runner.worker)
-        except StoreUnavailable:
-            log.warning("lease.leave_failed")  # it runs out by itself
+        with self._round_trip:
+            try:
+                self._backend.fleet.leave(self._runner.worker)
+            except TokentailError:
+                log.warning("lease.leave_failed")  # it runs out by itself
 
 
 def _wait_for_redis(backend: Backend) -> None:
@@ -116,7 +139,7 @@ def _wait_for_redis(backend: Backend) -> None:
             try:
                 client.ping()
                 break
-            except redis.exceptions.RedisError as error:
+            except REDIS_FAULTS as error:
                 if not is_told:
                     log.warning("redis.unavailable", extra={"at": address_of(client), "error": type(error).__name__})
                     is_told = True
@@ -124,38 +147,35 @@ def _wait_for_redis(backend: Backend) -> None:
 
 
 def _cancel(backend: Backend, job_id: str) -> None:
+    if not is_job_id(job_id):
+        raise ValueError("no job id")  # of an RQ command, whose log line says that it was unreadable
     try:
         backend.store.close(job_id, End(Status.CANCELLED), now_ms())
     except JobNotFound:
         log.info("job.gone", extra={"job_id": job_id})
 
 
-def _hear_of_closed_jobs(runner: Runner, backend: Backend) -> None:
-    """What is missed while the connection is down, the check of the logs finds within a second or two."""
-    pubsub = backend.buffer_client.pubsub(ignore_subscribe_messages=True)
-    channel = worker_channel(runner.worker)
+def _repeat(
+    name: str,
+    step: Callable[[], None],
+    survives: type[Exception] = Exception,
+    pause: Callable[[float], object] = gevent.sleep,
+) -> None:
+    """`step` about once a second, through outages of the store and faults that it `survives`, each logged once."""
+    fault = ""
     while True:
-        try:
-            pubsub.subscribe(channel)
-            for message in pubsub.listen():
-                runner.closed_elsewhere(closed_job_id(message["data"]))
-        except (redis.exceptions.RedisError, OSError) as error:
-            log.debug("control.connection_lost", extra={"error": type(error).__name__})
-            gevent.sleep(_RETRY_S)
-
-
-def _repeat(name: str, step: Callable[[], None]) -> None:
-    """`step` about once a second, through outages of the store."""
-    is_out = False
-    while True:
+        before, fault = fault, ""
         try:
             step()
-            is_out = False
         except (StoreUnavailable, StoreFull) as error:
-            if not is_out:
+            fault = type(error).__name__
+            if fault != before:
                 log.warning(f"{name}.store_unavailable", extra={"error": str(error)})
-            is_out = True
-        gevent.sleep(_BEAT_S)
+        except survives as error:
+            fault = type(error).__name__
+            if fault != before:
+                log.error("worker.round_failed", extra={"round": name, **facts_of(error)})
+        pause(_BEAT_S)
 
 
 def _essential(run: Callable[[], None]) -> None:

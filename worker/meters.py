@@ -1,4 +1,4 @@
-"""Meters: what the runner and the group commit tell of their work, to whoever counts. No call is made per token."""
+"""Meters: what the runner and the group commit report of their work, for metrics. No call is made per token."""
 
 from typing import Protocol
 
@@ -31,7 +31,7 @@ class Meters(Protocol):
         ...
 
     def call_retried(self, provider: str) -> None:
-        """It will be called again."""
+        """The provider will be called again after a failed call."""
         ...
 
     def committed(self, jobs: int, elements: int, took_s: float) -> None:

@@ -10,16 +10,16 @@ from functools import partial
 import gevent
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
-from tokentail.metrics.sweep_collector import SweepCollector
-from tokentail.sweep import SweepTotals
+from tokentail.jobs.sweep import SweepTotals
+from tokentail.telemetry.sweep_collector import SweepCollector
 
 _FIRST_TOKEN_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120)
 _JOB_FIRST_TOKEN_S = (*_FIRST_TOKEN_S, 300, 600)
 _COMMIT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 _COMMIT_ELEMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _COMMIT_JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-_LAG_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-_LAG_EVERY_S = 0.5
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_LAG_EVERY_S = 0.05  # so that one greenlet that keeps the loop for that long is seen
 
 
 class WorkerMetrics:
@@ -91,7 +91,7 @@ class WorkerMetrics:
         )
         self._lag = Histogram(
             "tokentail_loop_lag_seconds",
-            "How late the event loop woke a greenlet that slept half a second.",
+            "How late the event loop woke a greenlet that slept 50 ms.",
             buckets=_LAG_S,
             registry=registry,
         )

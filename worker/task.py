@@ -1,6 +1,6 @@
 """The task that RQ calls by name, with the job id as its only argument."""
 
-from worker.runner import Runner
+from worker.running.runner import Runner
 
 _runner: Runner | None = None
 

@@ -1,4 +1,4 @@
-// A long post from rough notes. Reload in mid-sentence, close the tab, open its address elsewhere: it goes on.
+// A long post from rough notes. It continues after a reload in mid-sentence, and at its address in another browser.
 import { Tokentail, remember, recall } from "http://127.0.0.1:8000/tokentail.js";
 
 const tokentail = new Tokentail({ url: "http://127.0.0.1:8000" });
@@ -15,7 +15,7 @@ const asked = (rough) => ({
 });
 
 async function show(job) {
-  reading.abort(); // of the post before
+  reading.abort(); // stop reading the post before
   reading = new AbortController();
   const { signal } = reading;
   stop.disabled = false;
@@ -23,13 +23,13 @@ async function show(job) {
   let text = "";
   try {
     for await (const step of tokentail.follow(job, { signal })) {
-      text = (step.reset ? "" : text) + step.tokens.join(""); // reset: the model began anew
-      post.textContent = text; // never innerHTML: what a model writes is not to be trusted
+      text = (step.reset ? "" : text) + step.tokens.join(""); // reset: the model started again from the beginning
+      post.textContent = text; // never innerHTML: a model's output is not trusted
       state.textContent = step.error?.message ?? step.status;
     }
     stop.disabled = true;
   } catch (error) {
-    if (!signal.aborted) tell(error); // else another post is being shown
+    if (!signal.aborted) tell(error); // an aborted one was replaced by another post
   }
 }
 
@@ -43,7 +43,7 @@ form.addEventListener("submit", async (event) => {
   state.textContent = "submitting";
   try {
     const job = await tokentail.submit(asked(notes.value));
-    show(remember(job.id)); // into the page's address, where a reload finds it
+    show(remember(job.id)); // `remember` puts the id into the page's address, where a reload finds it
   } catch (error) {
     tell(error);
   }
@@ -51,5 +51,5 @@ form.addEventListener("submit", async (event) => {
 
 notes.value = localStorage.getItem("notes") ?? "";
 notes.addEventListener("input", () => localStorage.setItem("notes", notes.value));
-write.disabled = false; // without this script it could do nothing
+write.disabled = false; // without this script the button has no effect
 if (recall().job) show(recall().job);

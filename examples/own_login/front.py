@@ -5,8 +5,8 @@
 
 Then open http://127.0.0.1:5000 and log in as ada, password lovelace, or alan, password turing.
 
-It serves the paths of Tokentail that its page needs, and on each of them asks first: who is this, and is it their job?
-So tokentail.js works with it as it is, and nobody but this app needs to reach Tokentail.
+The app serves the paths of Tokentail that its page needs. For each request it checks the user and that
+the job is theirs. So tokentail.js works unchanged, and only this app needs to reach Tokentail.
 
 In production: real users, SECRET_KEY in the environment, HTTPS with SESSION_COOKIE_SECURE, and a server with a thread
 for each reader, such as `gunicorn --threads 100 --chdir examples/own_login front:app`.
@@ -38,7 +38,7 @@ app.config["SESSION_COOKIE_SAMESITE"] = "Strict"  # pages of other sites cannot 
 app.config["MAX_CONTENT_LENGTH"] = 100_000
 
 
-# -- the log-in, which Tokentail knows nothing of ---------------------------------------------------------------------
+# -- the login, which is the app's alone ------------------------------------------------------------------------------
 
 
 @app.get("/")
@@ -66,7 +66,7 @@ def logout() -> AnyResponse:
     return redirect("/")
 
 
-# -- Tokentail, for who has logged in ---------------------------------------------------------------------------------
+# -- Tokentail, for logged-in users -----------------------------------------------------------------------------------
 
 
 @app.get("/tokentail.js")
@@ -104,7 +104,7 @@ def cancel(job_id: str) -> Response:
 
 
 def logged_in() -> str:
-    """The user's name; 401 for anybody else."""
+    """The logged-in user's name. Aborts with 401 if nobody is logged in."""
     user = session.get("user")
     if user is None:
         abort(401, "Log in.")
@@ -112,7 +112,7 @@ def logged_in() -> str:
 
 
 def own(job_id: str) -> None:
-    """404 for a job that is not the user's own, as for one that does not exist."""
+    """Abort with 404 unless the job exists and is the user's own."""
     user = logged_in()
     with closing(jobs()) as db:
         if db.execute("SELECT 1 FROM jobs WHERE id = ? AND user = ?", (job_id, user)).fetchone() is None:
@@ -135,7 +135,7 @@ _TOLD = ("Content-Type", "Cache-Control", "ETag", "Retry-After", "X-Accel-Buffer
 
 
 def forward(method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> Response:
-    """Tokentail's answer, passed on piece by piece as it comes."""
+    """Tokentail's response, passed on piece by piece as it arrives."""
     sent = {name: request.headers[name] for name in _ASKED if name in request.headers}
     sent |= {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "identity", **(headers or {})}
     try:
@@ -150,9 +150,9 @@ def forward(method: str, path: str, headers: dict[str, str] | None = None, **opt
 
 
 def pieces(upstream: requests.Response) -> Iterator[bytes]:
-    """What comes, when it comes; `iter_content` would gather what is not chunked."""
+    """The body's bytes as soon as they arrive; `iter_content` would wait for more unless the body is chunked."""
     try:
         while piece := upstream.raw.read1(65536, decode_content=True):
             yield piece
-    except Exception as error:  # of urllib3: the reader comes again with its cursor
+    except Exception as error:  # of urllib3: the client resumes at its cursor
         app.logger.warning("Tokentail broke off: %s", type(error).__name__)

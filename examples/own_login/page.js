@@ -1,6 +1,6 @@
 import { Tokentail, remember, recall } from "/tokentail.js";
 
-const tokentail = new Tokentail(); // this app's own origin; the cookie of its log-in is sent by itself
+const tokentail = new Tokentail(); // this app's own origin; the browser adds the cookie of the login
 const [form, prompt, answer, state] = ["form", "prompt", "answer", "state"].map((id) => document.getElementById(id));
 
 async function show(job) {
@@ -19,5 +19,5 @@ form.addEventListener("submit", (event) => {
   tokentail.submit({ prompt: prompt.value }).then((job) => show(remember(job.id))).catch(tell);
 });
 
-form.querySelector("button").disabled = false; // without this script it could do nothing
+form.querySelector("button").disabled = false; // without this script the button has no effect
 if (recall().job) show(recall().job).catch(tell);

@@ -25,7 +25,7 @@ class Deployment:
 
 
 class Reader:
-    """Somebody with a cursor, who follows one job."""
+    """A reader that follows one job by its cursor."""
 
     def __init__(self, up: Up, model: str) -> None:
         self._up = up
@@ -99,7 +99,7 @@ def test_the_next_worker_goes_on_where_it_can(deployment: Deployment) -> None:
 
 
 def test_a_cancel_stops_the_upstream_in_mid_answer(deployment: Deployment) -> None:
-    """It is told, and what readers have stays as it was."""
+    """The upstream receives the cancel, and the text that readers have stays as it was."""
     upstream = deployment.upstreams["cut"]
     reader = Reader(deployment.up, "cut/m")
     while not reader.text:

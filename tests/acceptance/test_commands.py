@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import IO
 
 from tests.acceptance.running import TOKENTAIL, Up, environment, wait_for_end
@@ -63,7 +64,7 @@ def test_json_is_one_body_a_line(shared_up: Up) -> None:
 
 
 def test_cancel_stops_a_job_and_its_reader(shared_up: Up) -> None:
-    """Whoever follows a cancelled job is told, with exit code 1."""
+    """The `tail` of a cancelled job prints that it was cancelled and exits with code 1."""
     job_id = shared_up.submit(prompt="hello", model="demo?tokens=100000&tps=20")
     with shared_up.start("tail", job_id) as reader:
         assert reader.stdout is not None
@@ -76,7 +77,7 @@ def test_cancel_stops_a_job_and_its_reader(shared_up: Up) -> None:
 
 
 def test_ctrl_c_of_a_tail_leaves_the_job_alone(shared_up: Up) -> None:
-    """Only whoever asked cancels by going away."""
+    """A `tail` that is interrupted cancels nothing: only the command that submitted a job cancels it by Ctrl-C."""
     job_id = shared_up.submit(prompt="hello", model="demo?tokens=60&tps=30")
     with shared_up.start("tail", job_id) as reader:
         assert reader.stdout is not None
@@ -95,7 +96,7 @@ def test_a_job_that_is_not_there_is_exit_code_4(shared_up: Up) -> None:
 
 
 def test_a_model_that_is_not_there_is_exit_code_2(shared_up: Up) -> None:
-    """And the line names the models that there are."""
+    """The error message for an unknown model names the models that there are."""
     refused = shared_up.run("ask", "--model", "gpt-0", "hello")
     assert refused.returncode == 2
     assert "demo" in refused.stderr
@@ -133,6 +134,25 @@ def test_check_tells_settings_and_faults_without_secrets() -> None:
     assert bad.returncode == 2
     assert "TOKENTAIL_PORT" in bad.stderr
     assert "TOKENTAIL_LOG_LEVEL" in bad.stderr
+
+
+def test_check_tells_faults_of_the_providers_file_beside_those_of_settings(tmp_path: Path) -> None:
+    """All at once, with exit code 2, whether the settings are right or not; no value of a header shows."""
+    path = tmp_path / "p.toml"
+    path.write_text('[providers.x]\ndialekt = "a"\nheaders = {"api-key" = "secret-value\\n"}\n')
+    for more in ({}, {"TOKENTAIL_PORT": "many"}):
+        bad = run_check(TOKENTAIL_PROVIDERS=str(path), **more)
+        assert bad.returncode == 2
+        assert "dialekt" in bad.stderr
+        assert "secret-value" not in bad.stdout + bad.stderr
+        assert ("TOKENTAIL_PORT" in bad.stderr) == bool(more)
+
+
+def test_check_shows_no_secret_of_an_address() -> None:
+    """Credentials and the values of parameters are hidden; the rest of the address is not."""
+    told = run_check(OPENAI_BASE_URL="https://me:hidden-1@x.example/v1?code=hidden-2&api-version=1")
+    assert "x.example/v1" in told.stdout
+    assert "hidden" not in told.stdout + told.stderr
 
 
 def run_check(**settings: str) -> subprocess.CompletedProcess[str]:

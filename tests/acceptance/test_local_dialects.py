@@ -1,6 +1,5 @@
 """The real model in every dialect that its server has: llama.cpp's own, as `tokentail up` starts it."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,17 +8,18 @@ import pytest
 import requests
 
 from tests.acceptance.running import Up, running_up, start, wait_for_end
+from tests.free_ports import free_ports
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.model
 
 MODEL = "smollm2-135m"
 MAX_TOKENS = 24
-# What each says of an answer that max_tokens cut. In the Responses of llama.cpp it is as good as any other.
+# What becomes of an answer that max_tokens cut, and the server's word for it: in llama.cpp's Responses one for all.
 DIALECTS = {
     "openai_chat": ("length", "length"),
     "openai_completions": ("length", "length"),
-    "openai_responses": ("stop", "completed"),
+    "openai_responses": ("length", "completed"),
     "anthropic": ("length", "max_tokens"),
 }
 
@@ -28,8 +28,7 @@ DIALECTS = {
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A `tokentail up` that knows one local server under the name of each dialect."""
     folder = tmp_path_factory.mktemp("local")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     providers = folder / "providers.toml"
     providers.write_text(
         "".join(
@@ -38,7 +37,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
             for dialect in DIALECTS
         )
     )
-    argv = [sys.executable, "-P", "-m", "worker.local_model", "--port", str(port)]
+    argv = [sys.executable, "-P", "-m", "worker.upstream.local_model", "--port", str(port)]
     with start(argv, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             with running_up(folder, TOKENTAIL_PROVIDERS=str(providers)) as running:

@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.acceptance.running import Up, running_up
+from tests.acceptance.running import Up, running_up, wait_for_end
 
 pytestmark = pytest.mark.model
 
@@ -17,6 +18,19 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A `tokentail up` as a newcomer starts it: nothing is configured."""
     with running_up(tmp_path_factory.mktemp("up")) as running:
         yield running
+
+
+def test_the_local_model_can_be_asked_for_by_its_short_name(tmp_path: Path) -> None:
+    """`--model local` beside another provider, and `local` in a request, mean the model by its full name."""
+    with running_up(tmp_path, "--model", "local", OPENAI_API_KEY="sk-never-used") as up:
+        assert up.get("/v1/models")["default"] == "local/smollm2-135m"
+        named, unnamed = (
+            up.submit(prompt="Say hello.", max_tokens=2, model="local"),
+            up.submit(prompt="p", max_tokens=2),
+        )
+        for job_id in (named, unnamed):
+            assert up.get(f"/v1/jobs/{job_id}")["model"] == "local/smollm2-135m"
+            assert wait_for_end(up, job_id) == "completed"
 
 
 def test_the_local_model_is_the_default_when_nothing_is_configured(up: Up) -> None:
@@ -46,7 +60,7 @@ def test_words_arrive_as_the_model_makes_them(up: Up) -> None:
 
 
 def test_ask_prints_what_a_person_reads(up: Up) -> None:
-    """The same without --json is the text alone."""
+    """`ask` without --json prints the text alone."""
     asked = up.run("ask", "Say hello.", "--max-tokens", "8", "--temperature", "0")
     assert asked.returncode == 0
     newest = up.get("/v1/jobs")["jobs"][0]

@@ -14,15 +14,16 @@ import pytest
 import requests
 
 from tests.acceptance.running import TOKENTAIL, environment, is_alive, running_up, start, wait_for_end
+from tests.free_ports import free_ports
 from tests.scrape import Scrape
 from tests.waiting import eventually
-from tokentail.backend import Backend, now_ms, wire
-from tokentail.cursor import BEGINNING
-from tokentail.job import Status
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.log.cursor import BEGINNING
+from tokentail.redis.backend import Backend, now_ms, wire
+from tokentail.redis.client import RedisClient
 
 
 class Crew:
@@ -37,7 +38,7 @@ class Crew:
         return self._log.read_text()
 
     def pids(self) -> set[int]:
-        """Its children, alive and dead ones that it has not noticed."""
+        """The pids of the command's children, including dead ones that it has not noticed."""
         words = Path(f"/proc/{self.command.pid}/task/{self.command.pid}/children").read_text().split()
         return {int(pid) for pid in words if is_alive(int(pid))}
 
@@ -111,7 +112,7 @@ def test_a_killed_worker_is_started_again_and_its_jobs_end(tmp_path: Path, jobs:
 
 
 def test_sigterm_reaches_all_at_once_and_jobs_are_handed_over(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
-    """What does not end within the grace is in the queue when the command has gone, with exit code 0."""
+    """A job that does not end within the grace is in the queue when the command exits, with exit code 0."""
     settings = {"REDIS_URL": valkey_url, "TOKENTAIL_GRACE_S": "2", "TOKENTAIL_WORKER_CONCURRENCY": "4"}
     with running("worker", tmp_path, **settings) as crew:
         pids = crew.pids()
@@ -126,7 +127,7 @@ def test_sigterm_reaches_all_at_once_and_jobs_are_handed_over(tmp_path: Path, jo
 
 
 def test_a_second_signal_does_not_wait_for_running_jobs(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
-    """It is passed on, too, and both hand over at once."""
+    """The second signal is passed on, too, and both workers hand their jobs over at once."""
     with running("worker", tmp_path, REDIS_URL=valkey_url, TOKENTAIL_GRACE_S="60") as crew:
         work = [jobs.submit("demo?tokens=1000&tps=20") for _ in range(8)]
         eventually(lambda: jobs.statuses(*work) == {Status.RUNNING}, what="all run")
@@ -138,7 +139,7 @@ def test_a_second_signal_does_not_wait_for_running_jobs(tmp_path: Path, jobs: Jo
 
 
 def test_no_worker_outlives_its_command(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
-    """Also when that is killed."""
+    """Workers die with their command, even if the command is killed."""
     with running("worker", tmp_path, REDIS_URL=valkey_url) as crew:
         pids = crew.pids()
         crew.command.kill()
@@ -147,7 +148,7 @@ def test_no_worker_outlives_its_command(tmp_path: Path, jobs: Jobs, valkey_url: 
 
 
 def test_a_web_process_is_killed_and_nobody_is_refused(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
-    """They share the socket: while one restarts, the other answers every connection."""
+    """Web processes share the socket: while one restarts, the other answers every connection."""
     with running("web", tmp_path, REDIS_URL=valkey_url, TOKENTAIL_PORT="0") as crew:
         url = re.search(r"web\.listening address=(\S+)", crew.log)
         assert url is not None
@@ -210,8 +211,7 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path, valkey_url
 
 def test_each_process_has_its_metrics_at_a_port_of_its_own(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
     """The next one's is the next port; one that is started again comes back where it was."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_ports(2)[0]
     with running("worker", tmp_path, REDIS_URL=valkey_url, TOKENTAIL_WORKER_METRICS=f"127.0.0.1:{port}") as crew:
         urls = [f"http://127.0.0.1:{port + i}/metrics" for i in range(2)]
         work = [jobs.submit("demo?tokens=3&tps=0") for _ in range(5)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.acceptance.running import Up, running_up
 from tokentail.client import Client
-from tokentail.job import Status
+from tokentail.jobs.job import Status
 
 
 def test_ask_gives_the_whole_answer(shared_up: Up) -> None:

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.acceptance.running import Up, environment, start
-from tests.nginx_server import free_ports
+from tests.free_ports import free_ports
 from tests.waiting import eventually
 
 PAGE = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()

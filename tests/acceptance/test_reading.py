@@ -99,7 +99,7 @@ def poll_on(up: Up, job_id: str, cursor: str) -> tuple[list[str], Any]:
 
 
 def short_polls(up: Up, job_id: str) -> list[str]:
-    """The same by short poll, at the pace that the server advises."""
+    """The tokens of the job by short poll, at the interval that the server names."""
     tokens: list[str] = []
     cursor = "0"
     while True:
@@ -112,7 +112,7 @@ def short_polls(up: Up, job_id: str) -> list[str]:
 
 
 def cut_off_and_back(up: Up, job_id: str) -> list[str]:
-    """The same by a reader that loses its connection in the middle of an answer, and comes back when it is over."""
+    """The tokens of a reader that loses its connection in the middle of an answer, and returns when it is over."""
     read = up.get(f"/v1/jobs/{job_id}/tokens", wait=10)
     address = urlsplit(up.url)
     with socket.create_connection((address.hostname, address.port or 0), timeout=10) as connection:

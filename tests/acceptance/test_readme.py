@@ -34,13 +34,20 @@ def newest_text(up: Up) -> str:
 
 
 def test_the_python_client_works_as_printed(shared_up: Up) -> None:
-    """It prints the whole text."""
+    """The Python example of the README prints the whole text."""
     printed = run(sys.executable, "-c", block("python", "import requests", shared_up))
     assert printed.rstrip("\n") == newest_text(shared_up) != ""
 
 
+def test_openais_sdk_works_as_printed(shared_up: Up) -> None:
+    """The example with OpenAI's SDK prints the whole text, of whatever model is served."""
+    program = block("python", "import OpenAI", shared_up).replace('"local"', '"demo?tokens=40&tps=40"')
+    printed = run(sys.executable, "-c", program)
+    assert printed.rstrip("\n") == newest_text(shared_up) != ""
+
+
 def test_the_javascript_client_works_as_printed(shared_up: Up, tmp_path: Path) -> None:
-    """It prints the whole text, under Node with nothing installed."""
+    """The JavaScript example of the README prints the whole text, under Node with nothing installed."""
     node = shutil.which("node")
     if node is None:
         missing = "node is needed to run the README's JavaScript: install Node.js 18 or newer"

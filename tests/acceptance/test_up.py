@@ -29,7 +29,7 @@ def test_ctrl_c_stops_all_in_order(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait_for_running_jobs(tmp_path: Path) -> None:
-    """Whoever is in a hurry presses it twice; the job is there, and the next worker takes it."""
+    """A second Ctrl-C stops the command at once; the job is kept, and the next worker takes it."""
     with running_up(tmp_path, "--model", "demo?tokens=1000&tps=20", TOKENTAIL_GRACE_S="60") as up:
         job_id = up.submit(prompt="hello")
         eventually(lambda: up.status(job_id) == "running", what="the job runs")
@@ -57,6 +57,15 @@ def test_kill_9_leaves_no_orphan(tmp_path: Path) -> None:
         assert up.status(job_id) == "completed"
 
 
+def test_a_default_model_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    """Exit code 2, and one sentence with the names that there are."""
+    argv = [TOKENTAIL, "up", "--port", "0", "--data-dir", str(tmp_path), "--model", "lcoal"]
+    ended = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"tokentail: TOKENTAIL_MODEL: lcoal: .*there is: .*demo; did you mean local.*\n", ended.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_up_on_the_same_data_says_where_the_first_is(shared_up: Up) -> None:
     """One line with the address, and an exit code that is not 0."""
     second = run_up("--port", "0", "--data-dir", str(shared_up.data_dir))
@@ -76,7 +85,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_settings_that_cannot_work_are_told_together(tmp_path: Path) -> None:
-    """Open to the network without keys, and a port that is none: both are told, and nothing starts."""
+    """`--host` for the network without keys and a port that is no number are reported together, and nothing starts."""
     refused = run_up("--host", "0.0.0.0", "--port", "many", "--data-dir", str(tmp_path / "data"))
     assert refused.returncode == 2
     assert "TOKENTAIL_HOST" in refused.stderr
@@ -109,7 +118,7 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 def test_keys_of_providers_are_given_to_the_worker_alone(tmp_path: Path) -> None:
-    """Neither the web server nor Valkey can leak what they never had."""
+    """Only the worker receives a provider's key, so that the web server and Valkey cannot leak one."""
     with running_up(
         tmp_path,
         "--model",
@@ -158,7 +167,7 @@ def is_serving(up: Up) -> bool:
 
 
 def test_listening_to_all_without_keys_needs_a_flag_and_is_told(tmp_path: Path) -> None:
-    """It is refused, and with the flag it is done with a warning."""
+    """Listening to all addresses without keys is refused; with --allow-open it is done, with a warning."""
     refused = run_up("--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "refused"))
     assert "--allow-open" in refused.stderr
     with running_up(tmp_path, "--model", "demo", "--host", "0.0.0.0", "--allow-open") as up:

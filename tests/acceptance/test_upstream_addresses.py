@@ -12,6 +12,7 @@ from tests.acceptance.running import Up, running_up, wait_for_end
 from tests.integration.raw_server import CLOSE_DELIMITED, FIRST, Connection, RawServer, raw_server
 
 KEY = "sk-for-the-configured-address"
+_LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _GEMINI = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]}
 
 
@@ -65,7 +66,7 @@ def answers(connection: Connection) -> None:
     """`Hi`, in the dialect that was asked."""
     connection.take_request()
     is_gemini = b":streamGenerateContent" in connection.requests[-1]
-    said = f"data: {json.dumps(_GEMINI)}\n\n".encode() if is_gemini else FIRST + b"data: [DONE]\n\n"
+    said = f"data: {json.dumps(_GEMINI)}\n\n".encode() if is_gemini else FIRST + _LAST
     connection.send(CLOSE_DELIMITED + said)
 
 
@@ -82,7 +83,7 @@ def test_a_body_has_no_place_for_an_address(deployment: Deployment) -> None:
 
 
 def test_what_extra_says_is_for_the_provider_alone(deployment: Deployment) -> None:
-    """It arrives in the body, at the configured address, with the configured key."""
+    """`extra` arrives in the body, at the configured address, with the configured key."""
     there = base_of(deployment.elsewhere)
     extra: dict[str, Any] = {
         "base_url": there,
@@ -125,7 +126,7 @@ def test_an_address_is_no_models_name(deployment: Deployment) -> None:
 
 
 def test_an_image_is_passed_on_and_not_fetched(deployment: Deployment) -> None:
-    """Its address may be one that only the worker can reach."""
+    """An image's address may be one that only the provider can reach."""
     url = f"{base_of(deployment.elsewhere)}/a.png"
     image = {"type": "image_url", "image_url": {"url": url}}
     for model in ("own/m", "gem/m"):

@@ -29,7 +29,7 @@ def running_with(upstream: BackgroundUpstream, folder: Path) -> Iterator[Up]:
 
 
 def test_an_answer_goes_on_with_the_next_worker(tmp_path: Path) -> None:
-    """The same generation, whole, and paid for once."""
+    """A resumed answer is the same generation, whole, and paid for once."""
     with background_upstream(tokens=120, tokens_per_s=20) as upstream, running_with(upstream, tmp_path) as up:
         job_id = up.submit(prompt="hello", model="kept/m")
         text, cursor, resets, kills, done = "", "0", 0, 0, False

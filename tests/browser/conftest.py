@@ -1,4 +1,4 @@
-"""A real Chromium, and what it talks to: every test once straight and once through nginx."""
+"""A real Chromium and its server: every test runs once directly and once through nginx."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.programs import CHROMIUM
 from tests.scripted_worker import ScriptedWorker
-from tests.valkey_server import ValkeyServer
-from tokentail.backend import Backend, wire
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
 
 SCRIPT = Path(__file__).parent / "page.js"
 KEY = "a-key-of-the-tests"
@@ -32,57 +31,34 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-# A Valkey of these tests' own: their web processes live as long as the session, and sweep whatever they find.
-@pytest.fixture(scope="session")
-def valkey_server() -> Iterator[ValkeyServer]:
-    """A real Valkey, without durability."""
-    with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def valkey_url(valkey_server: ValkeyServer) -> str:
-    """Its unix:// URL."""
-    return valkey_server.url
+@pytest.fixture(scope="session", params=["straight", "nginx"])
+def shared_harness(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=request.param == "nginx") as harness:
+        yield harness
 
 
 @pytest.fixture
-def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
-    """A client of it; it is empty."""
-    client = valkey_server.connect()
-    client.flushall()
-    yield client
-    client.close()
+def harness(shared_harness: BrowserHarness, real_client: RedisClient) -> Iterator[BrowserHarness]:
+    """A harness without keys, over an empty store."""
+    yield shared_harness
+    shared_harness.begin()
 
 
 @pytest.fixture(scope="session", params=["straight", "nginx"])
-def shared_house(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=request.param == "nginx") as house:
-        yield house
+def shared_keyed_harness(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=request.param == "nginx", TOKENTAIL_API_KEYS=KEY) as harness:
+        yield harness
 
 
 @pytest.fixture
-def house(shared_house: BrowserHouse, real_client: RedisClient) -> Iterator[BrowserHouse]:
-    """An open house, over an empty store."""
-    yield shared_house
-    shared_house.begin()
-
-
-@pytest.fixture(scope="session", params=["straight", "nginx"])
-def shared_keyed_house(valkey_url: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=request.param == "nginx", TOKENTAIL_API_KEYS=KEY) as house:
-        yield house
-
-
-@pytest.fixture
-def keyed_house(shared_keyed_house: BrowserHouse, real_client: RedisClient) -> BrowserHouse:
-    """One that asks for a key, over an empty store."""
-    return shared_keyed_house
+def keyed_harness(shared_keyed_harness: BrowserHarness, real_client: RedisClient) -> BrowserHarness:
+    """A harness that requires a key, over an empty store."""
+    return shared_keyed_harness
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without a past, and with page.js in its pages."""
+    """A browser without history, and with page.js in its pages."""
     context = browser.new_context(ignore_https_errors=True)
     context.add_init_script(path=SCRIPT)
     yield context
@@ -98,9 +74,9 @@ def shared_page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(shared_page: Page, house: BrowserHouse) -> Iterator[Page]:
-    """A page of the open house, just loaded."""
-    shared_page.goto(house.url + PAGE)
+def page(shared_page: Page, harness: BrowserHarness) -> Iterator[Page]:
+    """A page of the harness without keys, just loaded."""
+    shared_page.goto(harness.url + PAGE)
     yield shared_page
     shared_page.goto("about:blank")  # which ends what it has open
 

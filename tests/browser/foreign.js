@@ -1,4 +1,4 @@
-// Every way in which a page can have a browser send something to another site without asking it; what came of each.
+// Every way in which a page can make a browser send a request to another site without permission, and each result.
 async ([site, job]) => {
   const outcomes = [];
   const attempt = async (path, options) => {

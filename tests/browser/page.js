@@ -1,4 +1,4 @@
-// What the tests' pages can do, in every page of theirs before anything else. What was seen is kept in `seen`.
+// Functions for the tests, loaded first in each of their pages. `seen` records what the page receives.
 window.seen = { events: [], told: [], failures: [], frames: [], closed: null, answers: [] };
 
 window.follow = (address, options = {}) => {

@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _pages(browser: Browser, *, is_whole: bool) -> Iterator[tuple[str, Page]]:
-    """A page for each picture, under its name."""
+    """A page for each picture, by the picture's name."""
     for subject in ("page", "operator"):
         for size, options in SIZES.items():
             for scheme in ("light", "dark"):
@@ -80,7 +80,7 @@ def _context(browser: Browser, **options: Any) -> Iterator[Page]:
 
 
 def _show_answer(page: Page, up: Up, prompt: str, *, is_compared: bool) -> None:
-    """On a large screen the answer is half written and compared; on a small one it is there."""
+    """Wait until the answer is half written and compared on a large screen, or visible on a small one."""
     # The likeliest words, so that the picture is about the same each time.
     job_id = up.submit(prompt=prompt, max_tokens=220, temperature=0, metadata={"title": prompt})
     page.goto(f"{up.url}/?job={job_id}")
@@ -94,7 +94,7 @@ def _show_answer(page: Page, up: Up, prompt: str, *, is_compared: bool) -> None:
 
 
 def _show_operator(page: Page, up: Up) -> None:
-    """With a past of a minute and something to do."""
+    """The operator's view with a minute of history and jobs to do."""
     for number in range(3):
         up.submit(
             model="demo?tokens=300&tps=30", prompt=f"Job {number}", metadata={"title": f"A demo, number {number + 1}"}

@@ -1,4 +1,4 @@
-"""What a page has seen so far; see page.js."""
+"""What a page has received so far; see page.js."""
 
 import json
 from functools import partial
@@ -18,7 +18,7 @@ def events(page: Page) -> list[dict[str, str]]:
 
 
 def streamed_text(page: Page) -> str:
-    """The text in the polls' bodies that its EventSource was sent."""
+    """The text in the poll bodies that the page's EventSource received."""
     return text_of(json.loads(event["data"]) for event in events(page))
 
 
@@ -38,13 +38,13 @@ def polled_text(page: Page) -> str:
 
 
 def ready_state(page: Page) -> int:
-    """Its EventSource's: 0 it connects, 1 it is open, 2 it has given up."""
+    """The state of the page's EventSource: 0 connecting, 1 open, 2 closed for good."""
     state: int = page.evaluate("source.readyState")
     return state
 
 
 def text_of(polls: Any) -> str:
-    """What a reader has who heeds `reset`."""
+    """The text of a reader that obeys `reset`."""
     text = ""
     for poll in polls:
         text = ("" if poll["reset"] else text) + "".join(poll["tokens"])

@@ -1,15 +1,15 @@
-"""A browser's own EventSource, which knows nothing of ours but the WHATWG's rules."""
+"""A browser's own EventSource, which follows the WHATWG's rules."""
 
 import json
 import signal
 
 from playwright.sync_api import Page, Request
 
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.seen import events, raw_text, ready_state, soon, streamed_text
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.backend import Backend
-from tokentail.job import Job
+from tokentail.jobs.job import Job
+from tokentail.redis.backend import Backend
 
 CLOSED = 2
 
@@ -39,14 +39,14 @@ HOSTILE = [
 
 
 def requests_of(page: Page, path: str) -> list[Request]:
-    """A list that fills with the page's requests of this path."""
+    """A list that collects the page's requests of this path."""
     made: list[Request] = []
     page.on("request", lambda request: made.append(request) if path in request.url else None)
     return made
 
 
 def submitted_job(own: Backend) -> str:
-    """The id of the one job that there is. It is listed a moment before it can be taken."""
+    """The id of the only job. A job is listed a moment before a worker can claim it."""
     soon(
         lambda: any(isinstance(job, Job) for job in own.store.view_many(own.store.jobs_of("", None, 10))), what="a job"
     )
@@ -55,7 +55,7 @@ def submitted_job(own: Backend) -> str:
 
 
 def test_each_token_is_shown_before_the_next_is_written(page: Page, worker: ScriptedWorker) -> None:
-    """A page sees tokens as they come, and each event's id is the cursor behind it."""
+    """A page receives tokens as they are made, and the id of each event is the cursor after it."""
     job_id = worker.submit()
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
     writer = worker.take(job_id)
@@ -68,8 +68,8 @@ def test_each_token_is_shown_before_the_next_is_written(page: Page, worker: Scri
     assert json.loads(last["data"])["cursor"] == last["id"]
 
 
-def test_it_goes_on_by_itself_where_it_was(house: BrowserHouse, page: Page, worker: ScriptedWorker) -> None:
-    """The server goes and comes back; the browser asks with Last-Event-ID, and not a token is missing or twice."""
+def test_it_goes_on_by_itself_where_it_was(harness: BrowserHarness, page: Page, worker: ScriptedWorker) -> None:
+    """After a restart of the server the browser sends Last-Event-ID, and each token is received exactly once."""
     job_id = worker.submit()
     made = requests_of(page, "/stream")
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
@@ -77,14 +77,14 @@ def test_it_goes_on_by_itself_where_it_was(house: BrowserHouse, page: Page, work
     worker.say(writer, "before")
     soon(lambda: streamed_text(page) == "before", what="the page sees it")
     last_id = events(page)[-1]["id"]
-    house.end(signal.SIGTERM)
+    harness.end(signal.SIGTERM)
     worker.say(writer, " meanwhile")
-    soon(lambda: page.evaluate("seen.failures.length") >= 2, what="it comes again, and finds nobody")
-    house.begin()
+    soon(lambda: page.evaluate("seen.failures.length") >= 2, what="the browser reconnects in vain")
+    harness.begin()
     soon(lambda: streamed_text(page) == "before meanwhile", what="it goes on")
     assert made[-1].all_headers()["last-event-id"] == last_id
     worker.say(writer, " after", COMPLETED)
-    soon(lambda: ready_state(page) == CLOSED, what="it is told that there is no more")
+    soon(lambda: ready_state(page) == CLOSED, what="the browser stops to reconnect")
     assert streamed_text(page) == "before meanwhile after"
     response = made[-1].response()
     assert response is not None
@@ -92,7 +92,7 @@ def test_it_goes_on_by_itself_where_it_was(house: BrowserHouse, page: Page, work
 
 
 def test_text_that_looks_like_the_protocol_is_text(page: Page, worker: ScriptedWorker) -> None:
-    """Whatever a model says arrives as it was said."""
+    """Every character of a model's text arrives unchanged."""
     job_id = worker.submit()
     page.evaluate("follow", f"/v1/jobs/{job_id}/stream")
     writer = worker.take(job_id)
@@ -105,7 +105,7 @@ def test_text_that_looks_like_the_protocol_is_text(page: Page, worker: ScriptedW
 
 
 def test_the_stream_that_submits_shows_text_as_it_was_said(page: Page, worker: ScriptedWorker, own: Backend) -> None:
-    """On `/stream`, too; line ends of every kind come as line feeds, which is all that an event can say."""
+    """`/stream` keeps text unchanged, except that line ends become line feeds, the only ones of events."""
     page.evaluate("follow", "/stream?query=why&model=demo&max_tokens=9")
     job_id = submitted_job(own)
     writer = worker.take(job_id)
@@ -124,7 +124,7 @@ def test_the_stream_that_submits_shows_text_as_it_was_said(page: Page, worker: S
 
 
 def test_the_stream_that_submits_goes_on_with_its_job(
-    house: BrowserHouse, page: Page, worker: ScriptedWorker, own: Backend
+    harness: BrowserHarness, page: Page, worker: ScriptedWorker, own: Backend
 ) -> None:
     """A reconnect continues the same job and never starts another."""
     made = requests_of(page, "/stream")
@@ -133,9 +133,9 @@ def test_the_stream_that_submits_goes_on_with_its_job(
     writer = worker.take(job_id)
     worker.say(writer, "before")
     soon(lambda: raw_text(page) == "before", what="the page sees it")
-    house.end(signal.SIGKILL)
+    harness.end(signal.SIGKILL)
     worker.say(writer, " after", COMPLETED)
-    house.begin()
+    harness.begin()
     soon(lambda: ready_state(page) == CLOSED, what="it has ended")
     assert raw_text(page) == "before after"
     assert made[-1].all_headers()["last-event-id"].startswith(f"{job_id}:")

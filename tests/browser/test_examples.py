@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.acceptance.examples.front import running_front
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
 
@@ -23,15 +23,15 @@ OURS = "http://127.0.0.1:8000"
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """What `python -m http.server` runs, without its log."""
+    """The server of `python -m http.server`, without its log."""
 
     def log_message(self, *_: object) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def a_page(browser: Browser) -> Iterator[Page]:
-    """A page of a browser without a past; nothing may go wrong in it unseen."""
+    """A page of a browser without history; an uncaught error in the page fails the test."""
     faults: list[str] = []
     context = browser.new_context()
     page = context.new_page()
@@ -44,14 +44,14 @@ def a_page(browser: Browser) -> Iterator[Page]:
 
 @contextmanager
 def served(files: Mapping[str, str], folder: Path, valkey_url: str) -> Iterator[str]:
-    """These files on an origin of their own, from which Tokentail may be called."""
+    """The address of a server for these files; Tokentail accepts requests from its origin."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_CORS_ORIGINS=url) as house:
+        with BrowserHarness(valkey_url, with_nginx=False, TOKENTAIL_CORS_ORIGINS=url) as harness:
             for name, text in files.items():
-                (folder / name).write_text(text.replace(OURS, house.url))
+                (folder / name).write_text(text.replace(OURS, harness.url))
             yield url
     finally:
         server.shutdown()
@@ -60,20 +60,20 @@ def served(files: Mapping[str, str], folder: Path, valkey_url: str) -> Iterator[
 
 @pytest.fixture
 def writer_url(tmp_path: Path, valkey_url: str) -> Iterator[str]:
-    """Where the content writer is."""
+    """The address of the content writer."""
     with served({file.name: file.read_text() for file in WRITER.iterdir()}, tmp_path, valkey_url) as url:
         yield url
 
 
 def submitted(page: Page, button: str) -> str:
-    """The id of the job that the page submits, which it keeps in its address."""
+    """Wait for the job that the page submits; returns its id, which the page keeps in its address."""
     page.click(button)
     page.wait_for_url("**/?job=*")
     return page.url.rpartition("=")[2]
 
 
 def test_the_content_writer_survives_reloads(writer_url: str, a_page: Page, worker: ScriptedWorker) -> None:
-    """In mid-sentence: the post is there again and goes on, and the notes are kept; a reset clears."""
+    """After a reload in mid-sentence the post continues and the notes are kept; a reset clears the post."""
     a_page.goto(writer_url)
     a_page.fill("#notes", "sky: blue. why? scattering")
     writer = worker.take(submitted(a_page, "text=Write"))
@@ -90,7 +90,7 @@ def test_the_content_writer_survives_reloads(writer_url: str, a_page: Page, work
 
 
 def test_the_content_writer_stops(writer_url: str, a_page: Page, worker: ScriptedWorker) -> None:
-    """The job is cancelled, and what came stays."""
+    """Stopping cancels the job and keeps its text."""
     a_page.goto(writer_url)
     a_page.fill("#notes", "sky")
     worker.say(worker.take(submitted(a_page, "text=Write")), "The sky")
@@ -101,10 +101,10 @@ def test_the_content_writer_stops(writer_url: str, a_page: Page, worker: Scripte
 
 
 def test_the_page_of_the_app_in_front(valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker) -> None:
-    """Log in, ask, reload: by a stream through the app, with nothing but its cookie."""
+    """A person logs in, asks and reloads; the page reads a stream through the app with the app's cookie alone."""
     with (
-        BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house,
-        running_front(house.url, KEY, tmp_path) as front,
+        BrowserHarness(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as harness,
+        running_front(harness.url, KEY, tmp_path) as front,
     ):
         a_page.goto(front)
         a_page.fill("[name=name]", "ada")
@@ -121,7 +121,7 @@ def test_the_page_of_the_app_in_front(valkey_url: str, tmp_path: Path, a_page: P
 
 
 def test_the_page_of_the_quick_start(valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker) -> None:
-    """As it is printed: ask, reload, and open its address a second time."""
+    """The page of the quick start works as printed: ask, reload, and open its address a second time."""
     (page,) = re.findall(r"```html\n(.*?)```", QUICK_START, re.DOTALL)
     with served({"index.html": page, "favicon.ico": ""}, tmp_path, valkey_url) as url:
         a_page.goto(url)

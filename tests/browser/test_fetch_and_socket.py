@@ -3,15 +3,15 @@
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import KEY, PAGE
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.seen import framed_text, polled_text, soon
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.backend import Backend
-from tokentail.store import RedisClient
+from tokentail.redis.backend import Backend
+from tokentail.redis.client import RedisClient
 
 
 def test_polls_by_fetch_read_each_token_as_it_comes(page: Page, worker: ScriptedWorker) -> None:
-    """The loop that every client can write."""
+    """A page reads a job by the plain loop of short polls."""
     job_id = worker.submit()
     page.evaluate("job => { followByPolls(job) }", f"/v1/jobs/{job_id}")
     writer = worker.take(job_id)
@@ -26,7 +26,7 @@ def test_polls_by_fetch_read_each_token_as_it_comes(page: Page, worker: Scripted
 
 
 def test_a_page_submits_and_cancels(page: Page, worker: ScriptedWorker, own: Backend) -> None:
-    """Our own pages may write."""
+    """A page of our own may cancel by fetch."""
     json_body = {"headers": {"Content-Type": "application/json"}, "body": '{"prompt": "why"}'}
     assert page.evaluate("options => send('POST', '/v1/jobs', options)", json_body) == 202
     (job_id,) = own.store.jobs_of("", None, 10)
@@ -35,7 +35,7 @@ def test_a_page_submits_and_cancels(page: Page, worker: ScriptedWorker, own: Bac
 
 
 def test_a_websocket_shows_each_token_and_cancels(page: Page, worker: ScriptedWorker) -> None:
-    """Frame by frame; and when all is said it is closed with a code that says so."""
+    """A WebSocket brings the tokens frame by frame, and after the end is closed with the code for it."""
     job_id = worker.submit()
     page.evaluate("openSocket", f"/v1/jobs/{job_id}/ws")
     writer = worker.take(job_id)
@@ -55,10 +55,10 @@ def test_a_websocket_shows_each_token_and_cancels(page: Page, worker: ScriptedWo
 def test_over_tls_a_browser_follows_more_jobs_than_it_has_connections(
     browser: Browser, context: BrowserContext, valkey_url: str, real_client: RedisClient, worker: ScriptedWorker
 ) -> None:
-    """nginx speaks HTTP/2 there: ten streams at once, polls beside them; WebSockets pass, and a session's cookie."""
-    with BrowserHouse(valkey_url, with_nginx=True, with_tls=True, TOKENTAIL_API_KEYS=KEY) as house:
+    """By HTTP/2 through nginx ten streams run at once, with polls, WebSockets and a session's cookie beside them."""
+    with BrowserHarness(valkey_url, with_nginx=True, with_tls=True, TOKENTAIL_API_KEYS=KEY) as harness:
         page = context.new_page()
-        page.goto(house.url + PAGE)
+        page.goto(harness.url + PAGE)
         authorized = {"headers": {"Authorization": f"Bearer {KEY}"}}
         assert page.evaluate("options => send('POST', '/v1/session', options)", authorized) == 204
         assert [cookie["secure"] for cookie in context.cookies()] == [True]

@@ -1,4 +1,4 @@
-"""Pages of other sites, opened in a browser that has a session with us: they read nothing and start nothing."""
+"""Pages of other sites, in a browser with a session of ours, read nothing and start nothing."""
 
 import threading
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from app.access import owner_name
+from app.http.access import owner_name
 from tests.browser.conftest import KEY, PAGE
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.seen import ready_state, soon
 from tests.scripted_worker import ScriptedWorker
-from tokentail.backend import Backend
+from tokentail.redis.backend import Backend
 
 ATTEMPTS = (Path(__file__).parent / "foreign.js").read_text()
 AUTHORIZED = {"method": "POST", "headers": {"Authorization": f"Bearer {KEY}"}}
@@ -27,7 +27,7 @@ class _ForeignPage(BaseHTTPRequestHandler):
         self.wfile.write(b"<!doctype html><title>theirs</title>")
 
     def log_message(self, *_: object) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,11 @@ def foreign_port() -> Iterator[int]:
 
 @pytest.fixture(params=["localhost", "127.0.0.1"], ids=["another-site", "another-port-of-the-same-site"])
 def foreign_page(
-    context: BrowserContext, keyed_house: BrowserHouse, foreign_port: int, request: pytest.FixtureRequest
+    context: BrowserContext, keyed_harness: BrowserHarness, foreign_port: int, request: pytest.FixtureRequest
 ) -> Page:
-    """Somebody else's page in a browser with a session of ours. From another port even a Strict cookie is sent."""
+    """A page of another site in a browser with a session of ours. From another port even a Strict cookie is sent."""
     ours = context.new_page()
-    ours.goto(keyed_house.url + PAGE)
+    ours.goto(keyed_harness.url + PAGE)
     assert ours.evaluate("async options => (await fetch('/v1/session', options)).status", AUTHORIZED) == 204
     page = context.new_page()
     page.goto(f"http://{request.param}:{foreign_port}/")
@@ -55,9 +55,9 @@ def foreign_page(
 
 
 @pytest.fixture
-def job_id(keyed_house: BrowserHouse, worker: ScriptedWorker) -> str:
-    """A job of the browser's owner that has said something."""
-    reply = keyed_house.web.submit(Authorization=f"Bearer {KEY}")
+def job_id(keyed_harness: BrowserHarness, worker: ScriptedWorker) -> str:
+    """A job of the browser's owner that has text."""
+    reply = keyed_harness.web.submit(Authorization=f"Bearer {KEY}")
     assert reply.status == 202, reply
     job_id = str(reply.json["id"])
     worker.say(worker.take(job_id), "secret")
@@ -65,39 +65,39 @@ def job_id(keyed_house: BrowserHouse, worker: ScriptedWorker) -> str:
 
 
 def test_it_starts_reads_and_cancels_nothing(
-    foreign_page: Page, keyed_house: BrowserHouse, worker: ScriptedWorker, own: Backend, job_id: str
+    foreign_page: Page, keyed_harness: BrowserHarness, worker: ScriptedWorker, own: Backend, job_id: str
 ) -> None:
-    """By fetch or by image: what a page may send blindly is refused, and what it may not read it does not get."""
-    refused_before = keyed_house.web.log.count("status=403")
-    outcomes = foreign_page.evaluate(ATTEMPTS, [keyed_house.url, f"/v1/jobs/{job_id}"])
+    """A page of another site can neither start a job by fetch or image, nor read a response."""
+    refused_before = keyed_harness.web.log.count("status=403")
+    outcomes = foreign_page.evaluate(ATTEMPTS, [keyed_harness.url, f"/v1/jobs/{job_id}"])
     assert set(outcomes) == {"cannot be read", "was refused"}, outcomes
     assert own.store.jobs_of(owner_name(KEY), None, 10) == [job_id]
     assert own.store.view(job_id).status == "running"
-    assert keyed_house.web.log.count("status=403") >= refused_before + 4  # they did arrive
+    assert keyed_harness.web.log.count("status=403") >= refused_before + 4  # they did arrive
 
 
 def test_it_can_follow_nothing(
-    foreign_page: Page, keyed_house: BrowserHouse, worker: ScriptedWorker, own: Backend, job_id: str
+    foreign_page: Page, keyed_harness: BrowserHarness, worker: ScriptedWorker, own: Backend, job_id: str
 ) -> None:
     """An EventSource gives up without an event, with credentials or without; a WebSocket is refused."""
     for address in (f"/v1/jobs/{job_id}/stream", "/stream?query=theirs"):
         for with_credentials in (False, True):
             foreign_page.evaluate(
                 "([address, withCredentials]) => { follow(address, { withCredentials }) }",
-                [keyed_house.url + address, with_credentials],
+                [keyed_harness.url + address, with_credentials],
             )
             soon(lambda: ready_state(foreign_page) == 2, what="it gives up")
-    foreign_page.evaluate("openSocket", f"{keyed_house.url.replace('http', 'ws', 1)}/v1/jobs/{job_id}/ws")
+    foreign_page.evaluate("openSocket", f"{keyed_harness.url.replace('http', 'ws', 1)}/v1/jobs/{job_id}/ws")
     soon(lambda: foreign_page.evaluate("seen.closed"), what="it is refused")
     assert foreign_page.evaluate("seen.closed.code") == 1006
     assert foreign_page.evaluate("[seen.events, seen.told, seen.frames]") == [[], [], []]
     assert own.store.jobs_of(owner_name(KEY), None, 10) == [job_id]
 
 
-def test_its_links_start_nothing(foreign_page: Page, keyed_house: BrowserHouse, job_id: str, own: Backend) -> None:
-    """`/stream` is a GET that makes a job; who follows another site's link to it is told no."""
+def test_its_links_start_nothing(foreign_page: Page, keyed_harness: BrowserHarness, job_id: str, own: Backend) -> None:
+    """`/stream` is a GET that makes a job, so following another site's link to it is refused."""
     with foreign_page.expect_navigation() as navigation:
-        foreign_page.evaluate("address => { location.href = address }", f"{keyed_house.url}/stream?query=theirs")
+        foreign_page.evaluate("address => { location.href = address }", f"{keyed_harness.url}/stream?query=theirs")
     response = navigation.value
     assert response is not None
     assert response.status == 403

@@ -1,26 +1,26 @@
-"""A browser's session in the place of a key, and a link with which others may read one job."""
+"""A browser's session in place of a key, and a link with which others may read one job."""
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import KEY, PAGE, SCRIPT
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.seen import framed_text, polled_text, ready_state, soon, streamed_text
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.backend import Backend
+from tokentail.redis.backend import Backend
 
 CLOSED = 2
 AUTHORIZED = {"headers": {"Authorization": f"Bearer {KEY}"}}
 SUBMISSION = {"headers": {"Content-Type": "application/json"}, "body": '{"prompt": "why"}'}
 
 
-def opened(context: BrowserContext, house: BrowserHouse) -> Page:
+def opened(context: BrowserContext, harness: BrowserHarness) -> Page:
     page = context.new_page()
-    page.goto(house.url + PAGE)
+    page.goto(harness.url + PAGE)
     return page
 
 
 def status(page: Page, method: str, path: str, options: object = None) -> int:
-    """The status of an answer to a fetch by the page."""
+    """The status of the response to a fetch by the page."""
     code: int = page.evaluate("([method, path, options]) => send(method, path, options)", [method, path, options or {}])
     return code
 
@@ -34,10 +34,10 @@ def submitted(page: Page) -> str:
 
 
 def test_a_session_stands_for_its_key(
-    keyed_house: BrowserHouse, context: BrowserContext, worker: ScriptedWorker
+    keyed_harness: BrowserHarness, context: BrowserContext, worker: ScriptedWorker
 ) -> None:
-    """After one fetch with the key everything works without it: submitting, polls, EventSource, WebSocket."""
-    page = opened(context, keyed_house)
+    """After one fetch with the key, submitting, polls, EventSource and WebSocket work without the key."""
+    page = opened(context, keyed_harness)
     assert status(page, "POST", "/v1/jobs", SUBMISSION) == 401
     assert status(page, "POST", "/v1/session", AUTHORIZED) == 204
     job_id = submitted(page)
@@ -54,10 +54,10 @@ def test_a_session_stands_for_its_key(
 
 
 def test_script_cannot_read_the_cookie(
-    keyed_house: BrowserHouse, context: BrowserContext, worker: ScriptedWorker
+    keyed_harness: BrowserHarness, context: BrowserContext, worker: ScriptedWorker
 ) -> None:
-    """It is the browser's alone, and goes to no other site."""
-    page = opened(context, keyed_house)
+    """Scripts cannot read the session's cookie, and the browser sends it to no other site."""
+    page = opened(context, keyed_harness)
     assert status(page, "POST", "/v1/session", AUTHORIZED) == 204
     assert page.evaluate("document.cookie") == ""
     (cookie,) = context.cookies()
@@ -66,10 +66,10 @@ def test_script_cannot_read_the_cookie(
 
 
 def test_a_session_that_was_ended_is_over(
-    keyed_house: BrowserHouse, context: BrowserContext, worker: ScriptedWorker
+    keyed_harness: BrowserHarness, context: BrowserContext, worker: ScriptedWorker
 ) -> None:
-    """The browser forgets it; an EventSource is refused then, and gives up."""
-    page = opened(context, keyed_house)
+    """After the end of a session the browser has no cookie, and an EventSource is refused and gives up."""
+    page = opened(context, keyed_harness)
     assert status(page, "POST", "/v1/session", AUTHORIZED) == 204
     job_id = submitted(page)
     assert status(page, "DELETE", "/v1/session") == 204
@@ -82,10 +82,10 @@ def test_a_session_that_was_ended_is_over(
 
 
 def test_a_share_link_reads_one_job(
-    keyed_house: BrowserHouse, browser: Browser, context: BrowserContext, worker: ScriptedWorker, own: Backend
+    keyed_harness: BrowserHarness, browser: Browser, context: BrowserContext, worker: ScriptedWorker, own: Backend
 ) -> None:
-    """Somebody else's browser reads that job by EventSource and WebSocket, and no other; nor does it write."""
-    page = opened(context, keyed_house)
+    """With a share link another browser reads that job by EventSource and WebSocket, and can do no more."""
+    page = opened(context, keyed_harness)
     assert status(page, "POST", "/v1/session", AUTHORIZED) == 204
     shared, other = submitted(page), submitted(page)
     token = page.evaluate(
@@ -94,7 +94,7 @@ def test_a_share_link_reads_one_job(
     guest = browser.new_context()
     try:
         guest.add_init_script(path=SCRIPT)
-        guest_page = opened(guest, keyed_house)
+        guest_page = opened(guest, keyed_harness)
         guest_page.evaluate("follow", f"/v1/jobs/{shared}/stream?token={token}")
         guest_page.evaluate("openSocket", f"/v1/jobs/{shared}/ws?token={token}")
         worker.say(worker.take(shared), "for all", COMPLETED)

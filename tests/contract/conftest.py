@@ -1,4 +1,4 @@
-"""Fixtures of the contract: one job, over each store; and a house of each binding."""
+"""Fixtures of the contract: one job, over each store; and a harness of each binding."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,14 +8,17 @@ import gevent
 import pytest
 
 from tests.conftest import MakeBackend
-from tests.contract.runner_house import BuildRunner, RunnerHouse
+from tests.contract.both_bindings import both
+from tests.contract.runner_harness import BuildRunner, RunnerHarness
 from tests.contract.single_job import SingleJob
-from tests.http_house import HttpHouse, MakeHouse, open_house
+from tests.http_harness import HttpHarness, MakeHarness, open_harness
 from tests.loopback import LoopThread
-from tokentail.backend import Backend, wire
-from tokentail.settings import load_settings
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
 from worker.chunk import Chunk
 from worker.meters import Meters
+
+__all__ = ["both"]  # a fixture
 
 
 @pytest.fixture
@@ -34,8 +37,8 @@ def loop_thread() -> Iterator[LoopThread]:
 # The read plane is not asked over fakeredis: that one wakes coroutines from the thread that publishes, which no event
 # loop hears.
 @pytest.fixture(params=["flask-fakeredis", "flask-valkey", "plane-valkey"])
-def make_house(request: pytest.FixtureRequest) -> Iterator[MakeHouse]:
-    """`make_house(TOKENTAIL_API_KEYS="k", …)`: a house of each binding, over each store that it can be asked over."""
+def make_harness(request: pytest.FixtureRequest) -> Iterator[MakeHarness]:
+    """`make_harness(TOKENTAIL_API_KEYS="k", …)`: a harness of each binding, over each store it can use."""
     binding, store = request.param.split("-")
     loop_thread = request.getfixturevalue("loop_thread") if binding == "plane" else None
     with ExitStack() as stack:
@@ -45,30 +48,32 @@ def make_house(request: pytest.FixtureRequest) -> Iterator[MakeHouse]:
             client, url = fakeredis.FakeRedis(server=fakeredis.FakeServer()), ""
             stack.callback(client.close)
 
-        def make(*, has_worker: bool = True, **environment: str) -> HttpHouse:
+        def make(*, has_worker: bool = True, **environment: str) -> HttpHarness:
             backend = wire(client, client, load_settings(environment))
-            house = open_house(backend, loop_thread, url, has_worker=has_worker, is_timeless=False, **environment)
-            stack.callback(house.close)
-            return house
+            harness = open_harness(backend, loop_thread, url, has_worker=has_worker, is_timeless=False, **environment)
+            stack.callback(harness.close)
+            return harness
 
         yield make
 
 
 @pytest.fixture
-def house(make_house: MakeHouse) -> HttpHouse:
-    """A house with the default settings."""
-    return make_house()
+def harness(make_harness: MakeHarness) -> HttpHarness:
+    """A harness with the default settings."""
+    return make_harness()
 
 
 @pytest.fixture
 def build(make_backend: MakeBackend) -> Iterator[BuildRunner]:
     """`build(say, TOKENTAIL_RETRIES="0", …)`: a runner with these settings and one provider, over each store."""
-    houses: list[RunnerHouse] = []
+    harnesses: list[RunnerHarness] = []
 
-    def make(say: Callable[[], Iterator[list[Chunk]]], meters: Meters | None = None, **environment: str) -> RunnerHouse:
-        houses.append(RunnerHouse(make_backend(**environment), say, meters, None, **environment))
-        return houses[-1]
+    def make(
+        say: Callable[[], Iterator[list[Chunk]]], meters: Meters | None = None, **environment: str
+    ) -> RunnerHarness:
+        harnesses.append(RunnerHarness(make_backend(**environment), say, meters, None, **environment))
+        return harnesses[-1]
 
     yield make
-    for house in houses:
-        gevent.killall(house.greenlets)
+    for harness in harnesses:
+        gevent.killall(harness.greenlets)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tokentail.commands import live_channel
-from tokentail.store import RedisClient
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 
 def job_keys(job_id: str) -> tuple[str, str, str]:

@@ -18,16 +18,17 @@ from hypothesis.stateful import (
 )
 
 from tests.contract.key_snapshot import KeySnapshot, job_keys, take_snapshot
-from tests.contract.log_model import LogModel, Missing, Slice
-from tokentail.batch import Batch
-from tokentail.commands import Append, Appended, Retention
-from tokentail.cursor import OPENING, Cursor, parse_cursor
-from tokentail.element import End, Event, Reasoning, decode
+from tests.contract.log_model import TRANSITIONS, LogModel, Missing, Slice
 from tokentail.errors import AttemptLost, JobGone, JobNotFound
 from tokentail.identifiers import new_attempt, new_generation, new_job_id
-from tokentail.job import CLOSED, TRANSITIONS, NewJob, Status
-from tokentail.log_writer import LogWriter
-from tokentail.store import RedisClient, Store
+from tokentail.jobs.job import CLOSED, NewJob, Retention, Status
+from tokentail.log.append import Append, Appended
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import OPENING, Cursor, parse_cursor
+from tokentail.log.element import End, Event, Reasoning, decode
+from tokentail.log.writer import LogWriter
+from tokentail.redis.client import RedisClient
+from tokentail.redis.store import Store
 
 NOW_MS = 1_700_000_000_000
 CANCELLED, FAILED = End(Status.CANCELLED), End(Status.FAILED)
@@ -54,7 +55,7 @@ class Writer:
     sent: list[Append] = field(default_factory=list)
 
     def start(self) -> None:
-        # The claim brings a name; whoever starts again in one attempt takes another.
+        # The claim brings a name; an attempt that starts another generation takes another name.
         self.generation = new_generation() if self.generation else self.log.generation
         self.number = 0
         self.log.start(self.generation, "demo", "demo")
@@ -134,7 +135,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(target=writers, may_resume=st.booleans())
     def hand_over(self, may_resume: bool) -> object:
-        """The job is taken from its holder, who does not know, and another takes it."""
+        """The job is taken from its holder, without the holder's knowledge, and another attempt takes it."""
         self.requeue(is_right=True, enqueues_off=0)
         return self._claim(is_repeated=False, may_resume=may_resume)
 
@@ -246,7 +247,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(is_right=st.booleans(), enqueues_off=st.sampled_from([0, 0, 0, 1]))
     def requeue(self, is_right: bool, enqueues_off: int) -> None:
-        """A sweep takes the job back, from whoever holds it or from somebody who did."""
+        """A sweep takes the job back, from its holder or from an attempt that held it earlier."""
         holder = self.model.holder if is_right else "another"
         enqueues = self.model.enqueues - enqueues_off
         got = self.store.requeue(self.job_id, holder, enqueues, NOW_MS)

@@ -7,10 +7,23 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
-from tokentail.commands import Append, Appended, Claim
-from tokentail.cursor import OPENING, Cursor
-from tokentail.element import End, decode, encode, is_end, is_token
-from tokentail.job import Status
+import msgspec
+
+from tokentail.jobs.job import CLOSED, Claim, Status
+from tokentail.log.append import Append, Appended
+from tokentail.log.counts import parse_counts, stopped_usage
+from tokentail.log.cursor import OPENING, Cursor
+from tokentail.log.element import End, decode, encode, is_token
+
+# The transitions that the Lua scripts allow, each in its own words.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
+    # Back to queued when an attempt is lost and another will follow.
+    Status.RUNNING: frozenset({Status.QUEUED, *CLOSED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
 
 
 class Missing(Enum):
@@ -44,6 +57,7 @@ class LogModel:
     base: int = 1  # where the generation starts
     token_count: int = 0
     upstream: str = ""
+    counts: str = ""
     has_record: bool = True
     log_before: list[bytes] = field(default_factory=list)  # at the last check, to see that positions do not move
 
@@ -66,7 +80,7 @@ class LogModel:
     # -- what writers do ---------------------------------------------------------------------------------------------
 
     def claim(self, attempt: str) -> bool:
-        """Law 4: whoever claims a queued job holds it."""
+        """Law 4: the attempt that claims a queued job holds it."""
         if self.is_open and self.status is Status.RUNNING and self.holder == attempt:
             return True
         if not self.is_open or self.status is not Status.QUEUED:
@@ -81,7 +95,7 @@ class LogModel:
         return told == (len(self.elements), self.token_count, self.upstream, self.attempts)
 
     def append(self, append: Append) -> Appended | None:
-        """Laws 3, 4, 5, 6 and 8; None for who is fenced out."""
+        """Laws 3, 4, 5, 6 and 8; None for an attempt that is fenced out."""
         if not self.is_readable or append.attempt != self.holder:
             return None
         length = len(self.elements)
@@ -98,16 +112,19 @@ class LogModel:
         if append.generation and present == 0:
             self.generation, self.base = append.generation, append.expected
         self.elements += new
-        self.token_count, self.upstream = append.token_count, append.upstream
+        self.token_count, self.upstream, self.counts = append.token_count, append.upstream, append.counts
         if append.end_status is not None:
             self.status = append.end_status
         return Appended(len(self.elements))
 
     def close(self, end: End, holder: str) -> bool:
-        """Law 3: the first end wins, and clears the holder. Call it only while there is a record."""
+        """Law 3: the first end wins, and clears the holder. Call it only while there is a record.
+
+        A stopped answer has the usage that its writer knew of.
+        """
         if not self.is_open or holder not in {"*", self.holder}:
             return False
-        self.elements.append(encode(end))
+        self.elements.append(encode(msgspec.structs.replace(end, usage=stopped_usage(*parse_counts(self.counts)))))
         self.status, self.holder = end.status, ""
         return True
 
@@ -160,6 +177,7 @@ class LogModel:
         """Laws 2 and 3, whatever happened since the last check but a roll-back."""
         if self.elements:
             assert self.elements[: len(self.log_before)] == self.log_before
-            assert [is_end(element) for element in self.elements[:-1]] == [False] * (len(self.elements) - 1)
-            assert is_end(self.elements[-1]) == self.status.is_closed
+            kinds = [value["type"] if isinstance(value := decode(each), dict) else "token" for each in self.elements]
+            assert "end" not in kinds[:-1]
+            assert (kinds[-1] == "end") == self.status.is_closed
         self.log_before = list(self.elements)

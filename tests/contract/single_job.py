@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 
 from tests.contract.key_snapshot import KeySnapshot, job_keys, take_snapshot
-from tokentail.backend import Backend
-from tokentail.batch import Batch
-from tokentail.commands import Appended
-from tokentail.cursor import parse_cursor
-from tokentail.element import End, decode
 from tokentail.identifiers import new_attempt, new_generation, new_job_id
-from tokentail.job import FinishReason, Job, NewJob, Status
-from tokentail.log_writer import LogWriter
+from tokentail.jobs.job import FinishReason, Job, NewJob, Status
+from tokentail.log.append import Appended
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import parse_cursor
+from tokentail.log.element import End, decode
+from tokentail.log.writer import LogWriter
+from tokentail.redis.backend import Backend
 
 COMPLETED = End(Status.COMPLETED, FinishReason.STOP)
 CANCELLED = End(Status.CANCELLED)
@@ -69,7 +69,7 @@ class SingleJob:
         return self.backend.store.append(append)
 
     def requeue(self) -> int:
-        """Take the job from whoever holds it."""
+        """Take the job from its holder."""
         job = self.view()
         return self.backend.store.requeue(self.id, job.attempt, job.enqueues, NOW_MS)
 

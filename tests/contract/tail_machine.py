@@ -8,23 +8,23 @@ from hypothesis.stateful import invariant, precondition, rule
 from msgspec.structs import replace
 
 from tests.contract.log_machine import LIMITS, NOW_MS, LogMachine
-from tokentail.batch import Batch
-from tokentail.commands import live_channel
-from tokentail.cursor import BEGINNING, Cursor
 from tokentail.errors import JobGone, JobNotFound
-from tokentail.store import RedisClient
-from tokentail.tail import Tail
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import BEGINNING, Cursor
+from tokentail.log.tail import Tail
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 _MARK = "tt:mark"
 MOST_BYTES = st.sampled_from([30, 200, 10_000])
 
 
 def without_times(batch: Batch | None) -> Batch | None:
-    """What a tail knows. Messages bring no times: those of appends are when it heard of them, and when a log that has
-    just ended will go it learns by the next read."""
+    """What a tail knows. Messages bring no times: those of appends are when it heard of them, and the pace is by those;
+    when a log that has just ended will go it learns by the next read."""
     if batch is None:
         return None
-    return replace(batch, first_token_at_ms=None, appended_at_ms=None, expires_at_ms=None)
+    return replace(batch, pace=None, appended_at_ms=None, expires_at_ms=None)
 
 
 class TailMachine(LogMachine):
@@ -87,7 +87,7 @@ class TailMachine(LogMachine):
 
     @rule()
     def hear_all(self) -> None:
-        """And read again what has to be."""
+        """All pending messages come, and the log is read again where the tail is not live after them."""
         while self.tail is not None and self.pending:
             self.hear(1)
         if self.tail is not None and not self.tail.is_live:

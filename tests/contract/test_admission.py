@@ -6,15 +6,15 @@ import pytest
 
 from tests.contract.single_job import CANCELLED, NOW_MS
 from tests.scripted_worker import DEMO, ScriptedWorker
-from tokentail.admission import Admission, AdmissionLimits
-from tokentail.backend import Backend
 from tokentail.errors import TooManyJobs
-from tokentail.fleet import Lease, Observer
-from tokentail.job import Status
-from tokentail.queue import JobQueue
-from tokentail.request import parse_request
-from tokentail.submit import Submitter
-from tokentail.sweep import Sweeper, SweepLimits
+from tokentail.jobs.admission import Admission, AdmissionLimits
+from tokentail.jobs.fleet import Lease, Observer
+from tokentail.jobs.job import Status
+from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.jobs.sweep import Sweeper, SweepLimits
+from tokentail.redis.backend import Backend
 
 REQUEST = parse_request(b'{"prompt": "why"}')
 SWEEP_LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
@@ -183,7 +183,7 @@ def test_a_client_has_no_more_open_jobs_than_its_limit(backend: Backend) -> None
 
 
 def test_all_clients_together_have_no_more_open_jobs_than_the_limit(backend: Backend) -> None:
-    """Whoever comes next is told so."""
+    """The next submission, by any client, is refused with the number of open jobs."""
     door = open_door(backend, most=3)
     jobs = [door.submit(f"client-{i}") for i in range(3)]
     with pytest.raises(TooManyJobs, match="3 jobs are open here"):
@@ -220,7 +220,7 @@ def test_retry_after_is_when_a_job_has_probably_ended(backend: Backend, ended_in
 
 
 def test_a_clients_retry_after_is_by_its_own_part_of_the_pace(backend: Backend) -> None:
-    """Who has one of four held jobs sees one in four end."""
+    """A client with one of four held jobs sees one in four of the ended jobs as its own."""
     door = open_door(backend, of_client=1)
     door.submit("hog")
     door.beat(slots=4, held=4, ended=0)

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 import gevent
 import pytest
 
-from tests.contract.runner_house import BuildRunner
-from tokentail.commands import Append, Appended
-from tokentail.cursor import BEGINNING
-from tokentail.element import decode
+from tests.contract.runner_harness import BuildRunner
 from tokentail.errors import StoreUnavailable
-from tokentail.job import FinishReason
+from tokentail.jobs.job import FinishReason
+from tokentail.log.append import Append, Appended
+from tokentail.log.cursor import BEGINNING
+from tokentail.log.element import decode
 from worker.chunk import Chunk, Finish, Terminal
-from worker.group_commit import MAX_UNSETTLED, MAX_UNSETTLED_BYTES
+from worker.running.group_commit import MAX_UNSETTLED, MAX_UNSETTLED_BYTES
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_a_fast_upstream_is_not_read_while_the_store_is_away(
             yield [token]
         yield [Finish(FinishReason.STOP, "stop"), Terminal()]
 
-    house = build(fast)
-    append_many, tries = house.backend.store.append_many, []
+    harness = build(fast)
+    append_many, tries = harness.backend.store.append_many, []
     is_away = True
 
     def away(appends: Sequence[Append]) -> list[Appended | Exception]:
@@ -45,20 +45,20 @@ def test_a_fast_upstream_is_not_read_while_the_store_is_away(
         tries.append(len(pulled))
         raise StoreUnavailable
 
-    house.backend.store.append_many = away  # type: ignore[method-assign]  # the one call that is to fail for a while
-    job_id = house.submit()
-    running = gevent.spawn(house.runner.run, job_id)
-    house.greenlets.append(running)
-    house.until(lambda: len(pulled) >= room - 2)
+    harness.backend.store.append_many = away  # type: ignore[method-assign]  # the one call that is to fail for a while
+    job_id = harness.submit()
+    running = gevent.spawn(harness.runner.run, job_id)
+    harness.greenlets.append(running)
+    harness.until(lambda: len(pulled) >= room - 2)
     stopped_at = len(tries)
-    house.until(lambda: len(tries) >= stopped_at + 3)  # a while in which all of it could have been read
+    harness.until(lambda: len(tries) >= stopped_at + 3)  # a while in which all of it could have been read
     assert room - 2 <= len(pulled) <= room + 1
     is_away = False
     running.join(timeout=20)
     assert running.value == "completed"
-    batch = house.backend.store.read(job_id, BEGINNING, 1000)
+    batch = harness.backend.store.read(job_id, BEGINNING, 1000)
     stored = list(batch.tokens)
     while not batch.is_done:
-        batch = house.backend.store.read(job_id, batch.cursor, 1000)
+        batch = harness.backend.store.read(job_id, batch.cursor, 1000)
         stored += batch.tokens
     assert [decode(token) for token in stored] == tokens

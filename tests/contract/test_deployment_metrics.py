@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from app.metrics import DeploymentCollector
 from tests.scrape import Scrape
 from tests.scripted_worker import ScriptedWorker
-from tokentail.backend import Backend
+from tokentail.redis.backend import Backend
 
 _LATER_MS = 5000
 
@@ -35,7 +35,7 @@ def test_an_empty_deployment_is_zeros(backend: Backend) -> None:
 
 
 def test_a_head_that_is_gone_has_no_age(backend: Backend) -> None:
-    """Its job was deleted a moment ago."""
+    """A queue whose first job was deleted a moment ago reports no waiting time."""
     backend.queue.enqueue("gone", 1)
     assert deployment(backend, 0).value("tokentail_queue_head_age_seconds") == 0
 

@@ -1,100 +1,10 @@
-"""One meaning, two bindings: whatever is asked, Flask and the read plane answer the same bytes.
+"""One meaning, two bindings: whatever is asked, Flask and the read plane answer the same bytes."""
 
-Both stand on one store and one moment. Each request is sent twice, for the read plane answers the second from memory.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
 
-from tests.contract.single_job import CANCELLED
-from tests.http_house import HttpHouse, open_house
-from tests.loopback import LoopThread
-from tests.scripted_worker import COMPLETED
-from tokentail.backend import wire
-from tokentail.element import End, Reasoning, Refusal, ToolCall
-from tokentail.job import Failure, FailureKind, Status
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-
-KEY = "key-one"
-SETTINGS = {"TOKENTAIL_API_KEYS": f"{KEY},key-two", "TOKENTAIL_CORS_ORIGINS": "https://app.example"}
-OF_THE_CONNECTION = {"date", "server", "connection", "transfer-encoding", "keep-alive"}
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-@dataclass
-class Bindings:
-    """Both, and the jobs there are."""
-
-    flask: HttpHouse
-    plane: HttpHouse
-    jobs: dict[str, str]  # name → id
-    cursors: dict[str, str]  # name of the job → a cursor in the middle of it
-
-    def assert_same(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
-        """What both answer, the second time too."""
-        for name, job_id in self.jobs.items():
-            path = path.replace(f"<{name}>", job_id)
-        named = {"Authorization": f"Bearer {KEY}", **(headers or {})}
-        named = {name: value for name, value in named.items() if value != "-"}
-        asked = [_asked(house, method, path, named, body) for house in (self.flask, self.plane, self.flask, self.plane)]
-        by_flask, *others = asked
-        for other in others:
-            assert other == by_flask, f"{method} {path} {named}"
-        return by_flask
-
-
-def _asked(house: HttpHouse, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-    with house.client.open(path, method=method, headers=headers, data=body) as answer:
-        content = answer.data
-    ours = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in OF_THE_CONNECTION}
-    return answer.status_code, ours, content
-
-
-@pytest.fixture
-def both(real_client: RedisClient, valkey_url: str, loop_thread: LoopThread) -> Iterator[Bindings]:
-    houses = []
-    for thread in (None, loop_thread):
-        backend = wire(real_client, real_client, load_settings(SETTINGS))
-        houses.append(open_house(backend, thread, valkey_url, has_worker=True, is_timeless=True, **SETTINGS))
-    flask, plane = houses
-    names = ("queued", "started", "running", "completed", "empty", "failed", "cancelled", "anew", "deleted", "long")
-    worker = flask.worker
-    jobs = {
-        name: worker.submit(flask.calls.access.owner_of_key({"authorization": f"Bearer {KEY}"}) or "") for name in names
-    }
-    worker.take(jobs["started"])
-    worker.say(worker.take(jobs["running"]), Reasoning("hm"), 'Hel"\n')
-    said = ("a\r\nb", "c\rd\n", "[DONE]", "🙂\u2028", "", Reasoning("hm"), Refusal("no"), ToolCall(0, "1", "f", "{}"))
-    worker.say(worker.take(jobs["completed"]), *said, COMPLETED)
-    worker.say(worker.take(jobs["empty"]), COMPLETED)
-    failure = Failure(FailureKind.OVERLOADED, "Overloaded\r\n.", is_retryable=True, provider_status=529)
-    worker.say(worker.take(jobs["failed"]), "a", End(Status.FAILED, error=failure))
-    worker.say(worker.take(jobs["cancelled"]), "a")
-    flask.backend.store.close(jobs["cancelled"], CANCELLED, 1_700_000_000_000)
-    writer = worker.take(jobs["anew"])
-    worker.say(writer, "old", "older")
-    cursors = {"old": _cursor(flask, jobs["anew"])}
-    writer.start("second", "demo", "demo")
-    worker.say(writer, "new")
-    worker.say(worker.take(jobs["long"]), *(f"{n} " for n in range(1500)), COMPLETED)
-    cursors["middle"] = _cursor(flask, jobs["completed"], "?limit=3")
-    cursors["end"] = _cursor(flask, jobs["completed"])
-    flask.backend.store.delete(jobs["deleted"], 1_700_000_000_000)
-    yield Bindings(flask, plane, jobs, cursors)
-    for house in houses:
-        house.close()
-
-
-def _cursor(house: HttpHouse, job_id: str, query: str = "") -> str:
-    """The cursor that a poll gives."""
-    answer = house.get(f"/v1/jobs/{job_id}/tokens{query}", headers={"Authorization": f"Bearer {KEY}"})
-    return str(answer.get_json()["cursor"])
-
+from tests.contract.both_bindings import KEY, Bindings
 
 GOOD_QUERIES = (
     "",
@@ -199,12 +109,14 @@ def test_streams_are_the_same(both: Bindings) -> None:
     for last in ("x", ":", "x:0", "0" * 26 + ":0"):
         both.assert_same("GET", "/stream", {"Last-Event-ID": last})
     for query in ("", "?query=", "?query=a&max_tokens=x", "?query=a&model=nobody/no", "?query=%00"):
-        assert both.assert_same("GET", f"/stream{query}")[0] in {400, 404, 422}
+        assert both.assert_same("GET", f"/stream{query}", {"Accept": "text/event-stream"})[0] in {400, 404, 422}
+    for accept in ("", "*/*", "image/avif,*/*;q=0.8", "text/*", "text/event-stream;q=0", "text/event-streams"):
+        assert both.assert_same("GET", "/stream?query=a", {"Accept": accept})[0] == 406
 
 
 def test_who_is_refused_is_refused_the_same(both: Bindings) -> None:
     """Keys, tokens, hosts, origins, methods and paths."""
-    token = both.flask.calls.access.seal.read_token(
+    token = both.flask.calls.access.signer.read_token(
         both.flask.calls.access.owner_of_key({"authorization": f"Bearer {KEY}"}) or "", both.jobs["running"], 60
     )
     headers: tuple[dict[str, str], ...] = (

@@ -1,4 +1,4 @@
-"""Sessions and share links over HTTP: who has a cookie is its key's owner; who has a read token reads one job."""
+"""Sessions and share links over HTTP: a cookie stands for its key's owner; a read token gives access to one job."""
 
 import re
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from tests.http_house import HttpHouse, MakeHouse, assert_problem, json_of
+from tests.http_harness import HttpHarness, MakeHarness, assert_problem, json_of
 
 KEYS: Any = {"TOKENTAIL_API_KEYS": "key-one,key-two"}
 ONE, TWO = ({"Authorization": f"Bearer key-{name}"} for name in ("one", "two"))
@@ -16,37 +16,37 @@ READS = ("", "/tokens", "/events", "/text", "/stream", "/tokens?wait=0.01")
 
 
 @pytest.fixture
-def keyed(make_house: MakeHouse) -> HttpHouse:
-    """A house with two keys."""
-    return with_no_jar(make_house(**KEYS))
+def keyed(make_harness: MakeHarness) -> HttpHarness:
+    """A harness with two keys."""
+    return with_no_jar(make_harness(**KEYS))
 
 
-def with_no_jar(house: HttpHouse) -> HttpHouse:
-    """The house, asked by a client that keeps no cookies: the tests say which are sent."""
-    return replace(house, client=Client(house.client.application, use_cookies=False))
+def with_no_jar(harness: HttpHarness) -> HttpHarness:
+    """The harness, asked by a client that keeps no cookies: the tests say which are sent."""
+    return replace(harness, client=Client(harness.client.application, use_cookies=False))
 
 
 def cookie_of(answer: TestResponse) -> dict[str, str]:
-    """The Cookie header with which a browser would come again."""
+    """The Cookie header that a browser would send with its next request."""
     match = re.match(r"(tokentail_session=[\w.-]+);", answer.headers["Set-Cookie"])
     assert match, answer.headers["Set-Cookie"]
     return {"Cookie": match[1]}
 
 
-def opened(house: HttpHouse, key: dict[str, str] = ONE) -> dict[str, str]:
-    answer = house.post("/v1/session", headers=key)
+def opened(harness: HttpHarness, key: dict[str, str] = ONE) -> dict[str, str]:
+    answer = harness.post("/v1/session", headers=key)
     assert (answer.status_code, answer.data, answer.headers["Cache-Control"]) == (204, b"", "no-store")
     return cookie_of(answer)
 
 
-def submitted(house: HttpHouse, key: dict[str, str] = ONE) -> str:
-    answer = house.post("/v1/jobs", json={"prompt": "why"}, headers=key)
+def submitted(harness: HttpHarness, key: dict[str, str] = ONE) -> str:
+    answer = harness.post("/v1/jobs", json={"prompt": "why"}, headers=key)
     assert answer.status_code == 202, answer.text
     return str(json_of(answer)["id"])
 
 
-def shared(house: HttpHouse, job_id: str, key: dict[str, str] = ONE) -> dict[str, Any]:
-    answer = house.post(f"/v1/jobs/{job_id}/share", headers=key)
+def shared(harness: HttpHarness, job_id: str, key: dict[str, str] = ONE) -> dict[str, Any]:
+    answer = harness.post(f"/v1/jobs/{job_id}/share", headers=key)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     return json_of(answer)
 
@@ -55,13 +55,13 @@ def with_query(path: str, query: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
-def status(house: HttpHouse, path: str, headers: dict[str, str], method: str = "GET") -> int:
+def status(harness: HttpHarness, path: str, headers: dict[str, str], method: str = "GET") -> int:
     """Of an answer that is closed, should it be a stream."""
-    with house.client.open(path, method=method, headers=headers) as answer:
+    with harness.client.open(path, method=method, headers=headers) as answer:
         return int(answer.status_code)
 
 
-def test_a_key_is_traded_for_a_cookie(keyed: HttpHouse) -> None:
+def test_a_key_is_traded_for_a_cookie(keyed: HttpHarness) -> None:
     """Script cannot read it, other sites cannot send it, and behind https it never leaves it."""
     plain = keyed.post("/v1/session", headers=ONE).headers["Set-Cookie"].split("; ")
     assert set(plain[1:]) == {"Path=/", "Max-Age=604800", "HttpOnly", "SameSite=Strict"}
@@ -74,7 +74,7 @@ def test_a_key_is_traded_for_a_cookie(keyed: HttpHouse) -> None:
         assert secure.endswith("; Secure")
 
 
-def test_a_session_is_its_keys_owner(keyed: HttpHouse) -> None:
+def test_a_session_is_its_keys_owner(keyed: HttpHarness) -> None:
     """With the cookie alone everything is as with the key: reads, lists, writes; and others' jobs are not there."""
     cookie = opened(keyed)
     mine, others = submitted(keyed), submitted(keyed, TWO)
@@ -89,7 +89,7 @@ def test_a_session_is_its_keys_owner(keyed: HttpHouse) -> None:
     assert status(keyed, f"/v1/jobs/{also_mine}/cancel", {**cookie, **OURS}, "POST") == 200
 
 
-def test_a_wrong_key_opens_no_session(keyed: HttpHouse) -> None:
+def test_a_wrong_key_opens_no_session(keyed: HttpHarness) -> None:
     """401, and no cookie; a session cannot be opened with a session either."""
     for headers in ({}, {"Authorization": "Bearer key"}, opened(keyed)):
         answer = keyed.post("/v1/session", headers=headers)
@@ -97,7 +97,7 @@ def test_a_wrong_key_opens_no_session(keyed: HttpHouse) -> None:
         assert "Set-Cookie" not in answer.headers
 
 
-def test_a_session_is_closed_by_the_browser(keyed: HttpHouse) -> None:
+def test_a_session_is_closed_by_the_browser(keyed: HttpHarness) -> None:
     """DELETE has the cookie forgotten, with or without one."""
     for headers in ({}, opened(keyed)):
         answer = keyed.client.delete("/v1/session", headers=headers)
@@ -106,10 +106,10 @@ def test_a_session_is_closed_by_the_browser(keyed: HttpHouse) -> None:
     assert status(keyed, "/v1/jobs", {"Cookie": "tokentail_session="}) == 401
 
 
-def test_other_pages_get_no_session_and_use_none(make_house: MakeHouse) -> None:
+def test_other_pages_get_no_session_and_use_none(make_harness: MakeHarness) -> None:
     """A cookie speaks for our own pages alone: an allowed origin needs a key of its own, a foreign one gets nothing."""
-    house = with_no_jar(make_house(**KEYS, TOKENTAIL_CORS_ORIGINS="https://app.example"))
-    cookie, job_id = opened(house), submitted(house)
+    harness = with_no_jar(make_harness(**KEYS, TOKENTAIL_CORS_ORIGINS="https://app.example"))
+    cookie, job_id = opened(harness), submitted(harness)
     evil, ally = {"Origin": "https://evil.example"}, {"Origin": "https://app.example", "Sec-Fetch-Site": "same-site"}
     for method, path in (
         ("POST", f"/v1/jobs/{job_id}/cancel"),
@@ -117,24 +117,24 @@ def test_other_pages_get_no_session_and_use_none(make_house: MakeHouse) -> None:
         ("GET", "/stream?query=a"),
     ):
         for headers in (evil, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
-            assert status(house, path, {**cookie, **headers}, method) == 403
-        assert status(house, path, {**cookie, **ally}, method) == 401
+            assert status(harness, path, {**cookie, **headers}, method) == 403
+        assert status(harness, path, {**cookie, **ally}, method) == 401
     for method in ("POST", "DELETE"):
-        assert status(house, "/v1/session", {**ONE, **evil}, method) == 403
-    assert status(house, f"/v1/jobs/{job_id}", {**cookie, **evil}) == 401
-    assert status(house, f"/v1/jobs/{job_id}", {**ONE, **ally}) == 200
-    assert "Access-Control-Allow-Credentials" not in house.get("/v1/jobs", headers={**ONE, **ally}).headers
-    assert json_of(house.get("/v1/jobs", headers=ONE))["jobs"][0]["status"] == "queued", "nobody has changed it"
+        assert status(harness, "/v1/session", {**ONE, **evil}, method) == 403
+    assert status(harness, f"/v1/jobs/{job_id}", {**cookie, **evil}) == 401
+    assert status(harness, f"/v1/jobs/{job_id}", {**ONE, **ally}) == 200
+    assert "Access-Control-Allow-Credentials" not in harness.get("/v1/jobs", headers={**ONE, **ally}).headers
+    assert json_of(harness.get("/v1/jobs", headers=ONE))["jobs"][0]["status"] == "queued", "nobody has changed it"
 
 
-def test_our_own_page_submits_by_event_source(keyed: HttpHouse) -> None:
+def test_our_own_page_submits_by_event_source(keyed: HttpHarness) -> None:
     """`GET /stream` needs the key or the cookie, as any submission does."""
     assert status(keyed, "/stream?query=why", {}) == 401
-    assert status(keyed, "/stream?query=why", {**opened(keyed), **OURS}) == 200
+    assert status(keyed, "/stream?query=why", {**opened(keyed), **OURS, "Accept": "text/event-stream"}) == 200
     assert len(json_of(keyed.get("/v1/jobs", headers=ONE))["jobs"]) == 1
 
 
-def test_a_read_token_reads_one_job(keyed: HttpHouse) -> None:
+def test_a_read_token_reads_one_job(keyed: HttpHarness) -> None:
     """Over every transport, and until it expires; nothing else can be read with it, and nothing changed."""
     mine, other, others = submitted(keyed), submitted(keyed), submitted(keyed, TWO)
     share = shared(keyed, mine)
@@ -161,7 +161,7 @@ def test_a_read_token_reads_one_job(keyed: HttpHouse) -> None:
     assert status(keyed, f"/v1/jobs/{mine}?{token}", {}) == 410
 
 
-def test_a_key_is_heeded_before_a_token(keyed: HttpHouse) -> None:
+def test_a_key_is_heeded_before_a_token(keyed: HttpHarness) -> None:
     """The owner may follow a link to a job and keeps the rights of the key; a wrong key is not made good by a token."""
     mine, other = submitted(keyed), submitted(keyed)
     token = f"token={shared(keyed, mine)['token']}"
@@ -172,7 +172,7 @@ def test_a_key_is_heeded_before_a_token(keyed: HttpHouse) -> None:
 @pytest.mark.parametrize(
     "spoil", [str.swapcase, lambda sealed: sealed[:-1], lambda sealed: sealed + "a", lambda _: "a.b"]
 )
-def test_what_was_tampered_with_is_refused(keyed: HttpHouse, spoil: Any) -> None:
+def test_what_was_tampered_with_is_refused(keyed: HttpHarness, spoil: Any) -> None:
     """A cookie or token that is not ours to the letter opens nothing, nor one in the place of the other."""
     job_id = submitted(keyed)
     token, session = shared(keyed, job_id)["token"], opened(keyed)["Cookie"].partition("=")[2]
@@ -181,13 +181,13 @@ def test_what_was_tampered_with_is_refused(keyed: HttpHouse, spoil: Any) -> None
         assert_problem(keyed.get(path, headers={"Cookie": f"tokentail_session={cookie}"}), 401)
 
 
-def test_other_deployments_seal_for_themselves(make_house: MakeHouse) -> None:
+def test_other_deployments_seal_for_themselves(make_harness: MakeHarness) -> None:
     """A deployment with another secret, or with another key, takes no session or token of this one; a second process of
     the same settings does."""
     secret: Any = {"TOKENTAIL_SECRET": "x" * 32}
-    house = with_no_jar(make_house(**KEYS, **secret))
-    job_id = submitted(house)
-    token, cookie = shared(house, job_id)["token"], opened(house)
+    harness = with_no_jar(make_harness(**KEYS, **secret))
+    job_id = submitted(harness)
+    token, cookie = shared(harness, job_id)["token"], opened(harness)
     deployments: list[tuple[Any, int]] = [
         ({**KEYS, **secret}, 200),
         ({**secret, "TOKENTAIL_API_KEYS": "key-three,key-one"}, 200),
@@ -196,29 +196,29 @@ def test_other_deployments_seal_for_themselves(make_house: MakeHouse) -> None:
         (KEYS, 401),
     ]
     for environment, expected in deployments:
-        again = with_no_jar(make_house(**environment))
+        again = with_no_jar(make_harness(**environment))
         assert status(again, f"/v1/jobs/{job_id}?token={token}", {}) == expected
         assert status(again, f"/v1/jobs/{job_id}", cookie) == expected
 
 
-def test_without_keys_nothing_needs_to_be_opened_or_shared(make_house: MakeHouse) -> None:
+def test_without_keys_nothing_needs_to_be_opened_or_shared(make_harness: MakeHarness) -> None:
     """In an open deployment a session is no cookie, a link has no token, and no token that is sent is looked at."""
-    house = make_house()
-    answer = house.post("/v1/session")
+    harness = make_harness()
+    answer = harness.post("/v1/session")
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (204, False)
-    job_id = house.submitted()
-    assert shared(house, job_id, {}) == {"token": None, "expires_at": None, "link": f"/?job={job_id}"}
-    assert status(house, f"/v1/jobs/{job_id}?token=abc", {"Cookie": "tokentail_session=abc"}) == 200
+    job_id = harness.submitted()
+    assert shared(harness, job_id, {}) == {"token": None, "expires_at": None, "link": f"/?job={job_id}"}
+    assert status(harness, f"/v1/jobs/{job_id}?token=abc", {"Cookie": "tokentail_session=abc"}) == 200
 
 
-def test_only_the_owner_shares(keyed: HttpHouse) -> None:
+def test_only_the_owner_shares(keyed: HttpHarness) -> None:
     """Another's job is not there, whatever is asked of it."""
     job_id = submitted(keyed)
     assert_problem(keyed.post(f"/v1/jobs/{job_id}/share", headers=TWO), 404)
     assert_problem(keyed.post(f"/v1/jobs/{job_id}/share"), 401)
 
 
-def test_what_a_browser_keeps_it_keeps_for_one_caller(keyed: HttpHouse) -> None:
+def test_what_a_browser_keeps_it_keeps_for_one_caller(keyed: HttpHarness) -> None:
     """A kept answer is not shown to the next who uses the same browser."""
     job_id = submitted(keyed)
     keyed.worker.answer(job_id, "a")

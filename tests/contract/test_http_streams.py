@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from sseclient import SSEClient
 
-from tests.http_house import HttpHouse, assert_problem
+from tests.http_harness import HttpHarness, assert_problem
 from tests.scripted_worker import COMPLETED
 from tests.waiting import eventually
-from tokentail.element import End, Reasoning
-from tokentail.job import Failure, FailureKind, Status
+from tokentail.jobs.job import Failure, FailureKind, Status
+from tokentail.log.element import End, Reasoning
 
 SAID = ("Hel", "lo\r\nyou", "a\rb", "\n", "\n\n", "[DONE]", "data: x", ": no comment", "🙂\u2028\x85", "", " ", "id: 1")
 
 
-def events(house: HttpHouse, path: str, last_event_id: str | None = None) -> list[Any]:
+def events(harness: HttpHarness, path: str, last_event_id: str | None = None) -> list[Any]:
     """All events of a stream, until it ends itself."""
     headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
-    with house.get(path, headers=headers) as answer:
+    with harness.get(path, headers=headers) as answer:
         assert answer.status_code == 200, answer.data
         assert answer.content_type == "text/event-stream; charset=utf-8"
         assert answer.headers["X-Accel-Buffering"] == "no"
@@ -32,64 +32,72 @@ def as_shown(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def test_every_event_is_a_polls_body_with_its_cursor_as_id(house: HttpHouse) -> None:
-    """Whatever the tokens are; and whoever comes again with any of the ids gets exactly the rest."""
-    job_id = house.submitted()
-    house.worker.answer(job_id, *SAID)
+def test_every_event_is_a_polls_body_with_its_cursor_as_id(harness: HttpHarness) -> None:
+    """A stream that is opened with any of the ids gives exactly what follows it, whatever the tokens are."""
+    job_id = harness.submitted()
+    harness.worker.answer(job_id, *SAID)
     path = f"/v1/jobs/{job_id}/stream"
-    seen = [event for event in events(house, f"{path}?limit=2") if event.data]
+    seen = [event for event in events(harness, f"{path}?limit=2") if event.data]
     bodies = [json.loads(event.data) for event in seen]
     assert [body["cursor"] for body in bodies] == [event.id for event in seen]
     assert [token for body in bodies for token in body["tokens"]] == list(SAID)
     assert [body["done"] for body in bodies] == [False] * (len(bodies) - 1) + [True]
     for n, event in enumerate(seen[:-1]):
-        rest = [json.loads(again.data) for again in events(house, path, event.id) if again.data]
+        rest = [json.loads(again.data) for again in events(harness, path, event.id) if again.data]
         assert [t for body in rest for t in body["tokens"]] == [t for body in bodies[n + 1 :] for t in body["tokens"]]
-    over = house.get(path, headers={"Last-Event-ID": seen[-1].id})
+    over = harness.get(path, headers={"Last-Event-ID": seen[-1].id})
     assert (over.status_code, over.data) == (204, b"")
-    assert events(house, f"{path}?cursor={seen[-1].id}")[-1].id == seen[-1].id, "who asks for the end is shown it"
+    assert events(harness, f"{path}?cursor={seen[-1].id}")[-1].id == seen[-1].id, "`cursor=` shows the end once more"
 
 
-def test_a_stream_begins_with_when_to_come_again(house: HttpHouse) -> None:
-    """And with an id, so that who is cut off before the first token goes on where it was."""
-    job_id = house.submitted()
-    house.worker.answer(job_id, "a")
-    assert house.get(f"/v1/jobs/{job_id}/stream").data.startswith(b"retry: 1000\nid: 0\n\nid: ")
-    assert house.get(f"/v1/jobs/{job_id}/stream").data.endswith(b"}\n\n")
+def test_a_stream_begins_with_when_to_come_again(harness: HttpHarness) -> None:
+    """A stream begins with `retry` and an id, so that a reader that is cut off before the first token can resume."""
+    job_id = harness.submitted()
+    harness.worker.answer(job_id, "a")
+    assert harness.get(f"/v1/jobs/{job_id}/stream").data.startswith(b"retry: 1000\nid: 0\n\nid: ")
+    assert harness.get(f"/v1/jobs/{job_id}/stream").data.endswith(b"}\n\n")
 
 
-def test_a_stream_of_events_has_them_all(house: HttpHouse) -> None:
+def test_a_stream_of_events_has_them_all(harness: HttpHarness) -> None:
     """With `events=1` each is a body of `/events`."""
-    job_id = house.submitted()
-    house.worker.say(house.worker.take(job_id), Reasoning("hm"), "a", COMPLETED)
-    last = json.loads(events(house, f"/v1/jobs/{job_id}/stream?events=1")[-1].data)
+    job_id = harness.submitted()
+    harness.worker.say(harness.worker.take(job_id), Reasoning("hm"), "a", COMPLETED)
+    last = json.loads(events(harness, f"/v1/jobs/{job_id}/stream?events=1")[-1].data)
     assert [event if isinstance(event, str) else event["type"] for event in last["events"]] == [
         *("start", "reasoning", "a", "end")
     ]
 
 
-def test_a_raw_stream_has_the_texts_and_resumes_at_each(house: HttpHouse) -> None:
+def test_a_raw_stream_has_the_texts_and_resumes_at_each(harness: HttpHarness) -> None:
     """An event a token, its line ends those of events; a token that says [DONE] is not the end; it ends with [DONE]."""
-    job_id = house.submitted()
-    house.worker.answer(job_id, *SAID)
-    seen = [event for event in events(house, "/stream", f"{job_id}:0") if event.data or event.id != f"{job_id}:0"]
+    job_id = harness.submitted()
+    harness.worker.answer(job_id, *SAID)
+    seen = [event for event in events(harness, "/stream", f"{job_id}:0") if event.data or event.id != f"{job_id}:0"]
     said = [as_shown(text) for text in SAID]
     at = said.index("[DONE]")
     assert [event.data for event in seen] == [*said[:at], "[DO", "NE]", *said[at + 1 :], "[DONE]"]
     for n, event in enumerate(seen[:-1]):
         if event.data == "[DO":
             continue  # the whole token is behind its id
-        rest = events(house, "/stream", event.id)
+        rest = events(harness, "/stream", event.id)
         assert [again.data for again in rest if again.id != event.id] == [again.data for again in seen[n + 1 :]]
-    assert house.get("/stream", headers={"Last-Event-ID": seen[-1].id}).status_code == 204
+    assert harness.get("/stream", headers={"Last-Event-ID": seen[-1].id}).status_code == 204
 
 
-def test_a_raw_stream_tells_why_a_job_failed(house: HttpHouse) -> None:
+def test_a_raw_stream_begins_with_an_id_that_polyfills_keep(harness: HttpHarness) -> None:
+    """The first event has an id and empty data, and is of the type `job`: it adds nothing to the text."""
+    job_id = harness.submitted()
+    harness.worker.answer(job_id, "a")
+    opening = f"retry: 1000\nevent: job\nid: {job_id}:0\ndata: \n\nid: {job_id}:".encode()
+    assert harness.get("/stream", headers={"Last-Event-ID": f"{job_id}:0"}).data.startswith(opening)
+
+
+def test_a_raw_stream_tells_why_a_job_failed(harness: HttpHarness) -> None:
     """By an event of another type, before the end."""
-    job_id = house.submitted()
+    job_id = harness.submitted()
     failure = Failure(FailureKind.OVERLOADED, "Too\nmuch.", is_retryable=True)
-    house.worker.say(house.worker.take(job_id), "a", End(Status.FAILED, error=failure))
-    *_, error, done = events(house, "/stream", f"{job_id}:0")
+    harness.worker.say(harness.worker.take(job_id), "a", End(Status.FAILED, error=failure))
+    *_, error, done = events(harness, "/stream", f"{job_id}:0")
     assert (error.event, json.loads(error.data)) == (
         "error",
         {"type": "overloaded", "message": "Too\nmuch.", "job_id": job_id},
@@ -98,27 +106,27 @@ def test_a_raw_stream_tells_why_a_job_failed(house: HttpHouse) -> None:
 
 
 @pytest.mark.parametrize("is_raw", [False, True])
-def test_a_new_generation_in_mid_stream(house: HttpHouse, is_raw: bool) -> None:
+def test_a_new_generation_in_mid_stream(harness: HttpHarness, is_raw: bool) -> None:
     """Bodies say `reset` and go on; raw text cannot, and ends with an error that says so."""
-    job_id = house.submitted()
-    writer = house.worker.take(job_id)
-    house.worker.say(writer, "old")
+    job_id = harness.submitted()
+    writer = harness.worker.take(job_id)
+    harness.worker.say(writer, "old")
     with ThreadPoolExecutor(1) as pool:
         if is_raw:
-            reader = pool.submit(events, house, "/stream", f"{job_id}:0")
+            reader = pool.submit(events, harness, "/stream", f"{job_id}:0")
         else:
-            reader = pool.submit(events, house, f"/v1/jobs/{job_id}/stream")
-        eventually(lambda: house.waits() == 1)
+            reader = pool.submit(events, harness, f"/v1/jobs/{job_id}/stream")
+        eventually(lambda: harness.waits() == 1)
         writer.start("second", "demo", "demo")
-        house.worker.say(writer, "new", COMPLETED)
+        harness.worker.say(writer, "new", COMPLETED)
         seen = [event for event in reader.result(10) if event.data]
     if is_raw:
         assert [event.event for event in seen] == ["message", "error"]
         assert json.loads(seen[-1].data)["type"] == "reset"
-        told = house.get("/stream", headers={"Last-Event-ID": seen[-1].id})
-        assert told.status_code == 204, "EventSource must not come again"
-        away = [event for event in events(house, "/stream", seen[0].id) if event.data]
-        assert [event.event for event in away] == ["error"], "who was away meanwhile is told, too"
+        told = harness.get("/stream", headers={"Last-Event-ID": seen[-1].id})
+        assert told.status_code == 204, "EventSource must not reconnect"
+        away = [event for event in events(harness, "/stream", seen[0].id) if event.data]
+        assert [event.event for event in away] == ["error"], "a reader that was away meanwhile gets the error, too"
         assert away[0].id == seen[-1].id
     else:
         bodies = [json.loads(event.data) for event in seen]
@@ -129,61 +137,61 @@ def test_a_new_generation_in_mid_stream(house: HttpHouse, is_raw: bool) -> None:
         assert any(body["reset"] for body in bodies)
 
 
-def test_a_raw_stream_that_has_shown_nothing_goes_on_with_a_new_generation(house: HttpHouse) -> None:
+def test_a_raw_stream_that_has_shown_nothing_goes_on_with_a_new_generation(harness: HttpHarness) -> None:
     """There is nothing to take back."""
-    job_id = house.submitted()
-    writer = house.worker.take(job_id)
-    house.worker.say(writer, Reasoning("hm"))
+    job_id = harness.submitted()
+    writer = harness.worker.take(job_id)
+    harness.worker.say(writer, Reasoning("hm"))
     with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(events, house, "/stream", f"{job_id}:0")
-        eventually(lambda: house.waits() == 1)
+        reader = pool.submit(events, harness, "/stream", f"{job_id}:0")
+        eventually(lambda: harness.waits() == 1)
         writer.start("second", "demo", "demo")
-        house.worker.say(writer, "new", COMPLETED)
+        harness.worker.say(writer, "new", COMPLETED)
         assert [event.data for event in reader.result(10) if event.data] == ["new", "[DONE]"]
 
 
 @pytest.mark.parametrize("limit", [1, 1000])
 @pytest.mark.parametrize("wait_s", [None, 0, 20])
 def test_a_reader_of_tokens_gets_past_any_number_of_elements_that_are_none(
-    house: HttpHouse, wait_s: int | None, limit: int
+    harness: HttpHarness, wait_s: int | None, limit: int
 ) -> None:
     """Of a long thought each answer shows nothing but a cursor to go on from, and nobody waits for what is there."""
-    job_id = house.submitted()
-    house.worker.say(house.worker.take(job_id), *[Reasoning("hm")] * (5 * limit // 2), "Hello", COMPLETED)
+    job_id = harness.submitted()
+    harness.worker.say(harness.worker.take(job_id), *[Reasoning("hm")] * (5 * limit // 2), "Hello", COMPLETED)
     bodies: list[dict[str, Any]] = []
     if wait_s is None:
-        seen = events(house, f"/v1/jobs/{job_id}/stream?limit={limit}")
+        seen = events(harness, f"/v1/jobs/{job_id}/stream?limit={limit}")
         bodies = [json.loads(event.data) for event in seen if event.data]
     while not bodies or not bodies[-1]["done"]:
         cursor = bodies[-1]["cursor"] if bodies else "0"
-        bodies.append(house.poll(job_id, f"cursor={cursor}&limit={limit}" + (f"&wait={wait_s}" if wait_s else "")))
+        bodies.append(harness.poll(job_id, f"cursor={cursor}&limit={limit}" + (f"&wait={wait_s}" if wait_s else "")))
         assert bodies[-1]["poll_after_ms"] == 0
     assert [token for body in bodies for token in body["tokens"]] == ["Hello"]
     assert len(bodies) == (5 if limit == 1 else 3)
 
 
-def test_one_poll_of_many_jobs_gets_past_a_long_thought_too(house: HttpHouse) -> None:
-    """It is answered with the cursor."""
-    job_id = house.submitted()
-    house.worker.say(house.worker.take(job_id), *[Reasoning("hm")] * 2500)
-    answer = house.get(f"/v1/poll?job={job_id}:0&wait=20").json
+def test_one_poll_of_many_jobs_gets_past_a_long_thought_too(harness: HttpHarness) -> None:
+    """A poll of many jobs whose scan ends in a long thought answers at once, with the cursor behind what it scanned."""
+    job_id = harness.submitted()
+    harness.worker.say(harness.worker.take(job_id), *[Reasoning("hm")] * 2500)
+    answer = harness.get(f"/v1/poll?job={job_id}:0&wait=20").json
     assert answer is not None
     assert (answer["jobs"][0]["tokens"], answer["jobs"][0]["poll_after_ms"]) == ([], 0)
     assert answer["jobs"][0]["cursor"].endswith(".1001")
 
 
-def test_who_asks_a_stream_the_wrong_way_is_told(house: HttpHouse) -> None:
+def test_who_asks_a_stream_the_wrong_way_is_told(harness: HttpHarness) -> None:
     """As by a poll, before anything is sent."""
-    job_id = house.submitted()
-    assert_problem(house.get(f"/v1/jobs/{job_id}/stream?cursor=x"), 400)
-    assert_problem(house.get(f"/v1/jobs/{job_id}/stream?events=2"), 422)
-    assert_problem(house.get(f"/v1/jobs/{'0' * 26}/stream"), 404)
-    house.client.delete(f"/v1/jobs/{job_id}")
-    assert_problem(house.get(f"/v1/jobs/{job_id}/stream"), 410)
+    job_id = harness.submitted()
+    assert_problem(harness.get(f"/v1/jobs/{job_id}/stream?cursor=x"), 400)
+    assert_problem(harness.get(f"/v1/jobs/{job_id}/stream?events=2"), 422)
+    assert_problem(harness.get(f"/v1/jobs/{'0' * 26}/stream"), 404)
+    harness.client.delete(f"/v1/jobs/{job_id}")
+    assert_problem(harness.get(f"/v1/jobs/{job_id}/stream"), 410)
 
 
-def test_head_of_a_submitting_stream_makes_no_job(house: HttpHouse) -> None:
-    """It would show nothing of it."""
-    answer = house.client.open("/stream?query=why", method="HEAD")
+def test_head_of_a_submitting_stream_makes_no_job(harness: HttpHarness) -> None:
+    """HEAD of a submitting stream is refused with 405, because its answer could not name the job."""
+    answer = harness.client.open("/stream?query=why", method="HEAD")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
-    assert house.backend.admission.open_jobs() == []
+    assert harness.backend.admission.open_jobs() == []

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.contract.log_model import TRANSITIONS
 from tests.contract.single_job import CANCELLED, COMPLETED, FAILED, NOW_MS, SingleJob
-from tokentail.commands import Append
-from tokentail.element import End, encode
 from tokentail.errors import AttemptLost, JobGone
-from tokentail.job import CLOSED, TRANSITIONS, NewJob, Status
+from tokentail.jobs.job import CLOSED, NewJob, Status
+from tokentail.log.append import Append
+from tokentail.log.element import End, encode
 
 Step = Callable[[SingleJob], object]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.single_job import COMPLETED, FourLineClient, SingleJob, other_generation
-from tokentail.element import decode
+from tokentail.log.element import decode
 
 
 def test_a_good_cursor_goes_on_where_the_batch_ended(job: SingleJob) -> None:
@@ -96,7 +96,7 @@ def test_the_beginning_is_never_a_reset(job: SingleJob) -> None:
 
 
 def test_a_reader_who_comes_before_the_first_generation_is_not_reset(job: SingleJob) -> None:
-    """Who has waited from the opening on has nothing to clear when the first generation starts."""
+    """A reader that has waited from the opening on has nothing to clear when the first generation starts."""
     client = FourLineClient(job)
     assert client.poll().elements == ()
     job.start("a")

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from tests.contract.single_job import CANCELLED, COMPLETED, SingleJob
-from tokentail.job import NewJob
+from tokentail.jobs.job import NewJob
 
 
 def test_the_log_only_grows_at_its_end(job: SingleJob) -> None:

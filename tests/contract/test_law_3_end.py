@@ -1,12 +1,20 @@
 """Law 3: exactly one `end`, the last element, changes the status in the same script; the first one wins."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from tests.contract.key_snapshot import job_keys
 from tests.contract.single_job import CANCELLED, COMPLETED, FAILED, NOW_MS, FourLineClient, SingleJob
-from tokentail.element import End, is_end
 from tokentail.errors import AttemptLost
-from tokentail.job import Status
+from tokentail.jobs.job import Status, Usage
+from tokentail.log.counts import stopped_usage
+from tokentail.log.element import End, decode
+
+
+def is_end(element: bytes) -> bool:
+    value = decode(element)
+    return isinstance(value, dict) and value["type"] == "end"
 
 
 def test_the_end_closes_the_job_in_the_same_instant(job: SingleJob) -> None:
@@ -23,7 +31,7 @@ def test_the_end_closes_the_job_in_the_same_instant(job: SingleJob) -> None:
 
 
 def test_no_more_yet_and_no_more_ever_are_told_apart(job: SingleJob) -> None:
-    """Done is only said to who has everything, the end included, whatever the limit."""
+    """A read is done only when the reader has everything, the end included, whatever the limit."""
     writer = job.start("a")
     waiting = job.read(str(job.read().cursor))
     assert (waiting.elements, waiting.is_done) == ((), False)
@@ -57,7 +65,7 @@ def test_a_queued_job_is_cancelled_at_once(job: SingleJob) -> None:
 
 @pytest.mark.parametrize("late", [CANCELLED, FAILED])
 def test_the_first_end_wins_against_a_late_close(job: SingleJob, late: End) -> None:
-    """Whoever closes second changes nothing."""
+    """The second close changes nothing."""
     job.write(job.start("a"), COMPLETED)
     before = job.snapshot()
     assert not job.close(late)
@@ -120,3 +128,58 @@ def test_a_close_for_one_holder_leaves_another_alone(job: SingleJob) -> None:
     assert job.status() is Status.RUNNING
     assert job.backend.store.close(job.id, FAILED, NOW_MS, holder=writer.attempt)
     assert job.status() is Status.FAILED
+
+
+def test_a_stopped_answer_has_the_usage_that_its_writer_knew(job: SingleJob) -> None:
+    """A cancel closes the job without the worker; what the provider had counted is in the `end` all the same."""
+    writer = job.claim()
+    writer.start(writer.generation, "demo", "demo")
+    writer.usage = Usage(25, None, None, 7)
+    job.write(writer, "eight by", "tes")
+    job.close(CANCELLED)
+    end = job.view().end
+    assert end is not None
+    assert msgspec.convert(end["usage"], Usage) == stopped_usage(Usage(25, None, None, 7), 11)
+
+
+@pytest.mark.parametrize(("usage", "text"), [(Usage(25, 3, 1, 0), "text"), (Usage(25), ""), (None, "text"), (None, "")])
+def test_the_store_makes_the_usage_that_a_worker_would_make(job: SingleJob, usage: Usage | None, text: str) -> None:
+    """One rule for a job that is cancelled and for one that its worker fails."""
+    writer = job.claim()
+    writer.start(writer.generation, "demo", "demo")
+    writer.usage = usage
+    job.write(writer, *([text] if text else []))
+    job.close(FAILED)
+    end = job.view().end
+    assert end is not None
+    assert end["usage"] == msgspec.to_builtins(stopped_usage(usage, len(text)))
+
+
+def test_counts_that_came_without_a_token_are_kept(job: SingleJob) -> None:
+    """The prompt of a model that thought until it was cancelled has been paid for."""
+    writer = job.start()
+    writer.usage = Usage(25)
+    job.drain(writer)
+    job.close(CANCELLED)
+    assert (job.view().end or {})["usage"]["input_tokens"] == 25
+
+
+def test_an_attempt_that_goes_on_knows_the_counts_of_the_one_before(job: SingleJob) -> None:
+    """A hand-over in mid-answer loses no count."""
+    writer = job.claim()
+    writer.start(writer.generation, "demo", "demo")
+    writer.usage = Usage(25, 3)
+    job.write(writer, "text")
+    job.requeue()
+    assert (job.claim().usage, job.view().end) == (Usage(25, 3), None)
+
+
+def test_foreign_counts_spoil_no_end(job: SingleJob) -> None:
+    """What another program wrote in the record does not reach the log."""
+    job.start("a")
+    job.backend.buffer_client.hset(job_keys(job.id)[0], "counts", '1 1"} 1 1 1')
+    job.close(CANCELLED)
+    assert (job.view().end or {})["usage"] == {
+        **{"input_tokens": 1, "output_tokens": None, "reasoning_tokens": 1, "cached_tokens": 1},
+        "output_tokens_estimated": 1,
+    }

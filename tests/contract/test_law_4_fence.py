@@ -1,11 +1,15 @@
 """Law 4: only the current attempt may append; the holder is cleared before another can take the job."""
 
+import gevent
 import pytest
 
 from tests.contract.single_job import CANCELLED, COMPLETED, NOW_MS, SingleJob
-from tokentail.commands import Append
 from tokentail.errors import AttemptLost
-from tokentail.job import Status
+from tokentail.jobs.job import Status
+from tokentail.log.append import Append
+from tokentail.log.writer import LogWriter
+from worker.meters import NoMeters
+from worker.running.group_commit import GroupCommit
 
 
 def test_a_job_is_claimed_once(job: SingleJob) -> None:
@@ -17,7 +21,7 @@ def test_a_job_is_claimed_once(job: SingleJob) -> None:
 
 
 def test_a_claim_whose_reply_was_lost_can_be_repeated(job: SingleJob) -> None:
-    """The same attempt gets the same answer, and the job counts one attempt."""
+    """The attempt that repeats its claim gets the same answer, and the job counts one attempt."""
     first = job.backend.store.claim(job.id, "attempt", "w1", NOW_MS)
     again = job.backend.store.claim(job.id, "attempt", "w1", NOW_MS)
     assert first is not None
@@ -37,7 +41,7 @@ def test_requeueing_clears_the_holder_first(job: SingleJob) -> None:
 
 
 def test_a_paused_worker_that_wakes_up_is_refused(job: SingleJob) -> None:
-    """Its tokens, its end and its repeats are all refused once another holds the job."""
+    """The paused worker's tokens, end and repeats are all refused once another holds the job."""
     paused = job.start("a")
     paused.write("b")
     late = paused.next_append(NOW_MS)
@@ -75,7 +79,7 @@ def test_a_requeue_for_a_holder_that_has_lost_the_job_does_nothing(job: SingleJo
 
 
 def test_two_sweeps_that_miss_a_queued_job_enqueue_it_once(job: SingleJob) -> None:
-    """Whoever saw it before it was enqueued anew is told that it has moved on."""
+    """A sweep with the number of enqueues from before the job was enqueued anew does not enqueue it again."""
     assert job.backend.store.requeue(job.id, "", 1, NOW_MS) == 2
     assert job.backend.store.requeue(job.id, "", 1, NOW_MS) == 0
     assert job.view().enqueues == 2
@@ -89,7 +93,7 @@ def test_a_closed_job_is_not_requeued(job: SingleJob) -> None:
 
 
 def test_cancel_and_delete_clear_the_holder(job: SingleJob) -> None:
-    """Whoever wrote is refused from then on."""
+    """The former holder is refused from then on."""
     writer = job.start("a")
     job.close(CANCELLED)
     with pytest.raises(AttemptLost):
@@ -97,3 +101,23 @@ def test_cancel_and_delete_clear_the_holder(job: SingleJob) -> None:
     job.delete()
     with pytest.raises(AttemptLost):
         job.probe(writer)
+
+
+def test_an_attempt_that_has_written_nothing_yet_learns_that_it_lost_its_job(job: SingleJob) -> None:
+    """An attempt that goes on with an earlier answer may wait long for its first element; a probe shows the cancel."""
+    writer, before = job.claim(), job.stored()
+    lost: list[LogWriter] = []
+    commit = GroupCommit(job.backend.store, lambda: NOW_MS, lambda writer, _: lost.append(writer), NoMeters())
+    committing = gevent.spawn(commit.run)
+    try:
+        commit.probe(writer)
+        gevent.sleep(0.01)
+        assert (lost, job.stored()) == ([], before)
+        job.close(CANCELLED)
+        commit.probe(writer)
+        with gevent.Timeout(5):
+            while not lost:
+                gevent.sleep(0.01)
+    finally:
+        committing.kill()
+    assert lost == [writer]

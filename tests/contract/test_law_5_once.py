@@ -3,9 +3,9 @@
 import pytest
 
 from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
-from tokentail.commands import MAX_APPEND, Appended
 from tokentail.errors import AttemptLost
-from tokentail.job import Status
+from tokentail.jobs.job import Status
+from tokentail.log.append import MAX_APPEND, Appended
 
 
 def test_an_append_sent_twice_lands_once(job: SingleJob) -> None:
@@ -55,7 +55,7 @@ def test_an_end_sent_twice_closes_once(job: SingleJob) -> None:
 
 
 def test_a_generation_that_starts_twice_starts_once(job: SingleJob) -> None:
-    """Its first index stays that of the first time."""
+    """A generation that is started twice keeps the first index of its first start."""
     writer = job.claim()
     writer.start(writer.generation, "demo", "demo")
     writer.write("a")

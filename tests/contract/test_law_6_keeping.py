@@ -5,9 +5,9 @@ import pytest
 from tests.conftest import MakeBackend
 from tests.contract.single_job import CANCELLED, COMPLETED, NOW_MS, SingleJob
 from tests.waiting import eventually
-from tokentail.element import decode
 from tokentail.errors import AttemptLost, JobGone, JobNotFound
-from tokentail.job import NewJob, Status
+from tokentail.jobs.job import NewJob, Status
+from tokentail.log.element import decode
 
 RETENTION_MS, TOMBSTONE_MS = 1000, 2000
 NO_EXPIRY, NO_KEY = -1, -2
@@ -20,7 +20,7 @@ def brief(make_backend: MakeBackend) -> SingleJob:
 
 
 def test_element_0_is_submitted_and_there_from_the_first(job: SingleJob) -> None:
-    """It holds the model and the client's own metadata."""
+    """The element `submitted` holds the model and the client's own metadata."""
     assert [decode(element) for element in job.stored()] == [{"type": "submitted", "model": "demo", "metadata": {}}]
     assert job.view().submitted["model"] == "demo"
 
@@ -103,7 +103,7 @@ def test_deleting_erases_all_content_at_once(brief: SingleJob, status: str) -> N
 
 
 def test_a_late_writer_starts_no_list_anew_after_deletion(job: SingleJob) -> None:
-    """Its appends, its repeats and its end are refused."""
+    """The late writer's appends, repeats and end are refused."""
     writer = job.start("a")
     writer.write("b")
     job.delete()

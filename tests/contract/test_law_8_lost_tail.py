@@ -1,12 +1,11 @@
-"""Law 8: a store that lost its tail is healed by the holder, at the same positions; whoever lost the claim stops."""
+"""Law 8: the holder heals a store that lost its tail, at the same positions; an attempt that lost its claim stops."""
 
 import pytest
 
 from tests.contract.single_job import CANCELLED, COMPLETED, NOW_MS, FourLineClient, SingleJob
-from tokentail.element import is_end
 from tokentail.errors import AttemptLost
-from tokentail.job import Status
-from tokentail.log_writer import LogWriter
+from tokentail.jobs.job import Status
+from tokentail.log.writer import LogWriter
 
 
 def test_the_holder_puts_back_what_was_lost_with_its_next_append(job: SingleJob) -> None:
@@ -36,7 +35,7 @@ def test_a_holder_with_nothing_to_say_notices_by_probing(job: SingleJob) -> None
 
 
 def test_a_probe_sends_on_what_was_not_sent_yet(job: SingleJob) -> None:
-    """It counts nothing as settled that the store does not have."""
+    """A probe counts nothing as settled that the store does not have."""
     writer = job.start("a")
     for token in ("b", "c", "d"):
         writer.write(token)
@@ -53,7 +52,7 @@ def test_the_end_is_put_back_too(job: SingleJob) -> None:
     assert job.status() is Status.RUNNING
     job.probe(writer)
     assert job.status() is Status.COMPLETED
-    assert [is_end(element) for element in job.stored()] == [False, False, False, False, True]
+    assert [element.startswith(b'{"type":"end"') for element in job.stored()] == [False, False, False, False, True]
     assert all(ttl > 0 for ttl in job.ttls_ms())
 
 
@@ -95,7 +94,7 @@ def test_a_holder_whose_claim_was_lost_after_its_end_stops(job: SingleJob) -> No
 
 
 def test_a_lost_hand_over_leaves_the_job_to_the_first_holder(job: SingleJob) -> None:
-    """Whoever the store says holds the job is the one that goes on."""
+    """The attempt that the store names as the holder is the one that goes on."""
     first = job.start("a")
     snapshot = job.snapshot()
     job.requeue()
@@ -135,7 +134,7 @@ def test_what_another_attempt_wrote_and_the_store_lost_nobody_puts_back(job: Sin
 
 
 def test_readers_of_the_lost_tail_read_on_once_it_is_healed(job: SingleJob) -> None:
-    """Their cursor is good again: same positions, same tokens."""
+    """Cursors in the lost tail are good again after the healing: same positions, same tokens."""
     writer = job.start("a")
     snapshot = job.snapshot()
     job.write(writer, "b", "c")
@@ -148,7 +147,7 @@ def test_readers_of_the_lost_tail_read_on_once_it_is_healed(job: SingleJob) -> N
 
 
 def test_readers_who_come_before_the_healing_are_reset_and_lose_nothing(job: SingleJob) -> None:
-    """Their cursor lies beyond the log, so that nobody waits on it for ever."""
+    """A cursor beyond the log gets a reset, so that no reader waits on it for ever."""
     writer = job.start("a")
     snapshot = job.snapshot()
     job.write(writer, "b", "c")

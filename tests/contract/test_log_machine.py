@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract.log_machine import LogMachine
-from tokentail.store import RedisClient
+from tokentail.redis.client import RedisClient
 
 # For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_log_machine.py
 EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "150"))

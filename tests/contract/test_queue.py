@@ -3,8 +3,8 @@
 import json
 import zlib
 
-from tokentail.backend import Backend
 from tokentail.identifiers import new_job_id
+from tokentail.redis.backend import Backend
 
 
 def test_putting_a_job_in_twice_puts_it_in_once(backend: Backend) -> None:
@@ -33,7 +33,7 @@ def test_the_queue_tells_how_many_wait_before_each(backend: Backend) -> None:
 
 
 def test_a_closed_job_can_be_taken_out(backend: Backend) -> None:
-    """It holds nobody's place; taking it out again, or what was never in, is no error."""
+    """A closed job holds no other job's place; to take it out again, or a job that was never in, is no error."""
     first, second = new_job_id(), new_job_id()
     backend.queue.enqueue(first, 1)
     backend.queue.enqueue(second, 1)
@@ -44,7 +44,7 @@ def test_a_closed_job_can_be_taken_out(backend: Backend) -> None:
 
 
 def test_a_closed_job_that_a_worker_has_just_taken_is_left_to_it(backend: Backend) -> None:
-    """Its execution may end at this moment: RQ raised ValueError then, and a cancel was answered 500."""
+    """A job whose execution ends while it is discarded is no error; RQ raised ValueError, and a cancel answered 500."""
     job_id = new_job_id()
     backend.queue.enqueue(job_id, 1)
     client = backend.queue_client

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.worker.recorded_streams import OPENAI, STREAMS, every_split, mangled, played, recorded
-from worker.providers.anthropic import Anthropic
-from worker.providers.gemini import Gemini
-from worker.providers.ollama import Ollama
-from worker.providers.openai_completions import OpenAiCompletions
-from worker.providers.openai_responses import OpenAiResponses
-from worker.providers.provider import HttpProvider
+from tests.unit.worker.recorded_streams import LOST, OPENAI, STREAMS, every_split, mangled, played, recorded
+from worker.dialects.anthropic.messages import Anthropic
+from worker.dialects.google.gemini import Gemini
+from worker.dialects.ollama import Ollama
+from worker.dialects.openai.completions import OpenAiCompletions
+from worker.dialects.openai.responses import OpenAiResponses
+from worker.upstream.provider import HttpProvider
 
 _KEY = "sk-secret-key-of-ours"
 PROVIDERS: dict[str, HttpProvider] = {
@@ -29,7 +29,7 @@ NAMES = {dialect: sorted(path.stem for path in (STREAMS / dialect).glob("*.json"
 
 
 def test_every_dialect_has_recordings() -> None:
-    """And every folder of recordings has its dialect."""
+    """Every dialect has recordings, and every folder of recordings has its dialect."""
     assert all(NAMES.values())
     assert {path.name for path in STREAMS.iterdir() if path.is_dir()} == set(PROVIDERS)
 
@@ -41,6 +41,23 @@ def test_a_recorded_stream_gives_its_chunks_however_it_is_split(dialect: str, na
     for pieces in every_split(stream):
         where = f"first piece of {len(pieces[0]) if pieces else 0} bytes"
         assert played(pieces, provider=PROVIDERS[dialect]) == expected, where
+
+
+@pytest.mark.parametrize(("dialect", "name"), [(dialect, name) for dialect, names in NAMES.items() for name in names])
+def test_only_an_end_marker_makes_up_for_a_lost_connection(dialect: str, name: str) -> None:
+    """A connection that is lost where the body should have ended: an answer without its dialect's end marker is cut,
+    also after a finish reason. What was said before stays, and so does what the provider said of a failure."""
+    stream, expected = recorded(name, dialect)
+    given = played([stream], ending=LOST, provider=PROVIDERS[dialect])
+    if given == expected:
+        assert [
+            chunk for chunk in expected[-2:] if isinstance(chunk, dict) and chunk["type"] in {"terminal", "failure"}
+        ]
+    else:
+        # An end marker whose line was not ended counts only at the body's clean end.
+        assert {"type": "terminal"} not in expected or not stream.endswith((b"\n", b"\r"))
+        assert given[-1] == {"type": "failure", "kind": "truncated", "is_retryable": True}
+        assert given[:-1] == expected[: len(given) - 1]
 
 
 @pytest.mark.parametrize("dialect", [*PROVIDERS, "background"])

@@ -1,11 +1,11 @@
-"""What the runner tells whoever counts: each fact once."""
+"""What the runner reports to its meters: each fact once."""
 
 from collections.abc import Iterator
 
 import gevent
 
-from tests.contract.runner_house import BuildRunner, endless, whole
-from tokentail.job import FailureKind
+from tests.contract.runner_harness import BuildRunner, endless, whole
+from tokentail.jobs.job import FailureKind
 from worker.chunk import Chunk, provider_failure
 from worker.meters import NoMeters
 
@@ -27,8 +27,8 @@ class _Noted(NoMeters):
 def test_a_jobs_first_token_is_timed_from_its_submission(build: BuildRunner) -> None:
     """The time in the queue counts, which no call of a provider knows of."""
     noted = _Noted()
-    house = build(whole, noted)
-    assert house.run(house.submit(ago_s=30)) == "completed"
+    harness = build(whole, noted)
+    assert harness.run(harness.submit(ago_s=30)) == "completed"
     [(provider, after_s)] = noted.of_jobs
     assert provider == "scripted"
     assert 30 <= after_s < 40
@@ -36,7 +36,7 @@ def test_a_jobs_first_token_is_timed_from_its_submission(build: BuildRunner) -> 
 
 
 def test_a_retry_is_another_call_and_the_same_job(build: BuildRunner) -> None:
-    """Its second call's first token is not the job's."""
+    """The first token of a second call is not counted as the job's first token."""
     calls: list[str] = []
 
     def failing_once() -> Iterator[list[Chunk]]:
@@ -47,13 +47,13 @@ def test_a_retry_is_another_call_and_the_same_job(build: BuildRunner) -> None:
         yield from whole()
 
     noted = _Noted()
-    house = build(failing_once, noted)
-    assert house.run(house.submit()) == "completed"
+    harness = build(failing_once, noted)
+    assert harness.run(harness.submit()) == "completed"
     assert (len(noted.of_calls), len(noted.of_jobs)) == (2, 1)
 
 
 def test_a_job_that_another_worker_had_begun_is_not_timed_again(build: BuildRunner) -> None:
-    """Its reader has had a first token."""
+    """A job is not timed by its second worker, because its reader has had a first token from the first one."""
     began = build(endless, first := _Noted())
     job_id = began.submit()
     running = began.spawn(job_id)
@@ -65,10 +65,10 @@ def test_a_job_that_another_worker_had_begun_is_not_timed_again(build: BuildRunn
 
 def test_held_jobs_are_counted_by_provider(build: BuildRunner) -> None:
     """While they are held."""
-    house = build(endless)
-    house.spawn(house.submit())
-    house.spawn(house.submit())
-    assert (house.runner.jobs_of("scripted"), house.runner.jobs_of(""), house.runner.jobs_of("demo")) == (2, 0, 0)
-    house.runner.hand_over()
-    gevent.joinall(house.greenlets[1:], timeout=5)
-    assert house.runner.jobs_of("scripted") == 0
+    harness = build(endless)
+    harness.spawn(harness.submit())
+    harness.spawn(harness.submit())
+    assert (harness.runner.jobs_of("scripted"), harness.runner.jobs_of(""), harness.runner.jobs_of("demo")) == (2, 0, 0)
+    harness.runner.hand_over()
+    gevent.joinall(harness.greenlets[1:], timeout=5)
+    assert harness.runner.jobs_of("scripted") == 0

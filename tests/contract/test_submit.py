@@ -9,19 +9,19 @@ import pytest
 
 from tests.contract.single_job import NOW_MS
 from tests.scripted_worker import ScriptedWorker
-from tokentail.admission import Admission, AdmissionLimits, Entered
-from tokentail.backend import Backend, wire
-from tokentail.commands import Retention
-from tokentail.cursor import BEGINNING
+from tokentail.config.settings import load_settings
 from tokentail.errors import IdempotencyConflict, JobGone, StoreFull, StoreUnavailable
 from tokentail.identifiers import is_job_id, new_job_id
-from tokentail.job import NewJob, Status
-from tokentail.queue import JobQueue
-from tokentail.request import decode_request, parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient, Store
-from tokentail.submit import Submission, Submitter
-from tokentail.sweep import Sweeper, SweepLimits
+from tokentail.jobs.admission import Admission, AdmissionLimits, Entered
+from tokentail.jobs.job import NewJob, Retention, Status
+from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.request import decode_request, parse_request
+from tokentail.jobs.submit import Submission, Submitter
+from tokentail.jobs.sweep import Sweeper, SweepLimits
+from tokentail.log.cursor import BEGINNING
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.store import Store
 
 REQUEST = parse_request(b'{"prompt": "why", "metadata": {"a": "b"}}')
 OTHER = parse_request(b'{"prompt": "why not"}')
@@ -90,13 +90,13 @@ def test_a_key_is_its_owners(backend: Backend) -> None:
 
 
 def test_a_key_is_not_stored_in_the_clear(backend: Backend) -> None:
-    """It is the client's own."""
+    """The store never holds an Idempotency-Key's own text, because the key is the client's secret."""
     submitter(backend).submit("owner", REQUEST, "demo", "very-private-key")
     assert not [name for name in backend.buffer_client.scan_iter() if b"very-private-key" in name]
 
 
 def test_a_duplicate_of_a_running_job_is_not_enqueued_again(backend: Backend) -> None:
-    """It has moved on; its first enqueue got through."""
+    """A repeat of the submission of a running job enqueues nothing, because the first enqueue got through."""
     job_id = submitter(backend).submit("owner", REQUEST, "demo", "key").job_id
     backend.store.claim(job_id, "attempt", "w1", NOW_MS)
     backend.queue.discard(job_id, 1)
@@ -254,7 +254,7 @@ def sweep_at(backend: Backend, seconds_later: float) -> None:
 
 @pytest.mark.parametrize("steps", range(5), ids=STEPS)
 def test_a_repeat_finishes_what_a_crash_left_undone(backend: Backend, steps: int) -> None:
-    """The client, who saw no answer, sends the same again: one job, in the queue once."""
+    """A client that got no answer sends its submission again: one job, in the queue once."""
     with pytest.raises(Crashed):
         submit_until(backend, steps, Crashed())
     job_id = submitter(backend).submit("owner", REQUEST, "demo", "key").job_id

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import pytest
 
 from tests.contract.single_job import COMPLETED, NOW_MS
-from tokentail.backend import Backend
-from tokentail.commands import OPEN_JOBS, Claim
 from tokentail.errors import AttemptLost, StoreFull, StoreUnavailable
-from tokentail.fleet import Lease, Observer
 from tokentail.identifiers import new_attempt, new_job_id
-from tokentail.job import Job, Status
-from tokentail.log_writer import LogWriter
-from tokentail.queue import JobQueue
-from tokentail.request import parse_request
-from tokentail.submit import Submitter
-from tokentail.sweep import Sweeper, SweepLimits
+from tokentail.jobs.fleet import Lease, Observer
+from tokentail.jobs.job import Claim, Job, Status
+from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.jobs.sweep import Sweeper, SweepLimits
+from tokentail.log.writer import LogWriter
+from tokentail.redis.backend import Backend
+from tokentail.redis.keys import OPEN_JOBS
 
 LEASE_S = 6.0
 LIMITS = SweepLimits(max_losses=2, queue_timeout_s=60, missing_after_s=5)
@@ -130,7 +130,7 @@ def test_a_living_holders_job_is_left_alone(watch: Watch) -> None:
 
 
 def test_a_holder_without_a_lease_gets_the_time_of_one(watch: Watch) -> None:
-    """It may just have come; or it left without its job, and then the job is taken back."""
+    """A holder whose lease is unknown may be new; a lease later its job is taken back."""
     job_id = watch.submit()
     watch.take(job_id, "unknown")
     watch.sweep_after(1)
@@ -177,7 +177,7 @@ def test_enqueueing_anew_does_not_prolong_the_time_in_the_queue(watch: Watch) ->
 
 
 def test_a_job_taken_back_has_the_whole_time_again(watch: Watch) -> None:
-    """Its time in the queue begins when it comes back to it."""
+    """A job's time in the queue begins anew when it is enqueued again."""
     job_id = watch.submit()
     watch.beat("w1")
     watch.take(job_id, "w1")
@@ -297,7 +297,7 @@ def test_two_sweeps_at_once_take_back_once(watch: Watch) -> None:
 
 
 def test_a_job_that_moved_on_since_it_was_looked_at_is_not_failed(watch: Watch) -> None:
-    """It was lost for the last time, and handed over in the meantime."""
+    """A job that looked lost for the last time, but was handed over in the meantime, is not failed."""
     job_id = watch.submit()
     watch.take(job_id, "w1")
     for worker in ("w2", "w3"):
@@ -322,7 +322,7 @@ def test_closed_and_gone_jobs_are_no_longer_looked_at(watch: Watch) -> None:
 
 
 def test_a_record_that_cannot_be_read_does_not_keep_the_others_from_their_end(watch: Watch) -> None:
-    """It is told in the log, and the sweep goes on."""
+    """A record that cannot be read is logged, and the sweep goes on with the other jobs."""
     odd, other = watch.submit(), watch.submit()
     watch.backend.buffer_client.hset(f"tt:{{{odd}}}:job", "attempts", "many")
     watch.sweep_after(LIMITS.queue_timeout_s + 1)
@@ -330,7 +330,7 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_others_from_their_end(wa
 
 
 def test_an_index_entry_of_no_job_is_kept_for_a_minute_only(watch: Watch) -> None:
-    """Its submission may be on its way; after that nobody waits for it."""
+    """An index entry without a job may be a submission under way; after a minute it is removed."""
     watch.backend.admission.enter("", new_job_id(), watch.clock.now_ms())
     watch.sweep_after(LIMITS.never_made_after_s)
     assert len(watch.open_ids()) == 1
@@ -363,7 +363,7 @@ def test_processes_take_turns(backend: Backend) -> None:
 
 
 def test_who_finds_a_worker_dead_waits_for_no_turn(watch: Watch) -> None:
-    """Its jobs have waited for a lease, which is long enough; and it is found once."""
+    """The jobs of a dead worker have waited for a lease already; its death is found once."""
     watch.take(watch.submit(), "w1")
     watch.beat("w1")
     for _ in range(8):

@@ -7,10 +7,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
 from tests.contract.tail_machine import TailMachine, without_times
-from tokentail.commands import live_channel
-from tokentail.cursor import BEGINNING
-from tokentail.store import RedisClient
-from tokentail.tail import Tail
+from tokentail.log.cursor import BEGINNING
+from tokentail.log.tail import Tail
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 # For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_tail.py
 EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "30"))
@@ -37,7 +37,7 @@ def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) 
 
 
 def test_a_tail_that_is_begun_anew_has_no_version_of_its_forerunner(job: SingleJob) -> None:
-    """Whoever waits with what it saw of the one must not take the other for unchanged."""
+    """A reader that waits with the version of one tail must not take another tail for unchanged."""
     first, second = Tail(job.read(), 10_000), Tail(job.read(), 10_000)
     seen = set()
     for tail in (first, second):

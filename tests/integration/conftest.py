@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.integration.llmock_server import Mock, running_llmock
-from worker.transport import HttpTransport
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture(scope="session")
@@ -27,5 +27,13 @@ def mock(running_mock: Mock) -> Mock:
 def transport() -> Iterator[HttpTransport]:
     """A transport that loses its patience soon."""
     opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def patient_transport() -> Iterator[HttpTransport]:
+    """A transport that would wait much longer than its test."""
+    opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
     yield opened
     opened.close()

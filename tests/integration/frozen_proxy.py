@@ -15,6 +15,8 @@ class FrozenProxy:
         self._sockets: list[socket.socket] = []
         self._frozen: set[socket.socket] = set()
         self._pieces_left = -1
+        self.refusals_left = 0
+        self._is_closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
@@ -25,7 +27,13 @@ class FrozenProxy:
         """Let so many more pieces through, in whatever direction; then end the connections that there are."""
         self._pieces_left = pieces
 
+    def refuse(self, connections: int) -> None:
+        """End the connections that there are, and each of so many new ones as soon as it is made."""
+        self.refusals_left = connections
+        self._cut()
+
     def close(self) -> None:
+        self._is_closed = True
         for each in (self._listener, *self._sockets):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -35,9 +43,16 @@ class FrozenProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.refusals_left:
+                    self.refusals_left -= 1
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(self._target)
                 self._sockets += [client, server]
+                if self._is_closed:  # while this connection came
+                    self.close()
+                    return
+                server.connect(self._target)
                 for source, sink in ((client, server), (server, client)):
                     threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
@@ -48,7 +63,10 @@ class FrozenProxy:
                     sink.sendall(received)
                 self._pieces_left -= 1
                 if self._pieces_left == 0:
-                    for each in self._sockets:
-                        with suppress(OSError):
-                            each.shutdown(socket.SHUT_RDWR)
+                    self._cut()
             sink.shutdown(socket.SHUT_WR)
+
+    def _cut(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

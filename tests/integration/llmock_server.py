@@ -1,7 +1,6 @@
 """llmock, a mock of several providers that others wrote, and what a provider makes of it; real HTTP, no network."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
+from tests.free_ports import free_ports
 from tests.waiting import eventually
-from tokentail.request import GenerationRequest
+from tokentail.jobs.request import GenerationRequest
 from worker.chunk import Chunk, ProviderFailure
-from worker.providers.provider import HttpProvider
-from worker.providers.source import open_chunks
-from worker.transport import HttpTransport
+from worker.upstream.provider import HttpProvider
+from worker.upstream.source import open_chunks
+from worker.upstream.transport import HttpTransport
 
 REQUEST = GenerationRequest(prompt="Why is the sky blue?")
 
@@ -44,8 +45,7 @@ def running_llmock() -> Iterator[Mock]:
     """The mock on a free port; stopped at the end."""
     command = shutil.which("llmock", path=str(Path(sys.executable).parent))
     assert command, "llmock belongs to the extra dev"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     arguments = [command, "serve", "--port", str(port), "--stream-chunk-delay-ms", "5", "--log-level", "warning"]
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         mock = Mock(f"http://127.0.0.1:{port}")
@@ -71,3 +71,42 @@ def taken(
 
 def text_of(lists: list[list[Chunk]]) -> str:
     return "".join(chunk for chunks in lists for chunk in chunks if isinstance(chunk, str))
+
+
+def whole_answer(mock: Mock, provider: HttpProvider, transport: HttpTransport) -> list[list[Chunk]]:
+    """The lists of an answer that came piece by piece, without a failure and with the mock's whole text."""
+    text = "Because of Rayleigh scattering, which is stronger for blue."
+    mock.will(type="reply", text=text)
+    lists, failure = taken(provider, transport)
+    assert failure is None
+    assert text_of(lists) == text
+    assert len(lists) > 3
+    return lists
+
+
+BREAKING = pytest.mark.parametrize(
+    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
+)
+
+
+def check_broken_stream(
+    mock: Mock, provider: HttpProvider, transport: HttpTransport, fault: str, kind: str, after_chunks: int = 3
+) -> None:
+    """Break the next answer after some chunks: its text stays, and the failure may be retried.
+
+    A `truncate` ends the body in good order, without the answer's last word: another call would cost as much again.
+    """
+    mock.will(type="stream_fault", kind=fault, after_chunks=after_chunks)
+    lists, failure = taken(provider, transport)
+    assert failure is not None
+    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, fault != "truncate")
+    assert text_of(lists)
+
+
+def check_stall(mock: Mock, provider: HttpProvider, transport: HttpTransport, after_chunks: int = 2) -> None:
+    """Let the next answer stall after some chunks: its text stays, and the failure is a timeout."""
+    mock.will(type="stream_fault", kind="stall", after_chunks=after_chunks, stall_seconds=30)
+    lists, failure = taken(provider, transport)
+    assert failure is not None
+    assert failure.failure.kind == "timeout"
+    assert text_of(lists)

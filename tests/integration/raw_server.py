@@ -140,7 +140,7 @@ def falls_silent(connection: Connection) -> None:
 
 
 def falls_silent_and_would_close(connection: Connection) -> None:
-    """The same with a body that only closing would end."""
+    """Fall silent within a body that only the end of the connection would end."""
     connection.take_request()
     connection.send(CLOSE_DELIMITED + FIRST)
     connection.wait_for_close()

@@ -2,13 +2,20 @@
 
 import pytest
 
-from tests.integration.llmock_server import Mock, taken, text_of
-from tokentail.element import ToolCall
-from tokentail.job import FinishReason
-from tokentail.request import GenerationRequest
+from tests.integration.llmock_server import (
+    BREAKING,
+    Mock,
+    check_broken_stream,
+    check_stall,
+    taken,
+    whole_answer,
+)
+from tokentail.jobs.job import FinishReason
+from tokentail.jobs.request import GenerationRequest
+from tokentail.log.element import ToolCall
 from worker.chunk import Finish, Terminal, UsageReport
-from worker.providers.anthropic import Anthropic
-from worker.transport import HttpTransport
+from worker.dialects.anthropic.messages import Anthropic
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture
@@ -19,11 +26,7 @@ def provider(mock: Mock) -> Anthropic:
 
 def test_a_whole_answer_comes_piece_by_piece(mock: Mock, provider: Anthropic, transport: HttpTransport) -> None:
     """Text over many reads, then the reason, the usage and the end marker."""
-    mock.will(type="reply", text="Because of Rayleigh scattering, which is stronger for blue.")
-    lists, failure = taken(provider, transport)
-    assert failure is None
-    assert text_of(lists) == "Because of Rayleigh scattering, which is stronger for blue."
-    assert len(lists) > 3
+    lists = whole_answer(mock, provider, transport)
     kinds = [chunk for chunks in lists for chunk in chunks if not isinstance(chunk, str)]
     first, *_, finish, usage, terminal = kinds
     assert isinstance(first, UsageReport), "the input is counted before the first word"
@@ -54,18 +57,12 @@ def test_a_conversation_is_taken(mock: Mock, provider: Anthropic, transport: Htt
     assert taken(provider, transport, request)[1] is None
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
-)
+@BREAKING
 def test_a_broken_stream_is_a_failure_after_what_came(
     mock: Mock, provider: Anthropic, transport: HttpTransport, fault: str, kind: str
 ) -> None:
-    """A stream that ends early is never taken for a whole one, and may be tried again."""
-    mock.will(type="stream_fault", kind=fault, after_chunks=5)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, True)
-    assert text_of(lists)
+    """A stream that ends early is never taken for a whole one."""
+    check_broken_stream(mock, provider, transport, fault, kind, after_chunks=5)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +91,4 @@ def test_a_stall_is_waited_for_until_somebody_s_patience_ends(
     mock: Mock, provider: Anthropic, transport: HttpTransport
 ) -> None:
     """Here the transport's; in the worker the deadlines', which are interrupts like any other."""
-    mock.will(type="stream_fault", kind="stall", after_chunks=5, stall_seconds=30)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert failure.failure.kind == "timeout"
-    assert text_of(lists)
+    check_stall(mock, provider, transport, after_chunks=5)

@@ -7,12 +7,12 @@ import pytest
 from tests.background_upstream import BackgroundUpstream, background_upstream, words
 from tests.integration.llmock_server import REQUEST, text_of
 from tests.waiting import eventually
-from tokentail.job import FinishReason
-from tokentail.request import GenerationRequest
+from tokentail.jobs.job import FinishReason
+from tokentail.jobs.request import GenerationRequest
 from worker.chunk import Chunk, Finish, Position, PositionLost, ProviderFailure, Terminal
-from worker.providers.openai_responses import OpenAiResponses
-from worker.providers.source import cancel_upstream, open_chunks
-from worker.transport import HttpTransport
+from worker.dialects.openai.responses import OpenAiResponses
+from worker.upstream.source import cancel_upstream, open_chunks
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture

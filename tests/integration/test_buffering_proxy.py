@@ -12,10 +12,8 @@ from tests.event_reader import EventReader
 from tests.integration.web_process import InBackground, WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import wire
-from tokentail.commands import live_channel
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +26,6 @@ def web(valkey_url: str) -> Iterator[WebProcess]:
 def proxy(web: WebProcess, request: pytest.FixtureRequest) -> Iterator[BufferingProxy]:
     with BufferingProxy(web.port, whole_requests=request.param) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def worker(real_client: RedisClient) -> ScriptedWorker:
-    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
-    worker.beat()
-    return worker
 
 
 def submitted(proxy: BufferingProxy) -> str:

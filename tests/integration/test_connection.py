@@ -8,7 +8,7 @@ from tests.valkey_server import ValkeyServer
 _UNDER_GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import sys, gevent
-from tokentail.store import connect
+from tokentail.redis.client import connect
 
 client = connect(sys.argv[1], timeout_s=5)
 client.ping()

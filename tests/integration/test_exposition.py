@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from tests.scrape import Scrape
 from tests.waiting import eventually
-from tokentail.address import Address
-from tokentail.metrics.exposition import Exposition
+from tokentail.config.address import Address
+from tokentail.telemetry.exposition import Exposition
 
 Expose = Callable[..., Exposition]
 
@@ -50,7 +50,7 @@ def test_a_registry_is_served(expose: Expose, host: str) -> None:
 
 
 def test_there_is_nothing_else(expose: Expose) -> None:
-    """Nor does it say what it is made of."""
+    """Any other path is 404, and no header names the server's software."""
     with pytest.raises(urllib.error.HTTPError, match="404") as refused:
         get(expose(CollectorRegistry()), "/")
     assert "Python" not in str(refused.value.headers)

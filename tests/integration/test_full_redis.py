@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contract.single_job import CANCELLED, COMPLETED, FAILED, NOW_MS, SingleJob
-from tokentail import commands
-from tokentail.backend import Backend, wire
+from tokentail.config.settings import load_settings
 from tokentail.errors import JobGone, StoreFull
-from tokentail.fleet import Lease
 from tokentail.identifiers import new_job_id
-from tokentail.job import NewJob, Status
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import NewJob, Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.redis import keys
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_creating_raises_and_leaves_nothing(backend: Backend, fill: Callable[[],
 
 @pytest.mark.parametrize("key", [None, "key"])
 def test_submitting_raises_and_leaves_nothing(backend: Backend, fill: Callable[[], None], key: str | None) -> None:
-    """Neither the Idempotency-Key nor an index remembers a job that there is not."""
+    """A refused job is remembered by no Idempotency-Key and no index."""
     submitter = Submitter(backend.store, backend.queue, backend.admission, lambda: NOW_MS)
     fill()
     with pytest.raises(StoreFull):
@@ -120,7 +120,7 @@ def test_leases_go_on_so_that_nobody_is_taken_for_dead(backend: Backend, fill: C
     assert backend.fleet.leases()["w1"].counter == 2
     assert backend.fleet.take_sweep_turn(60_000)
     assert not backend.fleet.take_sweep_turn(60_000)
-    assert 0 < backend.buffer_client.pttl(commands.SWEEP_TURN) <= 60_000
+    assert 0 < backend.buffer_client.pttl(keys.SWEEP_TURN) <= 60_000
 
 
 def test_a_job_can_be_taken_back(backend: Backend, fill: Callable[[], None]) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from app.read_plane.async_store import AsyncStore, open_redis
+from app.reading.async_store import AsyncStore
 from tests.scripted_worker import ScriptedWorker
 from tests.valkey_server import ValkeyServer
-from tokentail.backend import Backend, wire
-from tokentail.batch import Batch
-from tokentail.cursor import BEGINNING
+from tokentail.config.settings import load_settings
 from tokentail.errors import JobNotFound, StoreUnavailable
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import BEGINNING
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient, connect_async
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def run(url: str, ask: Callable[[AsyncStore], Coroutine[Any, Any, Any]]) -> Any:
     """What these coroutines give, on one store."""
 
     async def asked() -> Any:
-        client = open_redis(url, 0.9)
+        client = connect_async(url, 0.9)
         try:
             return await ask(AsyncStore(client))
         finally:
@@ -68,7 +68,7 @@ def test_each_is_told_of_its_own_job(backend: Backend, real_client: RedisClient,
 
 
 def test_who_leaves_takes_nothing_from_who_asked_the_same(backend: Backend, valkey_url: str) -> None:
-    """They share an answer, and not a fate."""
+    """A cancelled read does not cancel an equal read that shares its command."""
     job_id = ScriptedWorker(backend).submit()
 
     async def ask(store: AsyncStore) -> Batch:

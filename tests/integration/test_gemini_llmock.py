@@ -2,11 +2,18 @@
 
 import pytest
 
-from tests.integration.llmock_server import Mock, taken, text_of
-from tokentail.job import FinishReason
+from tests.integration.llmock_server import (
+    BREAKING,
+    Mock,
+    check_broken_stream,
+    check_stall,
+    taken,
+    whole_answer,
+)
+from tokentail.jobs.job import FinishReason
 from worker.chunk import Finish, UsageReport
-from worker.providers.gemini import Gemini
-from worker.transport import HttpTransport
+from worker.dialects.google.gemini import Gemini
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture
@@ -17,29 +24,19 @@ def provider(mock: Mock) -> Gemini:
 
 def test_a_whole_answer_comes_piece_by_piece(mock: Mock, provider: Gemini, transport: HttpTransport) -> None:
     """Text over many reads, then the reason and the usage; the end of the body is the end."""
-    mock.will(type="reply", text="Because of Rayleigh scattering, which is stronger for blue.")
-    lists, failure = taken(provider, transport)
-    assert failure is None
-    assert text_of(lists) == "Because of Rayleigh scattering, which is stronger for blue."
-    assert len(lists) > 3
+    lists = whole_answer(mock, provider, transport)
     finish, usage = [chunk for chunks in lists for chunk in chunks if not isinstance(chunk, str)]
     assert finish == Finish(FinishReason.STOP, "STOP")
     assert isinstance(usage, UsageReport)
     assert (usage.usage.output_tokens or 0) > 0
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
-)
+@BREAKING
 def test_a_broken_stream_is_a_failure_after_what_came(
     mock: Mock, provider: Gemini, transport: HttpTransport, fault: str, kind: str
 ) -> None:
-    """A stream that ends early is never taken for a whole one, and may be tried again."""
-    mock.will(type="stream_fault", kind=fault, after_chunks=3)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, True)
-    assert text_of(lists)
+    """A stream that ends early is never taken for a whole one."""
+    check_broken_stream(mock, provider, transport, fault, kind)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +65,4 @@ def test_a_stall_is_waited_for_until_somebody_s_patience_ends(
     mock: Mock, provider: Gemini, transport: HttpTransport
 ) -> None:
     """Here the transport's; in the worker the deadlines', which are interrupts like any other."""
-    mock.will(type="stream_fault", kind="stall", after_chunks=2, stall_seconds=30)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert failure.failure.kind == "timeout"
-    assert text_of(lists)
+    check_stall(mock, provider, transport)

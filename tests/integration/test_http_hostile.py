@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration.web_process import RawClient, Reply, WebProcess
 from tests.scripted_worker import ScriptedWorker
-from tokentail.backend import wire
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import wire
+from tokentail.redis.client import RedisClient
 
 LIMIT = 2048
 
@@ -48,6 +48,27 @@ def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(web: WebProcess) -
         client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
         client.send(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")  # and no end
         assert_problem(client.reply(), 413)
+
+
+def test_a_body_in_chunks_of_one_byte_is_a_body(web: WebProcess) -> None:
+    """All chunks of one read arrive as one piece, and nothing of a second request on the connection is mixed in."""
+    with contextlib.closing(web.connect()) as client:
+        for prompt in (b"a" * 1000, b"b" * 1000):
+            client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+            body = b'{"prompt": "%b"}' % prompt
+            client.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+            assert client.reply().status == 202
+
+
+def test_more_headers_than_the_limit_are_refused(web: WebProcess) -> None:
+    """Each costs memory, however short it is: 431, for a poll and for a submission."""
+    for method, path in (("GET", "/v1/models"), ("POST", "/v1/jobs")):
+        for count, is_refused in ((150, False), (250, True), (5000, True)):
+            with contextlib.closing(web.connect()) as client:
+                client.send_head(method, path, {f"X{number}": "" for number in range(count)})
+                reply = client.reply()
+                assert (reply.status == 431) is is_refused, reply
+                assert not is_refused or reply.headers["connection"] == "close"
 
 
 def test_a_chunked_body_within_the_limit_is_a_body(web: WebProcess) -> None:
@@ -90,6 +111,34 @@ def test_a_foreign_host_is_refused(web: WebProcess) -> None:
     with contextlib.closing(web.connect()) as client:
         client.send(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
         assert_problem(client.reply(), 403)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost/v1/jobs", "localhost", 200),
+        ("http://127.0.0.1:8000/v1/jobs", "evil.example", 200),
+        ("http://evil.example/v1/jobs", "localhost", 403),
+        ("http://evil.example", "localhost", 400),
+        ("HTTP://user@localhost/v1/jobs", "localhost", 403),
+        ("/v1/jobs", "localhost\r\nHost: evil.example", 403),
+        ("/v1/jobs", "evil.example\r\nHost: localhost", 403),
+        ("/v1/jobs", "localhost\r\nX-Forwarded-Host: evil.example", 200),
+        ("/v1/jobs", "evil.example\r\nX-Forwarded-Host: localhost", 403),
+    ],
+)
+def test_one_host_name_counts(web: WebProcess, target: str, host: str, status: int) -> None:
+    """The target's if it names one, else the Host header's, of which there is one; what proxies say does not count."""
+    with contextlib.closing(web.connect()) as client:
+        client.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert client.reply().status == status
+
+
+def test_a_request_without_a_host_name_is_refused(web: WebProcess) -> None:
+    """HTTP/1.0 has none, and browsers do not speak it."""
+    with contextlib.closing(web.connect()) as client:
+        client.send(b"GET /v1/jobs HTTP/1.0\r\n\r\n")
+        assert client.reply().status == 403
 
 
 def test_a_cross_site_write_is_refused_before_its_body(web: WebProcess) -> None:
@@ -172,7 +221,7 @@ def test_endless_trailers_are_cut_off(web: WebProcess, trailer: bytes, body: byt
 
 
 def test_what_follows_an_answer_is_not_read_for_ever(web: WebProcess) -> None:
-    """So much that the client sees why its body was refused, and then no more."""
+    """The server reads enough of a refused body for the client to see the refusal, and then no more."""
     with contextlib.closing(web.connect()) as client:
         client.send_head("POST", "/v1/jobs", {"Content-Length": str(64 << 20)})
         assert client.reply().status == 413

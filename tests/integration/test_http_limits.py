@@ -14,20 +14,10 @@ from tests.integration.web_process import WebProcess
 from tests.scrape import scrape
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import wire
-from tokentail.cursor import parse_cursor
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.log.cursor import parse_cursor
 
 STALL_S = 4.0
 SMALL = 4096  # bytes that the system takes in for a client that reads nothing
-
-
-@pytest.fixture
-def worker(real_client: RedisClient) -> ScriptedWorker:
-    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
-    worker.beat()
-    return worker
 
 
 @pytest.fixture
@@ -39,6 +29,12 @@ def web(worker: ScriptedWorker, valkey_url: str) -> Iterator[WebProcess]:
 
 def submitted(web: WebProcess) -> str:
     return str(web.submit().json["id"])
+
+
+def say_twelve_megabytes(worker: ScriptedWorker, job_id: str) -> None:
+    writer = worker.take(job_id)
+    for _ in range(10):
+        worker.say(writer, *("x" * 4000 for _ in range(300)))
 
 
 def waits(web: WebProcess) -> float:
@@ -70,9 +66,7 @@ def test_readers_who_take_nothing_are_dropped(web: WebProcess, worker: ScriptedW
     """A stream or socket that is not read holds a bounded part of the log in memory, and after a while its connection
     is closed, whatever was still to be sent; others are served meanwhile."""
     job_id, other = submitted(web), submitted(web)
-    writer = worker.take(job_id)
-    for _ in range(10):
-        worker.say(writer, *("x" * 4000 for _ in range(300)))  # 12 MB in all
+    say_twelve_megabytes(worker, job_id)
     assert web.ask("GET", f"/v1/jobs/{job_id}/tokens?limit=1").status == 200
     before = resident_mb(web)
     with ExitStack() as stack:
@@ -92,11 +86,9 @@ def test_readers_who_take_nothing_are_dropped(web: WebProcess, worker: ScriptedW
 
 
 def test_streams_and_sockets_have_a_place_for_as_long_as_they_are_open(web: WebProcess, worker: ScriptedWorker) -> None:
-    """Also while they have something to send, and nobody takes it."""
+    """A stream or socket counts also while it has something to send that its client does not read."""
     job_id = submitted(web)
-    writer = worker.take(job_id)
-    for _ in range(10):
-        worker.say(writer, *("x" * 4000 for _ in range(300)))
+    say_twelve_megabytes(worker, job_id)
     with ExitStack() as stack:
         stack.enter_context(RawSocket(web.port, f"/v1/jobs/{job_id}/ws?limit=100", read_buffer=SMALL)).head()
         stack.enter_context(reading_nothing(web.port, f"/v1/jobs/{job_id}/stream?limit=100"))
@@ -107,9 +99,7 @@ def test_streams_and_sockets_have_a_place_for_as_long_as_they_are_open(web: WebP
 def test_a_whole_answer_that_nobody_takes_is_given_up(web: WebProcess, worker: ScriptedWorker) -> None:
     """A large poll or text that is asked for and not read is not kept for ever either."""
     job_id = submitted(web)
-    writer = worker.take(job_id)
-    for _ in range(10):
-        worker.say(writer, *("x" * 4000 for _ in range(300)))
+    say_twelve_megabytes(worker, job_id)
     with ExitStack() as stack:
         for kind in ("text", "tokens?limit=10000", "tokens?limit=10000&wait=5", "events?limit=10000"):
             stack.enter_context(reading_nothing(web.port, f"/v1/jobs/{job_id}/{kind}"))
@@ -132,7 +122,7 @@ def test_whoever_hangs_up_frees_its_wait(web: WebProcess) -> None:
 
 
 def test_one_connection_too_many_is_told(web: WebProcess) -> None:
-    """Beyond the limit every request and socket is a 503 with Retry-After at once; who leaves makes room."""
+    """Beyond the limit every request and socket is a 503 with Retry-After at once; a closed connection makes room."""
     job_id = submitted(web)
     with ExitStack() as stack:
         for _ in range(560):

@@ -13,10 +13,10 @@ from tests.integration.web_process import InBackground, WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
-from tokentail.backend import Backend, wire
-from tokentail.commands import live_channel
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_redis_away_is_told_in_time_and_over_by_itself(
     wait_until_followed(client, job_id)
     worker.answer(job_id, "a")
     assert poll.reply(10).json["tokens"] == ["a"]
-    assert web.log.count("caretaker.interrupted") <= 2, "an outage is told once, not once a second"
+    assert 1 <= web.log.count("background_loop.interrupted") <= 2, "an outage is told once, not once a second"
     assert web.log.count("subscription.lost") == 1
 
 
@@ -159,7 +159,7 @@ def test_redis_that_hangs_is_told_in_time(web: WebProcess, worker: ScriptedWorke
 def test_many_submissions_to_a_redis_that_hangs_are_told_in_time(
     web: WebProcess, worker: ScriptedWorker, client: RedisClient
 ) -> None:
-    """Those that would wait for the answer are sent by coroutines, and none of them has to wait for its turn."""
+    """Submissions with `Prefer: wait` are handled by coroutines, and none of them has to wait for a thread."""
     del worker  # it is enough that it lives
     body = b'{"prompt": "why"}'
     head = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Prefer": "wait=5"}
@@ -196,7 +196,7 @@ def test_a_full_redis_refuses_jobs_and_still_ends_them(
     assert not {queued, doomed} & set(worker.backend.queue.waiting()), "what was closed holds nobody's place"
 
 
-def test_the_caretaker_brings_a_lost_job_to_its_end(server: ValkeyServer, worker: ScriptedWorker) -> None:
+def test_the_background_loop_brings_a_lost_job_to_its_end(server: ValkeyServer, worker: ScriptedWorker) -> None:
     """A web process alone sees that a worker has died, and takes its job back."""
     job_id = worker.submit()
     worker.backend.admission.enter("", job_id, int(time.time() * 1000))

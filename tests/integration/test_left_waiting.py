@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 from tests.waiting import eventually
-from tokentail.backend import now_ms, wire
-from tokentail.job import Status
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.redis.backend import now_ms, wire
+from tokentail.redis.client import RedisClient
 
 
 def test_jobs_on_their_last_try_run_one_after_the_other(real_client: RedisClient, valkey_url: str) -> None:

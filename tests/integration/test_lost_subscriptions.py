@@ -8,16 +8,15 @@ from contextlib import closing
 
 import pytest
 
-from app.read_plane.async_store import open_redis
-from app.read_plane.subscription import Subscription
-from tests.http_house import HttpHouse, json_of, open_house
+from app.reading.subscription import Subscription
+from tests.http_harness import HttpHarness, json_of, open_harness
 from tests.integration.frozen_proxy import FrozenProxy
 from tests.loopback import LoopThread
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import Backend, wire
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient, connect_async
 
 WITHIN_S = 8.0  # a lost wake-up would take all of a wait, 20 s
 STEPS = range(1, 17)  # pieces of the conversation with Redis after which it is cut
@@ -34,11 +33,11 @@ def loop_thread() -> Iterator[LoopThread]:
         yield thread
 
 
-def next_token(house: HttpHouse, job_id: str, cursor: str) -> tuple[list[str], str]:
+def next_token(harness: HttpHarness, job_id: str, cursor: str) -> tuple[list[str], str]:
     """What a long poll brings; an outage that it is told of is asked through."""
     until = time.monotonic() + WITHIN_S
     while time.monotonic() < until:
-        answer = house.get(f"/v1/jobs/{job_id}/tokens?cursor={cursor}&wait=20")
+        answer = harness.get(f"/v1/jobs/{job_id}/tokens?cursor={cursor}&wait=20")
         if answer.status_code == 200:
             body = json_of(answer)
             cursor = body["cursor"]
@@ -52,7 +51,7 @@ def next_token(house: HttpHouse, job_id: str, cursor: str) -> tuple[list[str], s
 def followed_through_cuts(own: Backend, loop_thread: LoopThread, url: str, step: int) -> float:
     """How long the slowest token took, when the connections are cut at this step, and again, and again."""
     with closing(FrozenProxy(url.removeprefix("unix://"))) as proxy:
-        house = open_house(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
+        harness = open_harness(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
         worker = ScriptedWorker(own)
         job_id = worker.submit()
         slowest, cursor = 0.0, "0"
@@ -60,8 +59,8 @@ def followed_through_cuts(own: Backend, loop_thread: LoopThread, url: str, step:
         with ThreadPoolExecutor(1) as pool:
             writer = worker.take(job_id)
             for n in range(4):
-                reader = pool.submit(next_token, house, job_id, cursor)
-                eventually(lambda reader=reader: house.waits() or reader.done(), within_s=WITHIN_S)  # type: ignore[misc]
+                reader = pool.submit(next_token, harness, job_id, cursor)
+                eventually(lambda reader=reader: harness.waits() or reader.done(), within_s=WITHIN_S)  # type: ignore[misc]
                 began = time.monotonic()
                 worker.say(writer, f"{n} ")
                 tokens, cursor = reader.result(WITHIN_S + 2)
@@ -69,13 +68,13 @@ def followed_through_cuts(own: Backend, loop_thread: LoopThread, url: str, step:
                 slowest = max(slowest, time.monotonic() - began)
                 if n < 2:
                     proxy.cut_after(step)
-            plane = house.plane
+            plane = harness.plane
             assert plane is not None
-            # Who waits blindly looks again each second; that must not hide a subscription that never came back.
-            eventually(lambda: loop_thread.call(plane.wired.tails.is_live, job_id), what="it is subscribed again")
+            # A blind waiter reads again each second; that must not hide a subscription that never came back.
+            eventually(lambda: loop_thread.call(plane.wired.hub.tails.is_live, job_id), what="it is subscribed again")
             worker.say(writer, COMPLETED)
-            assert next_token(house, job_id, cursor)[0] == []
-        house.close()
+            assert next_token(harness, job_id, cursor)[0] == []
+        harness.close()
         return slowest
 
 
@@ -89,19 +88,19 @@ def test_a_connection_that_is_cut_at_any_step_loses_no_wake_up(
 
 
 def test_many_who_wait_all_hear_after_a_cut(own: Backend, loop_thread: LoopThread, valkey_url: str) -> None:
-    """And who has left costs nothing."""
+    """Every waiting reader gets the next token after a cut, and no wait is counted afterwards."""
     with closing(FrozenProxy(valkey_url.removeprefix("unix://"))) as proxy:
-        house = open_house(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
+        harness = open_harness(own, loop_thread, f"redis://127.0.0.1:{proxy.port}")
         worker = ScriptedWorker(own)
         job_id = worker.submit()
         with ThreadPoolExecutor(30) as pool:
-            readers = [pool.submit(next_token, house, job_id, "0") for _ in range(30)]
-            eventually(lambda: house.waits() == 30)
+            readers = [pool.submit(next_token, harness, job_id, "0") for _ in range(30)]
+            eventually(lambda: harness.waits() == 30)
             proxy.cut_after(1)
             worker.answer(job_id, "a")
             assert [reader.result(WITHIN_S)[0] for reader in readers] == [["a"]] * 30
-        assert house.waits() == 0
-        house.close()
+        assert harness.waits() == 0
+        harness.close()
 
 
 class Heard:
@@ -126,7 +125,7 @@ def test_a_connection_that_fell_silent_is_replaced(
     """A host that vanished without a word is noticed by its silence; every channel is confirmed anew."""
     with closing(FrozenProxy(valkey_url.removeprefix("unix://"))) as proxy:
         heard = Heard()
-        redis = open_redis(f"redis://127.0.0.1:{proxy.port}", 0.5)
+        redis = connect_async(f"redis://127.0.0.1:{proxy.port}", 0.5)
         subscription = loop_thread.call(lambda: Subscription(redis, heard, dead_after_s=0.6))
         running = asyncio.run_coroutine_threadsafe(subscription.run(), loop_thread.loop)
         loop_thread.call(subscription.add, "news")
@@ -149,7 +148,7 @@ def test_a_subscription_ends_whenever_it_is_cancelled(loop_thread: LoopThread, v
     """At every turn of the loop: redis-py may swallow a cancellation, and a process would hang at its stop."""
 
     async def cancelled_after(turns: int) -> None:
-        redis = open_redis(valkey_url, 0.9)
+        redis = connect_async(valkey_url, 0.9)
         running = asyncio.create_task(Subscription(redis, Heard()).run())
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -22,13 +22,13 @@ from websockets.sync.client import connect as connect_socket
 
 from tests.integration.web_process import WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.backend import now_ms, wire
-from tokentail.cursor import BEGINNING
-from tokentail.element import End, Reasoning, decode
+from tokentail.config.settings import load_settings
 from tokentail.identifiers import new_generation
-from tokentail.job import Status
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.jobs.job import Status
+from tokentail.log.cursor import BEGINNING
+from tokentail.log.element import End, Reasoning, decode
+from tokentail.redis.backend import now_ms, wire
+from tokentail.redis.client import RedisClient
 
 SEED = int(os.environ.get("TOKENTAIL_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 SAID = ("a", "lo ", "\r\n", "\r", "\n\n", "[DONE]", "data: x\n\n", "🙂", "\u2028", '"\\', "", " ", "id: 7\n")

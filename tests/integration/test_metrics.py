@@ -13,13 +13,13 @@ from tests.integration.web_process import WebProcess
 from tests.scrape import Scrape, lint, scrape
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import Backend, now_ms, wire
-from tokentail.element import End
-from tokentail.job import Status
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.log.element import End
+from tokentail.redis.backend import Backend, now_ms, wire
+from tokentail.redis.client import RedisClient
 
 REQUESTS = "tokentail_http_requests_total"
 _ADDRESS = "127.0.0.1:0"
@@ -130,7 +130,7 @@ def test_the_exposition_is_well_formed(worker: Worker, valkey_url: str) -> None:
 
 
 def test_a_lost_worker_is_counted_where_the_sweep_was(worker: Worker, valkey_url: str) -> None:
-    """Its job is taken back; who did it says so."""
+    """The process that takes a lost worker's job back, here the web process, counts the loss."""
     job_id = worker.submit("demo?tokens=100000&tps=20")
     eventually(lambda: worker.status(job_id) is Status.RUNNING, what="it runs")
     with WebProcess(valkey_url, TOKENTAIL_WEB_METRICS=_ADDRESS, TOKENTAIL_LEASE_S="2") as web:
@@ -185,7 +185,7 @@ def test_a_web_process_counts_its_requests(real_client: RedisClient, valkey_url:
 
 
 def test_metrics_are_not_at_the_public_address(real_client: RedisClient, valkey_url: str) -> None:
-    """Whoever may ask for tokens need not know how busy we are."""
+    """A client that may ask for tokens has no access to the load of the deployment."""
     with WebProcess(valkey_url, TOKENTAIL_WEB_METRICS=_ADDRESS) as web:
         assert web.ask("GET", "/metrics").status == 404
     with WebProcess(valkey_url) as web:

@@ -18,10 +18,10 @@ from tests.nginx_server import NginxServer
 from tests.relay import Relay
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import Backend, wire
-from tokentail.commands import live_channel
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
 
 KEY = "a-key-of-the-tests"
 SECRET = "must-not-be-written"
@@ -44,13 +44,6 @@ def nginx(webs: tuple[WebProcess, WebProcess]) -> Iterator[NginxServer]:
 @pytest.fixture
 def own(real_client: RedisClient) -> Backend:
     return wire(real_client, real_client, load_settings({}))
-
-
-@pytest.fixture
-def worker(own: Backend) -> ScriptedWorker:
-    worker = ScriptedWorker(own)
-    worker.beat()
-    return worker
 
 
 def web_process(valkey_url: str, **environment: str) -> WebProcess:
@@ -122,6 +115,9 @@ def test_the_stream_that_submits_passes_token_by_token(
     """`/stream`, likewise: text by text, then `[DONE]`."""
     with EventReader(nginx, "/stream?query=why&model=demo") as stream:
         writer = worker.take(stream.headers["tokentail-job"])
+        opening = stream.next_with_data()  # its id is that of the job
+        assert opening is not None
+        assert opening.data == ""
         for token in ("one", " two"):
             worker.say(writer, token)
             event = stream.next_with_data()
@@ -225,7 +221,7 @@ def test_many_dropped_at_once_shut_nobody_out(
 
 
 def test_an_event_source_outlives_the_time_without_web_processes(nginx: NginxServer) -> None:
-    """Where no process answers, a stream is an empty one, after which a browser comes again; others get a problem."""
+    """Where no process answers, a stream is an empty one, after which a browser reconnects; others get a problem."""
     with NginxServer(1, 1) as lonely:
         with EventReader(lonely, "/v1/jobs/x/stream", Last_Event_ID="1.1") as stream:
             assert (stream.status, stream.headers["content-type"]) == (200, "text/event-stream")
@@ -262,7 +258,7 @@ def test_the_stream_that_submits_makes_one_job_too(
 
 
 def test_a_reload_cuts_nobody_off(nginx: NginxServer, worker: ScriptedWorker, real_client: RedisClient) -> None:
-    """Who waits through the old nginx workers gets the tokens through them; new requests go to the new ones."""
+    """A poll that waits through the old nginx workers gets its tokens there; new requests go to the new workers."""
     job_id = submitted(nginx)
     writer = worker.take(job_id)
     with EventReader(nginx, f"/v1/jobs/{job_id}/stream") as stream:
@@ -301,7 +297,8 @@ def test_query_strings_are_written_nowhere(nginx: NginxServer, worker: ScriptedW
     job_id = submitted(nginx)
     referer = f"http://localhost/?token={SECRET}"
     assert nginx.ask("GET", f"/v1/jobs/{job_id}/tokens?token={SECRET}", Referer=referer).status == 200
-    assert nginx.ask("GET", f"/stream?token={SECRET}&query=", Referer=referer).status == 422
+    asked = nginx.ask("GET", f"/stream?token={SECRET}&query=", Referer=referer, Accept="text/event-stream")
+    assert asked.status == 422
     assert nginx.ask("GET", f"/v1/jobs?{SECRET}={'x' * 40_000}").status == 414  # nginx's own refusal
     soon(lambda: '"GET /stream" 422' in nginx.access_log, what="it is logged")
     assert f'"GET /v1/jobs/{job_id}/tokens" 200' in nginx.access_log
@@ -323,7 +320,7 @@ def test_prompts_are_not_written_to_disk(nginx: NginxServer) -> None:
 
 
 def test_a_body_over_the_limit_is_a_problem_document(nginx: NginxServer) -> None:
-    """Whoever refuses, the client reads the same kind of answer; a body at the limit is the web process's to judge."""
+    """nginx and the web process refuse a large body alike; a body of just the limit is left to the web process."""
     most = load_settings({}).max_body_bytes
     for length in (most, most + 1):
         with contextlib.closing(nginx.connect()) as client:

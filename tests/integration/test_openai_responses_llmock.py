@@ -4,12 +4,20 @@ import json
 
 import pytest
 
-from tests.integration.llmock_server import Mock, taken, text_of
-from tokentail.job import FinishReason
-from tokentail.request import GenerationRequest, parse_request
+from tests.integration.llmock_server import (
+    BREAKING,
+    Mock,
+    check_broken_stream,
+    check_stall,
+    taken,
+    text_of,
+    whole_answer,
+)
+from tokentail.jobs.job import FinishReason
+from tokentail.jobs.request import GenerationRequest, parse_request
 from worker.chunk import Finish, Terminal, UsageReport
-from worker.providers.openai_responses import OpenAiResponses
-from worker.transport import HttpTransport
+from worker.dialects.openai.responses import OpenAiResponses
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture
@@ -19,11 +27,7 @@ def provider(mock: Mock) -> OpenAiResponses:
 
 def test_a_whole_answer_comes_piece_by_piece(mock: Mock, provider: OpenAiResponses, transport: HttpTransport) -> None:
     """Text over many reads, then the reason, the usage and the end."""
-    mock.will(type="reply", text="Because of Rayleigh scattering, which is stronger for blue.")
-    lists, failure = taken(provider, transport)
-    assert failure is None
-    assert text_of(lists) == "Because of Rayleigh scattering, which is stronger for blue."
-    assert len(lists) > 3
+    lists = whole_answer(mock, provider, transport)
     finish, usage, terminal = lists[-1]
     assert finish == Finish(FinishReason.STOP, "completed")
     assert isinstance(usage, UsageReport)
@@ -69,25 +73,19 @@ def test_a_limit_is_a_reason_of_its_own(mock: Mock, provider: OpenAiResponses, t
     assert Finish(FinishReason.LENGTH, "max_output_tokens") in lists[-1]
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
-)
+@BREAKING
 def test_a_broken_stream_is_a_failure_after_what_came(
     mock: Mock, provider: OpenAiResponses, transport: HttpTransport, fault: str, kind: str
 ) -> None:
-    """A stream that ends early is never taken for a whole one, and may be tried again."""
-    mock.will(type="stream_fault", kind=fault, after_chunks=8)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, True)
-    assert text_of(lists)
+    """A stream that ends early is never taken for a whole one."""
+    check_broken_stream(mock, provider, transport, fault, kind, after_chunks=8)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, "rate_limited"), (500, "unavailable"), (503, "overloaded")])
 def test_a_refusal_says_how_long_to_wait(
     mock: Mock, provider: OpenAiResponses, transport: HttpTransport, status: int, kind: str
 ) -> None:
-    """And the next try succeeds."""
+    """A refusal with Retry-After gives the wait in seconds, and the next call succeeds."""
     mock.will(type="fail", status=status, retry_after=2)
     lists, failure = taken(provider, transport)
     assert failure is not None
@@ -100,8 +98,4 @@ def test_a_stall_is_waited_for_until_somebody_s_patience_ends(
     mock: Mock, provider: OpenAiResponses, transport: HttpTransport
 ) -> None:
     """Here the transport's; in the worker the deadlines', which are interrupts like any other."""
-    mock.will(type="stream_fault", kind="stall", after_chunks=8, stall_seconds=30)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert failure.failure.kind == "timeout"
-    assert text_of(lists)
+    check_stall(mock, provider, transport, after_chunks=8)

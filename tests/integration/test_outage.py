@@ -6,12 +6,12 @@ import pytest
 
 from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
 from tests.valkey_server import ValkeyServer
-from tokentail.backend import Backend, wire
+from tokentail.config.settings import load_settings
 from tokentail.errors import StoreUnavailable
-from tokentail.fleet import Lease
 from tokentail.identifiers import new_job_id
-from tokentail.job import NewJob
-from tokentail.settings import load_settings
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import NewJob
+from tokentail.redis.backend import Backend, wire
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_server_that_crashed_is_away_and_then_there_again_with_everything(
 
 
 def test_a_server_that_became_a_replica_is_an_outage_for_writers(backend: Backend) -> None:
-    """A fail-over seen from the old primary: reads go on, writes are told to come again."""
+    """A fail-over seen from the old primary: reads go on, and writes raise StoreUnavailable until it is over."""
     job = SingleJob(backend)
     writer = job.start("a")
     backend.buffer_client.execute_command("REPLICAOF", "127.0.0.1", "1")

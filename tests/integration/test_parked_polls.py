@@ -10,19 +10,9 @@ import pytest
 from tests.integration.web_process import WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import wire
-from tokentail.log_writer import LogWriter
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.log.writer import LogWriter
 
 _ONE_WAITS = "1"
-
-
-@pytest.fixture
-def worker(real_client: RedisClient) -> ScriptedWorker:
-    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
-    worker.beat()
-    return worker
 
 
 @pytest.fixture
@@ -53,7 +43,7 @@ def live_poll(web: WebProcess, worker: ScriptedWorker) -> tuple[LogWriter, str]:
 
 
 def test_a_parked_poll_is_answered_before_the_request_behind_it(web: WebProcess, worker: ScriptedWorker) -> None:
-    """Whoever sends on without waiting gets both answers, in order, and the first one at once."""
+    """A client that sends its next request without waiting gets both answers, in order, and the first one at once."""
     _, path = live_poll(web, worker)
     with closing(web.connect()) as client:
         client.send_head("GET", path, {})
@@ -83,7 +73,7 @@ def test_parked_polls_share_news_and_their_connection_goes_on(web: WebProcess, w
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_a_stop_answers_parked_polls(web: WebProcess, worker: ScriptedWorker, number: signal.Signals) -> None:
-    """A stop is no error for who waits."""
+    """A waiting poll gets an ordinary answer when the process stops, not an error."""
     _, path = live_poll(web, worker)
     with ExitStack() as stack:
         clients = [stack.enter_context(closing(web.connect())) for _ in range(300)]  # more than have one turn

@@ -9,14 +9,11 @@ import pytest
 
 from tests.buffering_proxy import BufferingProxy
 from tests.cutting_relay import CuttingRelay
+from tests.free_ports import free_ports
 from tests.integration.web_process import WebProcess
-from tests.nginx_server import free_ports
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import wire
 from tokentail.client import Choice, Client, Update
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
 
 WITHIN_S = 60.0
 
@@ -55,13 +52,6 @@ def web(valkey_url: str) -> Iterator[WebProcess]:
     (port,) = free_ports(1)
     with WebProcess(valkey_url, TOKENTAIL_LEASE_S="600", TOKENTAIL_PORT=str(port)) as web:
         yield web
-
-
-@pytest.fixture
-def worker(real_client: RedisClient) -> ScriptedWorker:
-    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
-    worker.beat()
-    return worker
 
 
 @pytest.mark.parametrize("transport", ["sse", "long", "short"])
@@ -125,7 +115,7 @@ def test_cuts_and_bad_gateways_lose_nothing(web: WebProcess, worker: ScriptedWor
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_another_web_process_goes_on(web: WebProcess, worker: ScriptedWorker, number: signal.Signals) -> None:
-    """It is away for a while, killed or told to go; the reader goes on at its cursor."""
+    """A web process is away for a while, killed or stopped; the reader goes on at its cursor."""
     job_id = worker.submit()
     writer = worker.take(job_id)
     worker.say(writer, "one")
@@ -143,7 +133,7 @@ def test_another_web_process_goes_on(web: WebProcess, worker: ScriptedWorker, nu
 
 
 def test_a_share_link_is_for_reading(web: WebProcess, valkey_url: str, worker: ScriptedWorker) -> None:
-    """Whoever has its token follows the job without a key."""
+    """A reader with the token of a share link follows the job without a key."""
     with WebProcess(valkey_url, TOKENTAIL_API_KEYS="a-key-of-the-tests", TOKENTAIL_LEASE_S="600") as keyed:
         url = f"http://127.0.0.1:{keyed.port}"
         with Client(url, "a-key-of-the-tests") as owner:

@@ -13,15 +13,15 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from tests.waiting import eventually
-from tokentail.backend import Backend, now_ms, wire
-from tokentail.cursor import BEGINNING
-from tokentail.element import End
-from tokentail.job import Job, Status
-from tokentail.queue import QUEUE_NAME
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Job, Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.log.cursor import BEGINNING
+from tokentail.log.element import End
+from tokentail.redis.backend import Backend, now_ms, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import QUEUE_NAME
 
 _LONG, _SHORT = "demo?tokens=2000&tps=50", "demo?tokens=3&tps=0"
 
@@ -119,7 +119,7 @@ def test_a_job_that_rq_empty_threw_out_is_run_all_the_same(site: _Site) -> None:
 
 
 def test_a_job_whose_worker_died_between_blmove_and_start_is_run_once(site: _Site) -> None:
-    """It is in the intermediate queue alone; the sweep misses it in the queue after some seconds."""
+    """A job that is in the intermediate queue alone is found missing by the sweep after some seconds."""
     site.suspend()
     job_id = site.submit(_SHORT)
     site.client.lmove(site.queue.key, site.queue.intermediate_queue_key)

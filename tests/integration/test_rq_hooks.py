@@ -24,12 +24,13 @@ from rq.suspension import resume, suspend
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
+from tests import foreign_content
 from tokentail.errors import StoreUnavailable
-from tokentail.queue import JobQueue, open_queue
-from tokentail.store import RedisClient
+from tokentail.jobs.queue import JobQueue, open_queue
+from tokentail.redis.client import RedisClient
 from worker import task
-from worker.rq_worker import GreenletWorker, NoDeathPenalty
-from worker.runner import Runner
+from worker.running.rq_worker import GreenletWorker, NoDeathPenalty
+from worker.running.runner import Runner
 
 _NAME = "worker-under-test"
 _CALLED_BY_RQ = {"_set_connection", "subscribe", "unsubscribe", "prepare_job_execution", "handle_execution_ended"}
@@ -56,8 +57,8 @@ class _Runner:
 class _Worker(GreenletWorker):
     """Does not listen: sockets block here, where nothing is patched. What it would hear, tests hand to it."""
 
-    def _listen(self, ears: redis.client.PubSub) -> None:
-        ears.close()
+    def _listen(self) -> None:
+        """Nothing."""
 
 
 class _Noting(_Worker):
@@ -217,6 +218,52 @@ def test_an_unreadable_record_costs_nobody_else(
     assert runner.ran == ["job"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["executions:job-1", "results:job-1", "job:job-1:dependents", f"worker:{_NAME}", f"worker:{_NAME}:executions"],
+)
+@pytest.mark.parametrize("kind", ["string", "list"])
+def test_a_job_runs_whatever_stands_in_rqs_keys_of_it(
+    worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, runner: _Runner, name: str, kind: str
+) -> None:
+    """A key of the wrong type is dropped, and the job runs once."""
+    enqueue("job")
+    foreign_content.replace(real_client, f"rq:{name}", kind, b"x")
+    _turn(worker)
+    assert runner.ran == ["job"]
+    _keep_books_once(worker)
+    enqueue("other")
+    _turn(worker)
+    assert runner.ran == ["job", "other"]
+
+
+@pytest.mark.parametrize("count", ["successful_job_count", "failed_job_count", "total_working_time"])
+@pytest.mark.parametrize("value", ["many", "", "\xff", "9" * 400])
+def test_a_spoilt_count_of_the_worker_is_removed_with_the_next_heartbeat(
+    worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, count: str, value: str
+) -> None:
+    """RQ adds to it at each job's end, and could not note another one."""
+    real_client.hset(worker.key, count, value)
+    _keep_books_once(worker)
+    assert real_client.hget(worker.key, count) is None
+    rq_id = enqueue("job")
+    _turn(worker)
+    assert RQJob.fetch(rq_id, connection=real_client, serializer=JSONSerializer).get_status() is JobStatus.FINISHED
+
+
+def test_a_task_that_is_not_ours_is_never_called(
+    worker: _Noting, queue: Queue, enqueue: Callable[[str], str], runner: _Runner
+) -> None:
+    """RQ would import and call any function that a record in Redis names."""
+    queue.enqueue("sys.setrecursionlimit", 1, job_id="foreign")
+    queue.enqueue("worker.task.run", "another", job_id="job-2")
+    enqueue("job")
+    for _ in range(3):
+        _turn(worker)
+    assert runner.ran == ["job"]
+    assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
+
+
 def test_a_slot_is_taken_before_a_job_is(worker: _Noting, queue: Queue, enqueue: Callable[[str], str]) -> None:
     """What has no slot stays in the queue, where another worker finds it."""
     for _ in range(2):
@@ -332,6 +379,44 @@ def test_a_job_that_ended_is_in_rqs_books(
     assert (seen.successful_job_count, seen.failed_job_count) == ((1, 0) if status is JobStatus.FINISHED else (0, 1))
 
 
+def test_what_rq_keeps_of_an_execution_goes_after_the_time_that_is_set(
+    worker: _Noting, queue: Queue, real_client: RedisClient
+) -> None:
+    """Of one that ended, one that failed, one whose worker was killed before or after it began, and one discarded."""
+    jobs = JobQueue(real_client, result_ttl_s=7)
+
+    def taken(job_id: str) -> RQJob:
+        jobs.enqueue(job_id, 1)
+        dequeued = worker._dequeue()
+        assert dequeued is not None
+        return dequeued[0]
+
+    for job_id in ("job", "break"):
+        jobs.enqueue(job_id, 1)
+        _turn(worker)
+    worker.prepare_execution(taken("killed"))
+    worker.executions.clear()
+    real_client.zadd("rq:wip:tokentail", dict.fromkeys(_started(real_client), time.time() - 1))
+    on_its_way = taken("on-its-way").id
+    an_hour_ago = (now() - timedelta(hours=1)).timestamp()
+    real_client.set(queue.intermediate_queue.get_first_seen_key(on_its_way), an_hour_ago)
+    jobs.enqueue("discarded", 1)
+    jobs.discard("discarded", 1)
+    _keep_books_once(worker)
+    of_jobs = [key for pattern in ("rq:job:*", "rq:result*") for key in real_client.scan_iter(pattern)]
+    assert len(of_jobs) == 8, of_jobs
+    assert {key: real_client.ttl(key) for key in of_jobs if not 0 < real_client.ttl(key) <= 7} == {}
+    registries = [queue.finished_job_registry, queue.failed_job_registry, queue.started_job_registry]
+    registries += [queue.canceled_job_registry, queue.deferred_job_registry, queue.scheduled_job_registry]
+    listed = [real_client.zrange(registry.key, 0, -1, withscores=True) for registry in registries]
+    assert [len(entries) for entries in listed] == [1, 3, 0, 0, 0, 0]
+    assert all(score <= time.time() + 7 for entries in listed for _, score in entries)
+    for registry in registries:
+        registry.cleanup(time.time() + 8)  # as maintenance does every minute
+    assert [registry.count for registry in registries] == [0] * 6
+    assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
+
+
 def test_heartbeats_keep_worker_job_and_execution(
     worker: _Noting, enqueue: Callable[[str], str], real_client: RedisClient, runner: _Runner
 ) -> None:
@@ -373,6 +458,27 @@ def test_maintenance_comes_every_minute(worker: _Noting) -> None:
     assert not worker.should_run_maintenance_tasks
     worker.last_cleaned_at = now() - timedelta(seconds=61)  # type: ignore[assignment]
     assert worker.should_run_maintenance_tasks
+
+
+@pytest.mark.parametrize("value", foreign_content.VALUES[:3])
+def test_maintenance_goes_on_where_an_entry_cannot_be_read(
+    worker: _Noting, real_client: RedisClient, queue: Queue, value: bytes
+) -> None:
+    """What RQ cannot read is removed, so that the next clean-up comes to its end; what it can read stays."""
+    sets = ("rq:workers", "rq:workers:tokentail", "rq:groups", "rq:rl-keys")
+    for key in sets:
+        real_client.sadd(key, value)
+    for key in ("rq:wip:tokentail", "rq:failed:tokentail", "rq:ready:tokentail"):
+        real_client.zadd(key, {value: 1, b"a:b:c": 1, b"odd:1": 1})
+    real_client.hset("rq:job:odd", mapping={"data": "x", "created_at": "never"})
+    real_client.rpush("rq:queue:tokentail:intermediate", value, b"odd")
+    for key in ("rq:clean_registries:tokentail", "rq:clean_groups"):
+        real_client.set(key, "for ever")
+    for _ in range(2):
+        _keep_books_once(worker)
+    assert not worker.should_run_maintenance_tasks, "it came to its end"
+    assert queue.intermediate_queue.get_job_ids() == []
+    assert [w.name for w in Worker.all(connection=real_client)] == [_NAME]
 
 
 def test_a_worker_comes_and_goes_in_rqs_books(real_client: RedisClient) -> None:
@@ -422,7 +528,9 @@ def test_stop_commands_reach_the_job_they_name(
     assert stopped == ["hold", "hold"]
 
 
-@pytest.mark.parametrize("word", [b"", b"[]", b"{}", b'{"command": "stop-job"}', b'{"command": "dance"}', b"\xff"])
+@pytest.mark.parametrize(
+    "word", [b"[" * 100_000, b"", b"[]", b"{}", b'{"command": "stop-job"}', b'{"command": "dance"}', b"\xff"]
+)
 def test_an_unreadable_command_leaves_the_worker_hearing(worker: _Noting, word: bytes, stopped: list[str]) -> None:
     """Anyone who may publish may say anything; it is not obeyed, and the next is heard."""
     worker.handle_payload({"data": word})

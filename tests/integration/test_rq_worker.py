@@ -1,6 +1,7 @@
 """The worker process under RQ: what operators see stays true, and RQ's hooks are where we think they are."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,14 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from tests.waiting import eventually
-from tokentail.backend import Backend, now_ms, wire
-from tokentail.cursor import BEGINNING
-from tokentail.job import Status
-from tokentail.queue import QUEUE_NAME
-from tokentail.request import parse_request
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
-from tokentail.submit import Submitter
+from tokentail.config.settings import load_settings
+from tokentail.jobs.job import Status
+from tokentail.jobs.request import parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.log.cursor import BEGINNING
+from tokentail.redis.backend import Backend, now_ms, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import QUEUE_NAME
 
 _SLOTS = 3
 
@@ -116,3 +117,18 @@ def test_a_worker_says_what_is_wrong_with_its_settings(valkey_url: str) -> None:
     )
     assert ended.returncode == 2
     assert [line.split(":")[0] for line in ended.stderr.decode().splitlines()] == ["TOKENTAIL_LEASE_S", "REDIS_URL"]
+
+
+def test_a_worker_that_does_not_serve_the_default_model_says_so_and_works(
+    real_client: RedisClient, valkey_url: str
+) -> None:
+    """Another worker may serve it, so it is a warning; the line has the names that this one serves."""
+    environment = {"REDIS_URL": valkey_url, "TOKENTAIL_MODEL": "openai/gpt-5", "PATH": os.environ["PATH"]}
+    backend = wire(real_client, real_client, load_settings(environment))
+    process = subprocess.Popen([sys.executable, "-m", "worker"], env=environment, stderr=subprocess.PIPE)
+    try:
+        eventually(backend.fleet.leases, within_s=15, what="the worker raises its lease")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, output = process.communicate(timeout=15)
+    assert re.search(r"warning model\.not_served model=openai/gpt-5 fault=.*there is: demo", output.decode())

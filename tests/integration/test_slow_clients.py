@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.calls import wire_calls
+from app.calls.wiring import wire_calls
 from tests.integration.web_process import RawClient, Site
 from tests.loopback import LoopbackPlane, LoopThread
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
-from tokentail.backend import wire
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import wire
+from tokentail.redis.client import RedisClient
 
 WITHIN_S = 0.3
 DRIP_S = 0.05  # far below that: what counts is the whole, not the last byte
@@ -36,9 +36,7 @@ def site(real_client: RedisClient, valkey_url: str) -> Iterator[Plane]:
     with LoopThread() as loop_thread:
         plane = LoopbackPlane(loop_thread, calls, valkey_url, slowest_s=WITHIN_S)
         yield Plane(plane.port)
-        calls.wakeups.close()
         plane.close()
-    calls.wakeups.join(5)
 
 
 def drip(client: RawClient, content: bytes) -> None:
@@ -54,7 +52,7 @@ def drip(client: RawClient, content: bytes) -> None:
 
 
 def assert_timed_out(client: RawClient) -> None:
-    """It is answered by 408, and the connection is closed."""
+    """The client receives 408, and the connection is closed."""
     reply = client.reply()
     assert (reply.status, reply.headers["content-type"]) == (408, "application/problem+json")
     assert reply.headers["connection"] == "close"
@@ -81,7 +79,7 @@ def test_a_dripped_second_head_is_timed_out(site: Plane) -> None:
 
 @pytest.mark.parametrize("prefer", ["", "wait=5"], ids=["Flask", "coroutine"])
 def test_a_dripped_body_is_timed_out(site: Plane, prefer: str) -> None:
-    """Whoever would have answered it."""
+    """A slow body is answered by 408, both where Flask and where a coroutine would handle it."""
     with contextlib.closing(site.connect()) as client:
         head = {"Content-Type": "application/json", "Content-Length": "100000", "Prefer": prefer}
         client.send_head("POST", "/v1/jobs", head)

@@ -14,10 +14,9 @@ from tests.integration.web_process import WebProcess
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
-from tokentail.backend import wire
-from tokentail.element import Reasoning
-from tokentail.settings import load_settings
-from tokentail.store import RedisClient
+from tokentail.config.settings import load_settings
+from tokentail.log.element import Reasoning
+from tokentail.redis.backend import wire
 
 KEY: Any = {"Authorization": "Bearer key-one"}
 OTHER_KEY: Any = {"Authorization": "Bearer key-two"}
@@ -35,13 +34,6 @@ SETTINGS = {
 def shared_web(valkey_url: str) -> Iterator[WebProcess]:
     with WebProcess(valkey_url, **SETTINGS) as web:
         yield web
-
-
-@pytest.fixture
-def worker(real_client: RedisClient) -> ScriptedWorker:
-    worker = ScriptedWorker(wire(real_client, real_client, load_settings({})))
-    worker.beat()
-    return worker
 
 
 @pytest.fixture
@@ -123,7 +115,7 @@ def test_a_socket_goes_on_where_any_transport_stopped(web: WebProcess, worker: S
     with opened(web, job_id, f"cursor={bodies[0]['cursor']}") as socket:
         assert ended(socket)[0][0]["tokens"] == ["c"]
     with opened(web, job_id, f"cursor={bodies[-1]['cursor']}") as socket:
-        assert [b["done"] for b in ended(socket)[0]] == [True], "whoever has everything is told so"
+        assert [b["done"] for b in ended(socket)[0]] == [True], "a reader that has everything gets the end once more"
 
 
 def test_a_reader_of_tokens_gets_past_a_long_thought(web: WebProcess, worker: ScriptedWorker) -> None:
@@ -240,7 +232,7 @@ def test_pages_of_other_sites_open_no_socket(web: WebProcess) -> None:
 
 
 def test_too_many_readers_are_told_to_come_later(web: WebProcess) -> None:
-    """429 before the handshake, with Retry-After; whoever hangs up makes room at once."""
+    """A socket too many is a 429 before the handshake, with Retry-After; a reader that hangs up makes room at once."""
     job_id = submitted(web)
     path = f"/v1/jobs/{job_id}/ws"
 
@@ -326,7 +318,7 @@ def test_a_client_may_say_one_thing_only(web: WebProcess, name: str) -> None:
 
 
 def test_a_ping_is_answered(web: WebProcess) -> None:
-    """A client may ask whether the server is there; what it says without being asked is no matter."""
+    """A client's ping gets a pong, and a pong that nobody asked for is passed over."""
     with RawSocket(web.port, f"/v1/jobs/{submitted(web)}/ws", "Authorization: Bearer key-one") as socket:
         socket.head()
         socket.send(frame(PONG, b"unasked") + frame(PING, b"there?"))

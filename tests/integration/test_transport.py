@@ -24,22 +24,14 @@ from tests.integration.raw_server import (
 )
 from tests.waiting import eventually
 from worker.chunk import ProviderFailure
-from worker.providers.provider import HttpCall
-from worker.transport import HttpAnswer, HttpTransport
+from worker.upstream.provider import HttpCall
+from worker.upstream.transport import HttpAnswer, HttpTransport
 
 
 @pytest.fixture
 def transport() -> Iterator[HttpTransport]:
     """A transport that loses its patience soon."""
     opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=0.4)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def patient_transport() -> Iterator[HttpTransport]:
-    """A transport that would wait much longer than its test."""
-    opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
     yield opened
     opened.close()
 
@@ -151,7 +143,7 @@ def test_a_cut_body_is_truncated(transport: HttpTransport, head: bytes, is_reset
 
 
 def test_a_server_that_is_not_there_is_unavailable(transport: HttpTransport) -> None:
-    """And worth another try."""
+    """A refused connection is a failure of the kind `unavailable`, and retryable."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     call = HttpCall(f"http://user:secret@127.0.0.1:{port}/v1", {"Authorization": "Bearer sk-secret"}, b"prompt")
@@ -161,7 +153,7 @@ def test_a_server_that_is_not_there_is_unavailable(transport: HttpTransport) -> 
 
 
 def test_a_server_that_does_not_answer_is_a_timeout(transport: HttpTransport) -> None:
-    """And it sees that nobody waits any more."""
+    """A call that times out closes its connection, so that the server sees that nobody waits any more."""
     with raw_server(stays_silent) as server:
         failure = failure_of_post(transport, call_to(server)).failure
         assert (failure.kind, failure.is_retryable) == ("timeout", True)
@@ -169,7 +161,7 @@ def test_a_server_that_does_not_answer_is_a_timeout(transport: HttpTransport) ->
 
 
 def test_a_server_that_falls_silent_is_a_timeout(transport: HttpTransport) -> None:
-    """And it sees that nobody waits any more."""
+    """A body that falls silent closes its connection, so that the server sees that nobody waits any more."""
     with raw_server(falls_silent) as server:
         failure = failure_of_body(transport.send(call_to(server))).failure
         assert (failure.kind, failure.is_retryable) == ("timeout", True)
@@ -200,7 +192,7 @@ def test_a_read_may_have_a_limit_of_its_own(patient_transport: HttpTransport) ->
 def test_a_call_that_cannot_be_sent_is_rejected_without_a_word_of_it(
     transport: HttpTransport, url: str, key: str
 ) -> None:
-    """Neither address nor key is in the message, and trying again does not help."""
+    """The failure contains no part of the address or the key, and is not retryable."""
     failure = failure_of_post(transport, HttpCall(url, {"Authorization": f"Bearer {key}"}, b""))
     assert (failure.failure.kind, failure.failure.is_retryable) == ("rejected", False)
     assert "sk-" not in f"{failure}"
@@ -237,7 +229,7 @@ def test_an_idle_connection_that_died_is_replaced_unseen(transport: HttpTranspor
 
 
 def test_a_server_that_resets_every_call_is_unavailable(transport: HttpTransport) -> None:
-    """It is asked twice, not for ever."""
+    """A call that the server resets is sent twice, not for ever."""
     with raw_server(resets) as server:
         failure = failure_of_post(transport, call_to(server)).failure
         assert (failure.kind, failure.is_retryable) == ("unavailable", True)

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from threading import Thread
 
@@ -20,20 +19,12 @@ from tests.integration.raw_server import (
     stays_silent,
 )
 from tests.waiting import eventually
-from tokentail.request import GenerationRequest
+from tokentail.jobs.request import GenerationRequest
 from worker.chunk import ProviderFailure
-from worker.providers.openai_chat import OpenAiChat
-from worker.providers.provider import HttpCall
-from worker.providers.source import open_chunks
-from worker.transport import HttpAnswer, HttpTransport
-
-
-@pytest.fixture
-def patient_transport() -> Iterator[HttpTransport]:
-    """A transport that would wait much longer than its test."""
-    opened = HttpTransport(connections=4, connect_timeout_s=2, read_timeout_s=60)
-    yield opened
-    opened.close()
+from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.provider import HttpCall
+from worker.upstream.source import open_chunks
+from worker.upstream.transport import HttpAnswer, HttpTransport
 
 
 @pytest.mark.parametrize("script", [falls_silent, falls_silent_and_would_close])
@@ -58,7 +49,7 @@ def function_of(thread: Thread) -> str:
 
 
 def test_closing_wakes_a_thread_that_is_reading(patient_transport: HttpTransport) -> None:
-    """It does not wait for bytes that may never come."""
+    """A thread that waits for bytes returns as soon as the answer is closed."""
     with raw_server(falls_silent) as server:
         answer = patient_transport.send(HttpCall(server.url, {}, b"{}"))
         assert answer.read() == FIRST
@@ -99,11 +90,11 @@ monkey.patch_all()
 import sys
 import time
 import gevent
-from tokentail.request import GenerationRequest
+from tokentail.jobs.request import GenerationRequest
 from worker.chunk import ProviderFailure
-from worker.providers.openai_chat import OpenAiChat
-from worker.providers.source import open_chunks
-from worker.transport import HttpAnswer, HttpTransport
+from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.source import open_chunks
+from worker.upstream.transport import HttpAnswer, HttpTransport
 
 class Cancelled(BaseException):
     pass

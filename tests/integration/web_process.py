@@ -93,7 +93,7 @@ class WebProcess(Site):
         self._child.send_signal(number)
 
     def wait(self, within_s: float) -> int:
-        """Its exit code, once it has gone."""
+        """The exit code of the process, once it has exited."""
         assert self._child is not None
         return self._child.wait(within_s)
 

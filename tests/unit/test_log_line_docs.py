@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tokentail.log_lines import facts_of
+import pytest
+
+from tokentail.telemetry.log_lines import facts_of
+
+pytestmark = pytest.mark.checkout
 
 _ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"\| `([a-z_.]+)` \| ([a-z]+(?:, [a-z]+)*) \| (.+) \| (.+) \|")

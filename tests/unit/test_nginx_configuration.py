@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from app.read_plane.socket_protocol import PING_EVERY_S
-from tokentail.settings import Settings
+from app.serving.socket_protocol import PING_EVERY_S
+from tokentail.config.settings import Settings
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text()
 UNITS = {"s": 1, "m": 1 << 20}
@@ -18,12 +18,12 @@ def directive(name: str) -> int:
 
 
 def test_nginx_takes_the_bodies_that_the_web_process_takes() -> None:
-    """Neither refuses what the other would take, and none of it goes to a file."""
+    """nginx refuses no body that the web process would take, and writes none to a file."""
     assert directive("client_max_body_size") == Settings().max_body_bytes
     assert directive("client_body_buffer_size") == Settings().max_body_bytes
 
 
 def test_nginx_is_more_patient_than_the_longest_wait() -> None:
-    """It outlasts a long poll and the pause between pings; a poll dropped late in its wait is passed on still."""
+    """nginx waits longer than a long poll and the pause between pings; a late answer to a poll is passed on still."""
     assert directive("proxy_read_timeout") > max(Settings().max_wait_s, PING_EVERY_S) + 5
     assert Settings().max_wait_s < directive("proxy_next_upstream_timeout") < directive("proxy_read_timeout")

@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from app.metrics import DeploymentCollector, WebMetrics
-from tokentail.backend import wire
-from tokentail.settings import load_settings
-from tokentail.sweep import SweepTotals
+from tokentail.config.settings import load_settings
+from tokentail.jobs.sweep import SweepTotals
+from tokentail.redis.backend import wire
 from worker.metrics import WorkerMetrics
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"

@@ -18,7 +18,7 @@ def test_at_home_a_missing_program_skips(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_in_ci_a_missing_program_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same message, and red."""
+    """In CI, a missing program is a failure with the message of the skip."""
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"apt-get install thing.*TOKENTAIL_TEST_THING"):
         MISSING.require()
@@ -33,6 +33,6 @@ def test_any_of_its_names_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_variable_that_names_nothing_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever chose a program gets that one or none."""
+    """A variable that names a program gives that program or none."""
     monkeypatch.setenv("TOKENTAIL_TEST_THING", "/no/such/program")
     assert HERE.path() is None

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tokentail.settings import Settings
+from tokentail.config.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 _ROW = re.compile(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|$", re.MULTILINE)

@@ -8,7 +8,8 @@ import sys
 import click
 
 from tokentail.cli.exit_code import ExitCode, exit_code_of
-from tokentail.client.answers import ServerUnreachable
+from tokentail.client.responses import ServerUnreachable
+from tokentail.config.server_distribution import server_fault
 
 _COMMANDS = {
     "up": "tokentail.cli.servers",
@@ -20,10 +21,11 @@ _COMMANDS = {
     "status": "tokentail.cli.jobs",
     "cancel": "tokentail.cli.jobs",
 }
+_OF_THE_SERVER = {"up", "web", "worker", "check"}
 
 
 class _Commands(click.Group):
-    """Asking a running server needs none of what running one imports."""
+    """Imports a command's file when the command is called: `ask` needs no server's imports."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -31,8 +33,21 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name in _OF_THE_SERVER and (fault := server_fault()):
+            return _refusing(cmd_name, fault)
         command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
         return command
+
+
+def _refusing(name: str, fault: str) -> click.Command:
+    """A command that cannot run in this installation: whatever its arguments are, it reports the fault."""
+
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise click.UsageError(fault)
+
+    takes_all = {"ignore_unknown_options": True}
+    argument = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    return click.Command(name, takes_all, refuse, [argument], help=f"Not available: {fault}")
 
 
 @click.group(cls=_Commands)
@@ -59,11 +74,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another
     try:
-        result = tokentail.main(prog_name="tokentail", standalone_mode=False)
+        result = tokentail.main(sys.argv[1:] or ["--help"], prog_name="tokentail", standalone_mode=False)
     except click.Abort:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush it at exit.
+        # The program that read our output has ended; the interpreter must not try to flush it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:

@@ -9,8 +9,9 @@ import click
 
 from tokentail.cli.connection import PATIENCE_S, as_json, connect, server_options
 from tokentail.cli.exit_code import ExitCode
+from tokentail.cli.notes import Notes
 from tokentail.client import ApiError, Client, ServerUnreachable, Update
-from tokentail.job import Status
+from tokentail.jobs.job import Status
 
 # A model's text must not steer the terminal: of the control characters only tab and line feed are shown as they are.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -44,7 +45,7 @@ def ask(
             click.echo(json.dumps(job.body) if as_json else job.id)
             return ExitCode.OK
         try:
-            return print_answer(client.follow(job.id, patience_s=PATIENCE_S), as_json=as_json)
+            return print_answer(client.follow(job.id, events=not as_json, patience_s=PATIENCE_S), as_json=as_json)
         except KeyboardInterrupt:
             _cancel(client, job.id)
             return ExitCode.INTERRUPTED
@@ -60,13 +61,17 @@ def ask(
 def tail(job_id: str, as_json: bool, url: str, api_key: str | None) -> int:
     """Print a job's answer from its beginning, and go on as it is made. Ctrl-C leaves the job alone."""
     with connect(url, api_key) as client:
-        client.job(job_id)  # a server that is not there is told at once
-        return print_answer(client.follow(job_id, patience_s=PATIENCE_S), as_json=as_json)
+        client.job(job_id)  # a server that does not answer is reported at once
+        return print_answer(client.follow(job_id, events=not as_json, patience_s=PATIENCE_S), as_json=as_json)
 
 
 def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
-    """Print each update; the exit code that the last one asks for."""
+    """Print each update; the exit code that the last one asks for.
+
+    What the answer holds besides its text is noted on stderr at its end: sources, media, tools, skipped content.
+    """
     is_terminal = sys.stdout.isatty()
+    notes = Notes()
     printed = ""
     holds_two = False  # of an answer that was started again, where nothing can be taken back
     last: Update | None = None
@@ -79,12 +84,17 @@ def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
             click.secho("(started again)", dim=True, err=not is_terminal)
             printed = ""
             holds_two = not is_terminal
+        if last.is_reset:
+            notes.clear()
+        notes.add(last.events)
         text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", last.text) if is_terminal else last.text
         if text:
             click.echo(text, nl=False)
             printed = text
     if is_terminal and printed and not printed.endswith("\n"):
         click.echo()
+    for line in notes.lines():
+        click.secho(f"({_CONTROL.sub(chr(0xFFFD), line)})", dim=is_terminal, err=True)
     code = _conclude(last, is_terminal=is_terminal and not as_json)
     if holds_two:
         click.echo("tokentail: the answer was started again; the output holds the broken one, too", err=True)

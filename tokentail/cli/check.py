@@ -12,8 +12,11 @@ import click
 
 from tokentail.cli.connection import as_json
 from tokentail.cli.exit_code import ExitCode
-from tokentail.errors import SettingsError
-from tokentail.settings import Settings, load_settings
+from tokentail.config.default_model import require_default_model
+from tokentail.config.endpoints import provider_file_faults
+from tokentail.config.library_checks import ALL, require
+from tokentail.config.settings import Settings, load_settings
+from tokentail.errors import LibraryChanged, SettingsError
 
 _CLIENT_VARIABLES = {"TOKENTAIL_URL", "TOKENTAIL_API_KEY"}
 _SHORT_KEY = 16  # letters; a shorter one can be guessed
@@ -31,8 +34,15 @@ def check(tries_providers: bool, as_json: bool) -> int:
     settings, faults = None, []
     try:
         settings = load_settings(os.environ)
+        require_default_model(settings, os.environ)
     except SettingsError as error:
-        faults = error.faults
+        faults = list(error.faults)
+        if settings is None:  # else the file was read as well
+            faults += provider_file_faults(os.environ.get("TOKENTAIL_PROVIDERS", "").strip(), os.environ)
+    try:
+        require(ALL)
+    except LibraryChanged as error:
+        faults = [*faults, *str(error).splitlines()]
     rows = list(settings.describe()) if settings else []
     warnings = [*_unknown_variables(os.environ), *(_short_keys(settings) if settings else ())]
     if as_json:
@@ -48,8 +58,10 @@ def check(tries_providers: bool, as_json: bool) -> int:
 
 
 def _try_providers(*, as_json: bool) -> int:
-    """Have the worker's own code call each; this process knows no provider."""
-    tried = subprocess.run([sys.executable, "-P", "-m", "worker.provider_check"], stdout=subprocess.PIPE, check=False)
+    """Have the worker's own code call each provider; this process cannot."""
+    tried = subprocess.run(
+        [sys.executable, "-P", "-m", "worker.upstream.provider_check"], stdout=subprocess.PIPE, check=False
+    )
     for line in tried.stdout.decode().splitlines():
         report = json.loads(line)
         outcome = "ok" if report["is_ok"] else "failed"

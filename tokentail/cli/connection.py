@@ -9,7 +9,7 @@ from tokentail.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FIRST_CONTACT_S = 3.0  # a server that is not there is told at once
+FIRST_CONTACT_S = 3.0  # a server that does not answer is reported at once
 PATIENCE_S = 120.0  # one that was there may come back
 
 _url = click.option(

@@ -4,13 +4,13 @@ from enum import IntEnum
 
 import click
 
-from tokentail.client.answers import ApiError, ServerUnreachable
-from tokentail.errors import SettingsError, TokentailError
+from tokentail.client.responses import ApiError, ServerUnreachable
+from tokentail.errors import LibraryChanged, SettingsError, TokentailError
 from tokentail.supervisor.service import NotStarted
 
 
 class ExitCode(IntEnum):
-    """What the command line's help says of each."""
+    """The command line's help on each code."""
 
     OK = 0
     FAILED = 1
@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: Exception) -> int | None:
-    """The code for an error that is to be expected; None for one that is a defect of ours."""
+    """The code for an error that is to be expected; None for a defect of this program."""
     match error:
         case click.ClickException():
             return error.exit_code
@@ -34,7 +34,7 @@ def exit_code_of(error: Exception) -> int | None:
     return None
 
 
-_CODES = {SettingsError: ExitCode.USAGE, ServerUnreachable: ExitCode.UNREACHABLE}
+_CODES = {SettingsError: ExitCode.USAGE, LibraryChanged: ExitCode.USAGE, ServerUnreachable: ExitCode.UNREACHABLE}
 
 
 def _of_status(status: int) -> ExitCode:

@@ -6,7 +6,7 @@ import click
 
 from tokentail.cli.connection import as_json, connect, server_options
 from tokentail.client import RemoteJob
-from tokentail.job import Status
+from tokentail.jobs.job import Status
 
 # What a person wants to know, in this order; what is null is left out.
 _SHOWN = (

@@ -1,15 +1,19 @@
-"""`up`, `web` and `worker`: what serves."""
+"""`up`, `web` and `worker`: the commands that serve."""
 
 import os
 
 import click
 
-from tokentail.log_lines import configure_logging
-from tokentail.settings import Settings, load_settings
+from tokentail.config.library_checks import SUPERVISOR, WEB, WORKER, require
+
+require(SUPERVISOR)  # before the imports that would fail; each child looks for itself
+
+from tokentail.config.settings import Settings, load_settings
 from tokentail.supervisor.processes import run_webs, run_workers
 from tokentail.supervisor.programs import python_argv
 from tokentail.supervisor.service import NotStarted
 from tokentail.supervisor.up import run_up
+from tokentail.telemetry.log_lines import configure_logging
 
 _allow_open = click.option(
     "--allow-open",
@@ -29,7 +33,7 @@ _processes = click.option(
 @click.option("--host", help="Address to listen on (TOKENTAIL_HOST; 127.0.0.1).")
 @click.option("--port", help="Port to listen on (TOKENTAIL_PORT; 8000); 0 is any free one.")
 @click.option("--data-dir", help="Where the data are kept (TOKENTAIL_DATA_DIR; ./data).")
-@click.option("--model", help="Model of requests that name none (TOKENTAIL_MODEL); local/smollm2-135m, demo, openai/….")
+@click.option("--model", help="Model of requests that name none (TOKENTAIL_MODEL): local, demo, openai/NAME, ….")
 @_allow_open
 def up(host: str | None, port: str | None, data_dir: str | None, model: str | None, *, allow_open: bool) -> None:
     """Start everything on this machine, and look after it until Ctrl-C.
@@ -66,6 +70,7 @@ def web(processes: int, *, allow_open: bool) -> None:
     if processes == 1:
         _become("app")
     else:
+        require(WEB)  # said once, and not by each process
         run_webs(_settings(), os.environ, processes)
 
 
@@ -76,6 +81,7 @@ def worker(processes: int) -> None:
     if processes == 1:
         _become("worker")
     else:
+        require(WORKER)
         run_workers(_settings(), os.environ, processes)
 
 

@@ -1,10 +1,11 @@
-"""The Python client: submit a prompt and follow its tokens, over whatever happens to the connection.
+"""The Python client: submit a prompt and follow its tokens, whatever happens to the connection.
 
-It speaks HTTP as docs/protocol.md has it and knows nothing of Redis. Errors of requests stop in `connection.py`.
-docs/python.md shows how it is used.
+The client uses the HTTP interface of docs/protocol.md and never Redis. Errors of requests stop in `connection.py`.
+docs/python.md shows how to use it.
 """
 
-from tokentail.client.answers import (
+from tokentail.client.client import Client
+from tokentail.client.responses import (
     ApiError,
     JobNotCompleted,
     Models,
@@ -14,8 +15,7 @@ from tokentail.client.answers import (
     Transport,
     Update,
 )
-from tokentail.client.client import Client
-from tokentail.client.route import Choice
+from tokentail.client.transport_health import Choice
 
 __all__ = [
     "Client",

@@ -4,12 +4,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import requests
 
-from tokentail.client.answers import (
+from tokentail.client.connection import Connection
+from tokentail.client.follower import Follower
+from tokentail.client.responses import (
     Body,
     JobNotCompleted,
     Models,
@@ -20,18 +22,16 @@ from tokentail.client.answers import (
     parse_models,
     parse_share_link,
 )
-from tokentail.client.connection import Connection
-from tokentail.client.follower import Follower
-from tokentail.client.route import LEAST_WAIT_S, Choice, Route
-from tokentail.job import Status
+from tokentail.client.transport_health import LEAST_WAIT_S, Choice, TransportHealth
+from tokentail.jobs.job import Status
 
 
 class Client:
-    """One server, and one key to it, for one thread; as a context manager it closes its connections.
+    """A client of one server, for one thread; as a context manager it closes its connections.
 
-    `key` is an API key; `token` is what a share link has, good for reading its job. `wait_s` is how long a long poll
-    lets the server wait. `patience_s` is how long a lost connection, a 429, 502, 503 or 504 is ridden out before it is
-    an error. Raises ValueError for a key that a header cannot carry, and for a wait below 1 s.
+    `key` is an API key; `token` is a share link's token, with which its job can be read. `wait_s` is how long a long
+    poll lets the server wait. `patience_s` is how long lost connections and the statuses 429, 502, 503 and 504 are
+    retried. Raises ValueError for a key with characters that a header cannot have, and for a wait below 1 s.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Client:
         self._wait_s = wait_s
         self._patience_s = patience_s
         self._connection = Connection(url, key, token, session, clock, pause)
-        self._route = Route("auto", wait_s)  # what is learned of the way to the server holds for the next job, too
+        self._health = TransportHealth("auto", wait_s)  # shared by all jobs
 
     def __enter__(self) -> Self:
         return self
@@ -80,13 +80,15 @@ class Client:
         reasoning_effort: str | None = None,
         extra: Body | None = None,
         timeouts: Mapping[str, float] | None = None,
+        on_abandon: Literal["cancel"] | None = None,
+        abandon_after_s: float | None = None,
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> RemoteJob:
-        """Submit a prompt, or messages; the job, which is in the queue. docs/protocol.md describes each field.
+        """Submit a prompt or messages; returns the queued job. docs/protocol.md describes each field.
 
-        However often it has to be sent it makes one job, because it carries an Idempotency-Key: the given one, or a
-        fresh one. Raises ApiError, ServerUnreachable.
+        Retries do not make a second job, because the request has an Idempotency-Key: the given one or a new one.
+        Raises ApiError, ServerUnreachable.
         """
         fields = {
             "prompt": prompt,
@@ -103,6 +105,8 @@ class Client:
             "reasoning_effort": reasoning_effort,
             "extra": extra,
             "timeouts": timeouts,
+            "on_abandon": on_abandon,
+            "abandon_after_s": abandon_after_s,
             "metadata": metadata,
         }
         body = {name: value for name, value in fields.items() if value is not None}
@@ -119,18 +123,18 @@ class Client:
         linger_ms: int = 0,
         patience_s: float | None = None,
     ) -> Iterator[Update]:
-        """What the job says from `cursor` on, update by update, until it is done.
+        """Iterate over the job's updates from `cursor` on, until the job is done.
 
-        Nothing is lost, nothing comes twice, whatever happens on the way. `auto` begins with a stream (SSE) and polls
-        where streams do not come through; `sse`, `long` and `short` keep to one transport. With `events` updates
-        have what is not text, too. `linger_ms` (to 5000) lets the server gather: fewer, larger updates. Raises
-        ApiError, ServerUnreachable; ValueError for a transport that is none.
+        Each token is delivered exactly once and in order. `auto` starts with a stream (SSE) and polls where streams
+        do not work; `sse`, `long` and `short` keep to one transport. With `events` updates have `events`, too.
+        `linger_ms` (to 5000) lets the server collect tokens: fewer, larger updates. Raises ApiError,
+        ServerUnreachable, and ValueError for an unknown transport.
         """
         follower = Follower(
             self._connection,
             _path(job_id),
             cursor,
-            self._route if transport == "auto" else Route(transport, self._wait_s),
+            self._health if transport == "auto" else TransportHealth(transport, self._wait_s),
             patience_s=self._patience_s if patience_s is None else patience_s,
             with_events=events,
             linger_ms=linger_ms,
@@ -138,9 +142,9 @@ class Client:
         return follower.updates()
 
     def ask(self, prompt: str, *, model: str | None = None, max_tokens: int | None = None) -> str:
-        """Submit and follow; the whole text.
+        """Submit a prompt and wait for the whole text.
 
-        Raises JobNotCompleted, which has what came until then; ApiError, ServerUnreachable.
+        Raises JobNotCompleted, which has the text so far; ApiError, ServerUnreachable.
         """
         job = self.submit(prompt, model=model, max_tokens=max_tokens)
         text = ""
@@ -152,10 +156,10 @@ class Client:
 
     def text(self, job_id: str) -> str:
         """The text of the job so far. Raises ApiError, ServerUnreachable."""
-        return self._connection.ask("GET", f"{_path(job_id)}/text", self._patience_s).content.decode()
+        return self._connection.call("GET", f"{_path(job_id)}/text", self._patience_s).content.decode()
 
     def job(self, job_id: str) -> RemoteJob:
-        """What is known of the job. Raises ApiError, ServerUnreachable."""
+        """The job's present state. Raises ApiError, ServerUnreachable."""
         return parse_job(self._call("GET", _path(job_id)))
 
     def jobs(self, limit: int | None = None) -> Iterator[RemoteJob]:
@@ -163,19 +167,27 @@ class Client:
         return islice(self._all_jobs(), limit)
 
     def cancel(self, job_id: str) -> RemoteJob:
-        """Stop the job, queued or running; a closed one stays as it is. Raises ApiError, ServerUnreachable."""
+        """Stop a queued or running job; a closed job stays as it is. Raises ApiError, ServerUnreachable."""
         return parse_job(self._call("POST", f"{_path(job_id)}/cancel"))
 
     def delete(self, job_id: str) -> None:
-        """Stop the job and erase all that it holds. Raises ApiError, ServerUnreachable."""
-        self._connection.ask("DELETE", _path(job_id), self._patience_s)
+        """Stop the job and erase its content. Raises ApiError, ServerUnreachable."""
+        self._connection.call("DELETE", _path(job_id), self._patience_s)
 
-    def share(self, job_id: str) -> ShareLink:
-        """A link with which anybody may read the job for a while. Raises ApiError, ServerUnreachable."""
-        return parse_share_link(self._call("POST", f"{_path(job_id)}/share"), self._connection.url)
+    def share(self, job_id: str, *, expires_in_s: int | None = None) -> ShareLink:
+        """A link that allows anybody to read the job until it expires: after 60 s to a week, which is the default.
+
+        Raises ApiError, ServerUnreachable.
+        """
+        asked = {} if expires_in_s is None else {"json": {"expires_in_s": expires_in_s}}
+        return parse_share_link(self._call("POST", f"{_path(job_id)}/share", **asked), self._connection.url)
+
+    def revoke_shares(self, job_id: str) -> None:
+        """Refuse every link to the job that was made so far. Raises ApiError, ServerUnreachable."""
+        self._connection.call("DELETE", f"{_path(job_id)}/share", self._patience_s)
 
     def models(self) -> Models:
-        """What can be asked for. Raises ApiError, ServerUnreachable."""
+        """The models that the server offers. Raises ApiError, ServerUnreachable."""
         return parse_models(self._call("GET", "/v1/models"))
 
     def _all_jobs(self) -> Iterator[RemoteJob]:
@@ -186,7 +198,7 @@ class Client:
             page = body.get("next")
 
     def _call(self, method: str, path: str, **options: Any) -> Body:
-        return self._connection.ask_object(method, path, self._patience_s, **options)
+        return self._connection.call_object(method, path, self._patience_s, **options)
 
 
 def _path(job_id: str) -> str:

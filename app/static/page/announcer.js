@@ -1,7 +1,7 @@
-// The announcer: what a screen reader hears. States at once; of the answer finished sentences, a few at a time; never tokens.
+// The announcer: texts for screen readers. A state is announced at once, the answer by finished sentences, never by tokens.
 
 const EVERY_MS = 5000;
-const MOST_CHARACTERS = 400; // who falls behind hears the newest
+const MOST_CHARACTERS = 400; // a screen reader that falls behind gets the newest text
 const SENTENCE_END = /[.!?…。！？:]["'”’)\]]*(?=\s|$)|\n/g;
 const MARKS = /[*_`#>|]+|\[([^\]]*)\]\([^)]*\)/g;
 
@@ -10,19 +10,19 @@ export class Announcer {
   #sentences;
   #said = 0;
   #saidAt = 0;
-  isWordy = true; // whether sentences are said at all
+  isWordy = true; // whether sentences of the answer are announced
 
   constructor(states, sentences) {
     this.#states = states;
     this.#sentences = sentences;
   }
 
-  /** Say that something has changed. */
+  /** Announce a change of state. */
   state(words) {
     if (this.#states.textContent !== words) this.#states.textContent = words;
   }
 
-  /** The text has grown; say what has been finished, if it is time or the end. */
+  /** The text has grown: announce its finished sentences, if enough time has passed or the answer has ended. */
   heard(text, isEnd) {
     const now = performance.now();
     if (!this.isWordy || (!isEnd && now - this.#saidAt < EVERY_MS)) return;
@@ -34,7 +34,7 @@ export class Announcer {
     this.#sentences.textContent = words.length > MOST_CHARACTERS ? `… ${words.slice(-MOST_CHARACTERS)}` : words;
   }
 
-  /** Another text begins, of which this much has been seen. */
+  /** Start with another text, of which this many characters need no announcement. */
   begin(length = 0) {
     this.#said = length;
     this.#saidAt = performance.now();
@@ -44,7 +44,7 @@ export class Announcer {
 
 function lastSentenceEnd(text, from) {
   let end = from;
-  const rest = text.slice(from, -1); // what comes next may go on with the last word
+  const rest = text.slice(from, -1); // the next token may belong to the last word
   for (const match of rest.matchAll(SENTENCE_END)) end = from + match.index + match[0].length;
   return end;
 }

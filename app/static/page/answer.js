@@ -1,20 +1,25 @@
-// An answer: what the steps of a job's log add up to. Pure, so that it can be kept, and taken up again, as it is.
+// An answer: the sum of the steps of a job. It is plain values, so it can be stored and read back as it is.
 
-/** An answer of which nothing has come yet. */
+import { addExtra } from "./extras.js";
+
+/** The content of an answer before anything was shown. */
+const nothing = () => ({ text: "", reasoning: "", refusal: "", toolCalls: [], extras: [], tokenCount: 0 });
+
+/** An answer without any content yet. */
 export function emptyAnswer(jobId) {
   return {
     jobId, cursor: "0", status: "queued", done: false, finishReason: null, usage: null, error: null,
-    text: "", reasoning: "", refusal: "", toolCalls: [], tokenCount: 0,
+    ...nothing(),
   };
 }
 
 /**
- * Take in one step of `follow` (with events). Returns how many tokens came, and whether what was there is void.
- * The cursor moves in the same call as the text: whoever goes on from it misses nothing and sees nothing twice.
+ * Add one step of `follow` (with events). Returns the number of new tokens, and whether the earlier text was cleared.
+ * Text and cursor change in the same call, so a reader that resumes at the cursor gets each token exactly once.
  */
 export function advance(answer, step) {
   const isReset = Boolean(step.reset);
-  if (isReset) Object.assign(answer, { text: "", reasoning: "", refusal: "", toolCalls: [], tokenCount: 0 });
+  if (isReset) Object.assign(answer, nothing());
   let tokens = 0;
   for (const element of step.events ?? step.tokens ?? []) {
     if (typeof element === "string") {
@@ -22,8 +27,10 @@ export function advance(answer, step) {
       tokens += 1;
     } else if (element.type === "reasoning" || element.type === "refusal") {
       answer[element.type] += element.text;
-    } else if (element.type === "tool_call") {
+    } else if (element.type === "tool_call" || element.type === "custom_tool_call") {
       addToolCall(answer.toolCalls, element);
+    } else {
+      addExtra(answer.extras, element);
     }
   }
   answer.tokenCount += tokens;
@@ -38,11 +45,11 @@ export function advance(answer, step) {
   return { tokens, isReset };
 }
 
-/** Pieces with one index belong together; id and name come with the first. */
+/** Pieces with the same index make one tool call; the first piece has its id and name. A custom tool takes text. */
 function addToolCall(calls, piece) {
   let call = calls.find((each) => each.index === piece.index);
   if (!call) calls.push((call = { index: piece.index, id: "", name: "", arguments: "" }));
   call.id ||= piece.id ?? "";
   call.name ||= piece.name ?? "";
-  call.arguments += piece.arguments ?? "";
+  call.arguments += piece.arguments ?? piece.input ?? "";
 }

@@ -1,20 +1,23 @@
-// The answer's view: text as Markdown, reasoning folded apart, tool calls as what they are. It paints when it is asked to.
+// The view of an answer: its text as Markdown, its reasoning folded, its tool calls and extras. It paints when `show`
+// is called.
 
+import { extrasMark } from "./extras.js";
+import { showExtras } from "./extras_view.js";
 import { count } from "./format.js";
 import { MarkdownView } from "./markdown_view.js";
 
 export class AnswerView {
   #parts;
   #markdown;
-  #shown = { text: "", isDone: false, reasoning: "" };
+  #shown = { text: "", isDone: false, reasoning: "", extras: "" };
 
-  /** The elements: text, reasoning, reasoningText, reasoningSize, toolCalls, refusal. */
+  /** The elements: text, reasoning, reasoningText, reasoningSize, toolCalls, extras, refusal. */
   constructor(parts) {
     this.#parts = parts;
     this.#markdown = new MarkdownView(parts.text);
   }
 
-  /** Show the answer as it is now; null is none. */
+  /** Show the answer as it is now; null shows nothing. */
   show(answer) {
     const text = answer?.text ?? "";
     const isDone = Boolean(answer?.done);
@@ -26,7 +29,9 @@ export class AnswerView {
     this.#showToolCalls(answer?.toolCalls ?? []);
     this.#parts.refusal.textContent = answer?.refusal ?? "";
     this.#parts.refusal.hidden = !answer?.refusal;
-    this.#shown = { text, isDone, reasoning: answer?.reasoning ?? "" };
+    const extras = extrasMark(answer);
+    if (extras !== this.#shown.extras) showExtras(this.#parts.extras, answer?.extras ?? []);
+    this.#shown = { text, isDone, reasoning: answer?.reasoning ?? "", extras };
   }
 
   #showReasoning(reasoning) {
@@ -69,7 +74,7 @@ function emptyCall() {
   return box;
 }
 
-/** The arguments, set out if they are whole already. */
+/** The arguments, indented once they are complete JSON. */
 function readable(written) {
   try {
     return JSON.stringify(JSON.parse(written), null, 2);

@@ -1,4 +1,4 @@
-// A chart: the last few minutes of one figure as an area, from nothing to its highest.
+// A chart: the last few minutes of one figure as an area, from 0 to its maximum.
 
 const LATELY_MS = 300_000;
 
@@ -12,7 +12,7 @@ export class Chart {
     addEventListener("resize", () => this.draw());
   }
 
-  /** The figure has this value now. */
+  /** Add the figure's present value. */
   add(value, now) {
     this.#points.push([now, value]);
     while (this.#points[0][0] < now - LATELY_MS) this.#points.shift();

@@ -1,16 +1,16 @@
-// The clipboard. Pages that come by plain HTTP from another machine have no `navigator.clipboard`; what is shown is selected
-// and copied by the older command there, and where that is refused too, a person presses two keys.
+// The clipboard. A page loaded by plain HTTP from another machine has no `navigator.clipboard`: the shown text is selected
+// and copied by the older command. Where the browser refuses that as well, the person presses the keys to copy.
 
-/** What to press where script may not copy. */
+/** The keys to press where scripts may not copy. */
 export const COPY_KEYS = /Mac|iP(hone|ad)/.test(navigator.platform) ? "Press ⌘C" : "Press Ctrl+C";
 
-/** Copy the text; `select()` selects where it is shown. False: it is selected, and is still to be copied by hand. */
+/** Copy the text; `select()` selects it where it is shown. False: it is selected, and the person must copy it. */
 export async function copyText(text, select) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // It is missing, or the browser does not let us.
+    // There is no clipboard, or the browser refuses its use.
   }
   select();
   const fill = (event) => {
@@ -22,7 +22,7 @@ export async function copyText(text, select) {
   try {
     isCopied = document.execCommand("copy");
   } finally {
-    // What a person copies now, by the keys, is this text as well.
+    // If the person copies by keys now, the clipboard gets this text as well.
     if (isCopied) document.removeEventListener("copy", fill);
   }
   return isCopied;

@@ -1,4 +1,4 @@
-// A comparison: four readings of one job at once, from one cursor on, each over its own transport.
+// A comparison: four readings of one job, from the same cursor on, each by its own transport.
 
 import { TRANSPORTS } from "./costs.js";
 import { Reading } from "./reading.js";
@@ -6,12 +6,12 @@ import { Reading } from "./reading.js";
 export class Comparison {
   #readings;
 
-  /** Tells `costs` what each takes, and how much later than the first of them each has a token. `ended()` when all have. */
+  /** Adds to `costs` each reading's traffic and its delays behind the first one. Calls `ended()` when all have ended. */
   constructor(tokentail, jobId, cursor, costs, ended) {
     costs.clear();
     costs.isMeasured = true;
     let open = TRANSPORTS.length;
-    const firstSeen = []; // by how often a reading was reset, then by token
+    const firstSeen = []; // when the first reading had a token: [resets before it][index]
     this.#readings = TRANSPORTS.map((transport) => {
       let resets = 0;
       let index = 0;

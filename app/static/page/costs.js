@@ -1,22 +1,23 @@
-// The costs: what each transport took to bring what it brought. Pure; the caller brings the time.
+// The costs of each transport: requests, bytes and delay. Pure; the caller passes the time.
 //
-// How late a token is cannot be seen by a single reader. While all four are compared it is measured, against whoever had
-// the token first; else it is estimated: tokens that come together are taken to have been made evenly since the last news.
+// A single reader cannot measure how late a token is. While all four transports are compared, the delay is measured from
+// the first of them that had the token. Otherwise it is an estimate, which assumes that the tokens of one step were made
+// evenly since the step before.
 
 export const TRANSPORTS = ["sse", "websocket", "long", "short"];
 export const SHOWN_MS = 8000;
-/** What a request and its answer take besides bodies, which script cannot see: about this, of a browser's over HTTP/1.1. */
+/** About how many bytes the headers of a request and its response have (HTTP/1.1); scripts cannot see headers. */
 export const HEAD_BYTES = 800;
 
 class Cost {
   requests = 0;
   bytes = 0;
   tokens = 0;
-  delayMs = 0; // of all tokens together
-  marks = []; // {at, tokens}: news that came, lately
+  delayMs = 0; // the sum over all tokens
+  marks = []; // {at, tokens}: the latest steps
   #last = null;
 
-  /** Tokens have come together; `delaysMs` are theirs if they were measured. */
+  /** Add the tokens of one step, with their `delaysMs` if these were measured. */
   brought(tokens, now, delaysMs = null) {
     const since = this.#last === null ? 0 : now - this.#last;
     this.#last = now;
@@ -27,7 +28,7 @@ class Cost {
     while (this.marks[0].at < now - SHOWN_MS) this.marks.shift();
   }
 
-  /** Another connection begins: what it brings first says nothing of a delay. */
+  /** A new connection starts. Its first tokens may be old, so no delay can be estimated from them. */
   begins() {
     this.#last = null;
   }
@@ -49,7 +50,7 @@ export class Costs {
     this.of = Object.fromEntries(TRANSPORTS.map((name) => [name, new Cost()]));
   }
 
-  /** What `follow` tells of its traffic. */
+  /** Add the traffic that `follow` reports. */
   traffic({ transport, requests = 0, bytes = 0 }) {
     const cost = this.of[transport];
     if (!cost) return;

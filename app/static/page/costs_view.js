@@ -1,4 +1,4 @@
-// The picture of the costs: a row of figures for each transport, and a lane on which news leaves its marks as it comes.
+// The view of the costs: for each transport a row of figures, and a lane with a moving mark for each step.
 
 import { SHOWN_MS, TRANSPORTS } from "./costs.js";
 import { count, size, span } from "./format.js";
@@ -23,7 +23,7 @@ export class CostsView {
     document.documentElement.addEventListener("themechange", () => this.draw());
   }
 
-  /** Whether marks move on. */
+  /** Whether the marks move. */
   run(isRunning) {
     const began = isRunning && !this.#isRunning;
     this.#isRunning = isRunning;
@@ -31,7 +31,7 @@ export class CostsView {
     else if (!isRunning) this.draw();
   }
 
-  /** Name the one that is being read over. */
+  /** Mark the transport in use. */
   point(transport) {
     for (const [name, row] of Object.entries(this.#rows)) row.element.toggleAttribute("data-current", name === transport);
   }
@@ -92,7 +92,7 @@ class Row {
   #draw(marks, now, most) {
     const { canvas } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (!width) return; // it is folded away
+    if (!width) return; // the costs are folded
     const scale = devicePixelRatio || 1;
     if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
     if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
@@ -102,7 +102,7 @@ class Row {
     pen.fillStyle = getComputedStyle(canvas).color;
     for (const { at, tokens } of marks) {
       const x = width - 2 - ((now - at) / SHOWN_MS) * width;
-      // The root: one token can be seen beside fifty.
+      // The square root keeps one token visible beside fifty.
       const tall = Math.max(3, Math.sqrt(tokens / most) * (height - 2));
       if (x > -2) pen.fillRect(x, height - tall, 1.4, tall);
     }

@@ -1,4 +1,4 @@
-// The facts of an answer: what the job's view and the answer itself say, in words.
+// The facts of an answer: the state and figures of its job, in words.
 
 import { count, short, span } from "./format.js";
 
@@ -14,7 +14,7 @@ const CUT_SHORT = {
   length: "stopped at the token limit", content_filter: "stopped by the provider’s filter", tool_calls: "waiting for tool results",
 };
 
-/** The state in words, for eyes and ears alike. */
+/** The state in words, for the page and for screen readers. */
 export function stateWords(status, view, answer) {
   if (status === "queued" && view?.waits_for) return `In the queue, waiting for ${WAITS_FOR[view.waits_for]}`;
   if (status === "completed" && CUT_SHORT[answer?.finishReason]) return `Complete, ${CUT_SHORT[answer.finishReason]}`;
@@ -53,10 +53,10 @@ export class FactsView {
   }
 }
 
-/** While it comes, the pace here; after that, that of the whole answer. */
+/** The pace that was measured here while the answer grows; afterwards the average over the whole answer. */
 function rate(answer, view, perSecond) {
-  if (answer?.done && view?.ended_at && view.first_token_at) {
-    const tookMs = Date.parse(view.ended_at) - Date.parse(view.first_token_at);
+  if (answer?.done && view?.ended_at && view.answer_first_token_at) {
+    const tookMs = Date.parse(view.ended_at) - Date.parse(view.answer_first_token_at);
     return tookMs > 0 && view.token_count > 1 ? short((1000 * (view.token_count - 1)) / tookMs) : "–";
   }
   return perSecond === null || answer?.done ? "–" : short(perSecond);
@@ -67,5 +67,7 @@ function usageWords(usage) {
   const extra = [];
   if (usage.reasoning_tokens) extra.push(`${count(usage.reasoning_tokens)} reasoning`);
   if (usage.cached_tokens) extra.push(`${count(usage.cached_tokens)} cached`);
-  return `${known(usage.input_tokens)} and ${known(usage.output_tokens)}${extra.length ? ` (${extra.join(", ")})` : ""}`;
+  const estimate = usage.output_tokens_estimated;
+  const output = estimate == null ? known(usage.output_tokens) : `about ${count(estimate)}`;
+  return `${known(usage.input_tokens)} and ${output}${extra.length ? ` (${extra.join(", ")})` : ""}`;
 }

@@ -6,7 +6,7 @@ const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 /** 1,234 */
 export const count = (number) => whole.format(number);
 
-/** 12.3, or 123 where tenths say nothing. */
+/** 12.3; from 100 on without tenths. */
 export const short = (number) => (number >= 100 ? whole : tenths).format(number);
 
 /** 812 B, 3.4 kB, 1.2 MB */

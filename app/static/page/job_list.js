@@ -1,8 +1,8 @@
-// The list of recent jobs: links, so that each can be opened in a tab of its own as well.
+// The list of recent jobs. Each is a link, so it can be opened in another tab.
 
 import { ago } from "./format.js";
 
-/** What a job is called: the beginning of its prompt, if this page asked it. */
+/** The name of a job: the start of its prompt, if this page submitted it. */
 export function jobTitle(view) {
   return view.metadata?.title || `${view.model} job`;
 }
@@ -25,7 +25,7 @@ export class JobList {
     });
   }
 
-  /** Show these, newest first. Those that are there are kept, so that nothing moves and the focus stays. */
+  /** Show these jobs, newest first. Entries that exist are reused, so nothing moves and the focus stays. */
   show(views) {
     this.#views = views;
     this.#none.hidden = views.length > 0;
@@ -38,7 +38,7 @@ export class JobList {
     this.mark(this.#current);
   }
 
-  /** Name the one that is shown. */
+  /** Mark the job that is shown. */
   mark(jobId) {
     this.#current = jobId;
     for (const { firstChild: link } of this.#list.children) {
@@ -47,7 +47,7 @@ export class JobList {
     }
   }
 
-  /** The job so many places on from the one that is shown; null beyond the ends. */
+  /** The job this many entries after the one that is shown; null beyond the ends. */
   beside(step) {
     const place = this.#views.findIndex((view) => view.id === this.#current);
     return (place === -1 ? this.#views[0] : this.#views[place + step])?.id ?? null;

@@ -1,11 +1,11 @@
-// What is kept of an answer over a reload: all that was read, with its cursor, for this tab alone and until it closes.
+// The kept answer: all that was read, with its cursor. It survives a reload, and belongs to this tab until it closes.
 
 import { emptyAnswer } from "./answer.js";
 
 const PLACE = "tokentail.answer";
-const MOST_CHARACTERS = 1_000_000; // of the 5 MB that browsers give; a longer answer is read again from its beginning
+const MOST_CHARACTERS = 1_000_000; // browsers allow 5 MB; a longer answer is read from its beginning after a reload
 
-/** Keep this answer and what was asked; the last one only. */
+/** Keep this answer and its prompt, in place of the one before. */
 export function keep(answer, prompt) {
   try {
     const kept = JSON.stringify({ answer, prompt });
@@ -16,22 +16,22 @@ export function keep(answer, prompt) {
   }
 }
 
-/** What was kept of this job: `{answer, prompt}`; from the beginning if nothing was. */
+/** The kept `{answer, prompt}` of this job; an empty answer if nothing was kept. */
 export function takeUp(jobId) {
   try {
     const kept = JSON.parse(sessionStorage.getItem(PLACE));
     if (kept?.answer?.jobId === jobId) return { answer: { ...emptyAnswer(jobId), ...kept.answer }, prompt: kept.prompt ?? "" };
   } catch {
-    // Nothing that can be read.
+    // The stored text is not ours, or storage is refused.
   }
   return { answer: emptyAnswer(jobId), prompt: "" };
 }
 
-/** Forget it: somebody signs out. */
+/** Forget the kept answer, because the person signs out. */
 export function forget() {
   try {
     sessionStorage.removeItem(PLACE);
   } catch {
-    // Storage is refused, so there is nothing.
+    // Storage is refused, so nothing is kept.
   }
 }

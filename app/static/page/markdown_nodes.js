@@ -1,5 +1,5 @@
-// Markdown to nodes. A model's output is hostile, so no HTML is ever made of it: the parser's tokens become elements one by
-// one, from a list of those that are allowed, and text becomes text. There is nothing to sanitize, and nothing to forget.
+// Markdown to nodes. A model's output is hostile, so it never becomes HTML: each token of the parser becomes an element from
+// a list of allowed ones, and text becomes a text node. So nothing needs to be sanitized.
 
 import MarkdownIt from "./vendor/markdown-it.js";
 
@@ -25,13 +25,13 @@ export function nodesOf(tokens) {
   return fragment;
 }
 
-/** Whether a link may be followed: somewhere else on the web, or mail. A GET of our own can cost money. */
+/** Whether a link may be followed: to another host, or to mail. A GET of this server can cost money. */
 export function isOutside(address) {
   let url;
   try {
     url = new URL(address);
   } catch {
-    return false; // relative, so ours
+    return false; // a relative link leads to this server
   }
   return url.protocol === "mailto:" || (/^https?:$/.test(url.protocol) && url.host !== location.host);
 }
@@ -75,7 +75,7 @@ function leaf(token) {
 function element(token) {
   if (token.type === "link_open") return link(token.attrGet("href"));
   if (!ELEMENTS.has(token.tag)) return document.createElement("span");
-  // The page has two levels of headings of its own above an answer's.
+  // Above an answer's headings the page has two levels of its own.
   const heading = /^h([1-6])$/.exec(token.tag);
   const made = document.createElement(heading ? `h${Math.min(Number(heading[1]) + 2, 6)}` : token.tag);
   if (token.tag === "ol") made.start = Number(token.attrGet("start") ?? 1);
@@ -91,11 +91,11 @@ function link(address) {
   made.href = address;
   made.target = "_blank";
   made.rel = "noopener noreferrer nofollow";
-  made.title = made.href; // where it really goes
+  made.title = made.href; // the true address
   return made;
 }
 
-/** Pictures are not loaded: their addresses tell their hosts who reads, and may carry what was said. */
+/** Pictures are not loaded: the request would show the reader to a host, and may contain parts of the conversation. */
 function image(token) {
   const made = link(token.attrGet("src"));
   made.classList.add("picture");
@@ -103,7 +103,7 @@ function image(token) {
   return made;
 }
 
-/** What may be wider than the page scrolls by itself, by keyboard too. */
+/** An element that may be wider than the page scrolls by itself, by keyboard too. */
 function scrolled(name, inner, title) {
   const made = document.createElement(name);
   made.className = "scrolled";

@@ -1,8 +1,8 @@
-// The Markdown view: shows a growing text, parsing again only what may still change: its last block.
+// The Markdown view shows a growing text. It parses again only the part that may still change: the last block.
 //
-// A block is settled once another has begun after it on a line that is complete: CommonMark opens no closed block again.
-// (A line that is not complete may yet turn into something else: "#" begins a heading, "#a" goes on with a paragraph.)
-// A block so long that reading it takes a moment is shown as it is, and the rest with it, until the answer ends.
+// A block is settled once a complete line after it has started another block: CommonMark never reopens a closed block.
+// (An incomplete line may still change its meaning: "#" starts a heading, "#a" continues a paragraph.)
+// A block that takes long to parse is shown as plain text, with all that follows it, until the answer ends.
 
 import { morphChildren } from "./morph.js";
 import { nodesOf, parse } from "./markdown_nodes.js";
@@ -13,16 +13,16 @@ const LINE_END = /\r\n|\r|\n/g;
 
 export class MarkdownView {
   #element;
-  #defined = {}; // the links that settled blocks define; one that still grows may have half an address
+  #defined = {}; // the link definitions of settled blocks; in a growing block an address may be incomplete
   #settled = 0; // characters of the text
-  #blocks = 0; // the elements that show them
-  #plain = null; // the text node of all that is not settled, once that is too long to be read again and again
+  #blocks = 0; // the number of elements that show the settled text
+  #plain = null; // the text node of the unsettled rest, once that is too long to be parsed at each step
 
   constructor(element) {
     this.#element = element;
   }
 
-  /** Show this text, which begins with the one shown last. */
+  /** Show this text, which starts with the text that was shown last. */
   show(text) {
     if (this.#plain) {
       this.#plain.appendData(text.slice(this.#settled + this.#plain.length));
@@ -62,7 +62,7 @@ export class MarkdownView {
     this.#blocks += blocks.length - 1;
   }
 
-  /** Show all of a text that grows no more: a link defined after its use, or a block too long, is read again now. */
+  /** Show a text that has ended: it is parsed once more as a whole, for long blocks and links defined after their use. */
   finish(text) {
     const environment = {};
     const tokens = parse(text, environment);
@@ -72,7 +72,7 @@ export class MarkdownView {
     this.#plain = null;
   }
 
-  /** Show nothing, and begin anew. */
+  /** Clear the view for another text. */
   clear() {
     this.#element.replaceChildren();
     this.#defined = {};
@@ -82,7 +82,7 @@ export class MarkdownView {
   }
 }
 
-/** Where line `number` begins, and where it ends; null if its end has not come. */
+/** Start and end of line `number`; the end is null while the line is incomplete. */
 function lineAt(text, number) {
   LINE_END.lastIndex = 0;
   let begins = 0;

@@ -1,4 +1,4 @@
-// The choice of a model: those that are served; and where a whole provider is, a name to be written.
+// The choice of a model: a list of the served models. Where a provider's every model is served, a name can be typed.
 
 import { prefer, preference } from "./preferences.js";
 
@@ -14,7 +14,7 @@ export class ModelChoice {
     select.addEventListener("change", () => this.#chosen());
   }
 
-  /** Offer what `GET /v1/models` says. */
+  /** Offer the models in the response to `GET /v1/models`. */
   offer({ data, default: usual }) {
     const names = [...new Set([usual, ...data.map(({ id }) => id)])].filter(Boolean);
     const options = names.map((name) => new Option(name.endsWith(SUFFIX) ? `${name.slice(0, -1)}…` : name, name));
@@ -24,7 +24,7 @@ export class ModelChoice {
     this.#chosen();
   }
 
-  /** The model that is to be asked; undefined for the deployment's own choice. Raises nothing: the server judges. */
+  /** The chosen model; undefined means the deployment's default. The server checks the name. */
   get value() {
     const chosen = this.#select.value;
     prefer("model", chosen);

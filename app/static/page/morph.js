@@ -1,6 +1,6 @@
-// Morphing: makes what is shown equal to what should be, touching only what differs. Selections and layout stay.
+// Morphing makes shown nodes equal to new ones and changes only the differences. Selections and layout stay.
 
-/** Make the children of `parent`, from index `from` on, equal to those of `fragment`, which is used up. */
+/** Make the children of `parent`, from index `from` on, equal to those of `fragment`, which is emptied. */
 export function morphChildren(parent, fragment, from = 0) {
   let shown = parent.childNodes[from] ?? null;
   for (const wanted of [...fragment.childNodes]) {

@@ -1,5 +1,5 @@
-// The newest: keeps the end of a growing answer in view for whoever has it in view, and offers the way back to others; and
-// the other stop button, while the first one is out of view.
+// Keeps the end of a growing answer in view while it is in view, and otherwise offers a button that scrolls back to it.
+// Also offers a second stop button while the first one is out of view.
 
 const MARGIN = 24;
 
@@ -22,12 +22,12 @@ export class Newest {
     }, { rootMargin: "-56px 0px 0px" }).observe(firstStop); // below the head of the page
   }
 
-  /** Call it before the answer grows. */
+  /** Must be called before the answer grows. */
   before() {
-    this.#wasInView = this.#below() <= MARGIN; // who scrolls to fractions of a pixel stays, too
+    this.#wasInView = this.#below() <= MARGIN; // zoomed pages scroll to fractions of a pixel
   }
 
-  /** Call it after. */
+  /** Must be called after the answer has grown. */
   after() {
     const below = this.#below();
     if (this.#wasInView && below > 0) scrollBy({ top: below, behavior: "instant" });
@@ -42,7 +42,7 @@ export class Newest {
     return this.#end.getBoundingClientRect().bottom + MARGIN - innerHeight;
   }
 
-  /** Show the buttons that are of use now. */
+  /** Show the buttons that are useful now. */
   offer() {
     this.#stop.hidden = !this.isGrowing || !this.mayStop || this.#isStopInView;
     this.#button.hidden = !this.isGrowing || this.#below() <= MARGIN;

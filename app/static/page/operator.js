@@ -1,4 +1,4 @@
-// The operator's view: looks every two seconds, while somebody looks at it.
+// The operator's view: it requests new figures every two seconds while the tab is visible.
 
 import { Tokentail } from "../tokentail.js";
 import { Chart } from "./chart.js";
@@ -20,7 +20,7 @@ const signIn = new SignIn(
 );
 const charts = Object.fromEntries(["running", "queued", "ended", "tokens"].map((name) => [name, new Chart(at(`${name}-chart`))]));
 
-let lastLook = null; // {at, tokens: job → token count}
+let lastLook = null; // {at, views: job id → view}
 
 async function look() {
   try {
@@ -64,11 +64,11 @@ function showDeployment({ jobs, queue, slots, workers, ended_per_s: endedPerSeco
 function showJobs(views) {
   const now = performance.now();
   if (lastLook) {
-    const rate = tokensPerSecond(lastLook.tokens, views, now - lastLook.at);
+    const rate = tokensPerSecond(lastLook.views, views, now - lastLook.at);
     put("tokens", short(rate));
     charts.tokens.add(rate, now);
   }
-  lastLook = { at: now, tokens: new Map(views.map((view) => [view.id, view.token_count])) };
+  lastLook = { at: now, views: new Map(views.map((view) => [view.id, view])) };
   const { states, errors, firstTokenMs } = tally(views);
   for (const line of at("states").children) showState(line, states[line.dataset.state], views.length);
   put("first-tokens", firstTokenMs === null ? "No first token yet." : `Median time to the first token: ${span(firstTokenMs)}.`);
@@ -92,7 +92,7 @@ function showState(line, number, all) {
     const meter = document.createElement("meter");
     const text = document.createElement("span");
     text.className = "number";
-    meter.setAttribute("aria-hidden", "true"); // the number says it
+    meter.setAttribute("aria-hidden", "true"); // the number beside it is read out
     cell.replaceChildren(meter, text);
   }
   cell.querySelector("meter").value = all ? number / all : 0;
@@ -113,7 +113,7 @@ function fillRows(body, rows) {
   });
 }
 
-/** Where there is no room for a table, its cells stand below each other, with their labels; it stays a table to the ear. */
+/** On narrow screens the cells stand below each other, with labels; for screen readers it remains a table. */
 function labelledCell(row, label) {
   row.setAttribute("role", "row");
   const cell = row.insertCell();

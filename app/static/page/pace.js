@@ -1,4 +1,4 @@
-// The pace: tokens a second, lately. Pure; the caller brings the time.
+// The pace: tokens per second in the last seconds. Pure; the caller passes the time.
 
 const LATELY_MS = 4000;
 
@@ -6,13 +6,13 @@ export class Pace {
   #began = null;
   #arrivals = [];
 
-  /** So many tokens have come. The first of them only begin it: they may have been there for long. */
+  /** Add a step's number of tokens. The first step only starts the measurement: its tokens may be old. */
   add(tokens, now) {
     if (this.#began !== null) this.#arrivals.push([now, tokens]);
     else if (tokens) this.#began = now;
   }
 
-  /** Tokens a second; null before there is anything to tell. */
+  /** Tokens per second; null before there is enough to measure. */
   perSecond(now) {
     while (this.#arrivals.length && this.#arrivals[0][0] < now - LATELY_MS) this.#arrivals.shift();
     const watchedMs = Math.min(now - this.#began, LATELY_MS);

@@ -1,4 +1,4 @@
-// The page: one job at a time. It wires the parts to what people do; what each part does is in a file of its own.
+// The page: one job at a time. It connects the parts to what people do; each part is in a file of its own.
 
 import { Tokentail } from "../tokentail.js";
 import { COPY_KEYS, copyText } from "./clipboard.js";
@@ -21,7 +21,7 @@ const TITLE_CHARACTERS = 120;
 const at = (id) => document.getElementById(id);
 const here = () => new URL(location.href).searchParams;
 const readToken = here().get("token") ?? undefined;
-const isReader = readToken !== undefined; // of a share link: who reads one job and can do nothing else
+const isReader = readToken !== undefined; // a share link's reader, for whom the page only reads one job
 const narrow = matchMedia("(max-width: 1100px)");
 const small = matchMedia("(max-width: 860px)");
 
@@ -58,11 +58,18 @@ const jobs = new JobList(at("job-list"), at("jobs-none"), (jobId) => {
   go(jobId);
   showAnswer();
 });
-const share = new Share({
-  dialog: at("share-dialog"), link: at("share-link"), note: at("share-note"), copy: at("share-copy"), send: at("share-send"),
-});
+const share = new Share(
+  {
+    dialog: at("share-dialog"), link: at("share-link"), note: at("share-note"), life: at("share-life"),
+    lifeField: at("share-life-field"), copy: at("share-copy"), send: at("share-send"), revoke: at("share-revoke"),
+  },
+  {
+    make: (jobId, expiresInS) => signIn.around(() => tokentail.share(jobId, { expiresInS })),
+    revoke: (jobId) => signIn.around(() => tokentail.revokeShares(jobId)),
+  },
+);
 
-let isAsking = false; // the button stays enabled: one that is not would lose the focus
+let isAsking = false; // the button stays enabled meanwhile, because a disabled button loses the focus
 
 async function ask() {
   const prompt = at("prompt").value.trim();
@@ -87,13 +94,13 @@ async function ask() {
   }
 }
 
-/** Go to the answer, with the focus as well: a keyboard on the screen would hide it. Where there is room, nothing scrolls. */
+/** Scroll to the answer and focus it, because an on-screen keyboard would hide it. Large screens do not scroll. */
 function showAnswer() {
   focusAnswer();
   if (small.matches) at("bar").scrollIntoView({ block: "start", behavior: "instant" });
 }
 
-/** Watch a job, or none, and put it into the address: a reload comes back to it. */
+/** Watch a job (null: no job) and put its id into the address, so that a reload finds it. */
 function go(jobId, prompt = null) {
   const next = new URL(location.pathname, location.href);
   if (jobId) next.searchParams.set("job", jobId);
@@ -105,7 +112,7 @@ function go(jobId, prompt = null) {
 async function stop() {
   if (isReader || !job.isOpen) return;
   screen.announcer.state("Stopping");
-  if (document.activeElement === at("stop-too")) focusAnswer(); // it goes
+  if (document.activeElement === at("stop-too")) focusAnswer(); // the focused button is about to disappear
   await signIn.around(() => tokentail.cancel(job.answer.jobId)).catch((error) => screen.tell(error));
 }
 
@@ -119,21 +126,20 @@ async function copy() {
 
 async function shareIt() {
   if (isReader || !job.answer) return;
-  const asked = signIn.around(() => tokentail.share(job.answer.jobId));
-  await asked.then((made) => share.show(made), (error) => screen.tell(error));
+  await share.open(job.answer.jobId).catch((error) => screen.tell(error));
 }
 
-/** What is served; asked again while nothing is: a worker may still be starting. */
+/** Load the served models; repeated while there are none, because a worker may still be starting. */
 async function offerModels() {
   let again = true;
   try {
     const served = await signIn.around(() => tokentail.models());
     models.offer(served);
     again = served.data.length === 0;
-    screen.changed(); // takes back what went wrong before
+    screen.changed(); // clears the error of an earlier try
   } catch (error) {
     screen.tell(error);
-    again = ![401, 403].includes(error.status); // else the dialog would come again and again
+    again = ![401, 403].includes(error.status); // otherwise the dialog would reappear after each try
   }
   if (again) setTimeout(offerModels, MODELS_AGAIN_MS);
 }
@@ -143,11 +149,11 @@ async function refreshList() {
   try {
     jobs.show((await signIn.around(() => tokentail.jobs({ limit: 30 }))).jobs);
   } catch {
-    // The list is a courtesy; the next look may bring it.
+    // The page works without the list, and the next request may succeed.
   }
 }
 
-/** The jobs beside the rest, or in a drawer where there is no room; so with signing out, which goes into the help. */
+/** Place the list of jobs beside the answer, or on small screens into a drawer, and signing out into the help. */
 function place() {
   if (narrow.matches) at("jobs-dialog").append(at("jobs"));
   else document.querySelector("main").prepend(at("jobs"));
@@ -207,7 +213,7 @@ function begin() {
   listen();
   listenToKeys();
   place();
-  at("costs").open = at("facts-card").open = !small.matches; // there each is a line below the answer
+  at("costs").open = at("facts-card").open = !small.matches; // on small screens each is one line below the answer
   document.body.toggleAttribute("data-reader", isReader);
   at("reader-note").hidden = !isReader;
   job.begin(here().get("job"));

@@ -1,8 +1,8 @@
-// A painter: paints once a frame at most, and rests in proportion to what painting takes.
+// A painter: paints at most once a frame, then pauses in proportion to the time that painting took.
 //
-// Whatever comes, and however long it gets, painting takes a fifth of the time: an endless block cannot stop the page.
+// So painting takes at most a fifth of the time, and even an endless block cannot make the page unresponsive.
 
-const REST = 4; // times as long as the last painting took
+const REST = 4; // pause per painting time
 
 export class Painter {
   #paint;

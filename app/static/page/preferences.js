@@ -1,8 +1,8 @@
-// Preferences: what a person chose, kept in this browser. Never anything of a prompt, an answer or a key.
+// Preferences: a person's choices, kept in this browser. They never contain a prompt, an answer or a key.
 
 const PREFIX = "tokentail.";
 
-/** What was chosen, or `otherwise`. */
+/** The stored choice, or `otherwise`. */
 export function preference(name, otherwise) {
   try {
     return localStorage.getItem(PREFIX + name) ?? otherwise;
@@ -17,6 +17,6 @@ export function prefer(name, value) {
     if (value === null) localStorage.removeItem(PREFIX + name);
     else localStorage.setItem(PREFIX + name, value);
   } catch {
-    // Storage is refused or full: the choice holds until the page goes.
+    // Storage is refused or full: the choice lasts until the page is closed.
   }
 }

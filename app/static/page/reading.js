@@ -1,7 +1,7 @@
-// A reading: one follower of a job, whose transport can be changed at any step without losing its place.
+// A reading: one follower of a job, whose transport can be changed at any step without losing the cursor.
 
 /**
- * `to` takes what comes: `step(step)`, `traffic({transport, requests, bytes})`, `transport(name, why)`, `failed(error)`.
+ * `to` receives everything: `step(step)`, `traffic({transport, requests, bytes})`, `transport(name, why)`, `failed(error)`.
  */
 export class Reading {
   #tokentail;
@@ -17,7 +17,7 @@ export class Reading {
     this.options = options;
   }
 
-  /** Read on over this transport; what another one is fetching is dropped, for its cursor has not moved yet. */
+  /** Continue by this transport. A request in flight is dropped: the cursor has not moved, so nothing is lost. */
   over(transport) {
     this.stop();
     const mine = (this.#abort = new AbortController());
@@ -26,7 +26,7 @@ export class Reading {
     });
   }
 
-  /** Read no more. */
+  /** Stop reading. */
   stop() {
     this.#abort.abort();
   }

@@ -1,4 +1,4 @@
-// The screen: shows the watched job to eyes and ears. It decides nothing.
+// The screen shows the watched job on the page and to screen readers. It decides nothing.
 
 import { Announcer } from "./announcer.js";
 import { AnswerView } from "./answer_view.js";
@@ -24,7 +24,7 @@ export class Screen {
   #isReader;
   #answer = new AnswerView({
     text: at("answer"), reasoning: at("reasoning"), reasoningText: at("reasoning-text"),
-    reasoningSize: at("reasoning-size"), toolCalls: at("tool-calls"), refusal: at("refusal"),
+    reasoningSize: at("reasoning-size"), toolCalls: at("tool-calls"), extras: at("extras"), refusal: at("refusal"),
   });
   #facts = new FactsView(at("facts"), at("facts-line"));
   #newest = new Newest(at("answer-end"), at("to-newest"), at("stop-too"), at("stop"));
@@ -39,19 +39,19 @@ export class Screen {
     at("costs").addEventListener("toggle", () => this.#costs.draw());
   }
 
-  /** Another job is watched, or none. */
+  /** Another job is watched, or no job. */
   began() {
     this.announcer.begin(this.#job.answer?.text.length);
     this.#painter.now();
     this.changed();
   }
 
-  /** The answer has grown, or begins anew. */
+  /** The answer has grown, or was reset. */
   grew(isReset) {
     const { text, done } = this.#job.answer;
     if (isReset) this.announcer.begin();
     this.announcer.heard(text, done);
-    if (done) this.#painter.now(); // the last time, without a rest
+    if (done) this.#painter.now(); // the last painting does not wait
     else this.#painter.ask();
   }
 
@@ -79,16 +79,16 @@ export class Screen {
     this.#painter.ask();
   }
 
-  /** Name the transport that is read over. */
+  /** Show the transport in use. */
   point(transport) {
     if (!this.#job.costs.isMeasured) this.#costs.point(transport);
   }
 
-  /** Say what went wrong with the job; null takes it back. */
+  /** Show what went wrong with the job; null removes the message. */
   tell(error) {
     at("job-problem").hidden = error === null;
     if (error === null) return;
-    const words = this.#isReader && error.status === 401 ? "This link has expired." : (PROBLEMS[error.status] ?? error.detail ?? error.message);
+    const words = this.#isReader && error.status === 401 ? "This link has expired or was revoked." : (PROBLEMS[error.status] ?? error.detail ?? error.message);
     put("job-problem", words);
     this.announcer.state(words);
   }
@@ -110,12 +110,12 @@ export class Screen {
   }
 }
 
-/** Where the focus goes when what had it is of no use any more. Nothing scrolls. */
+/** Move the focus here when its element becomes useless. Nothing scrolls. */
 export function focusAnswer() {
   at("answer-card").focus({ preventScroll: true });
 }
 
-/** Switch a button on or off; one that has the focus hands it on. */
+/** Enable or disable a button; a focused one that is disabled passes the focus on. */
 function allow(id, isAllowed) {
   const button = at(id);
   if (!isAllowed && button === document.activeElement) focusAnswer();

@@ -1,8 +1,8 @@
-// The settings in the help: what can be switched off, and is remembered.
+// The settings in the help: features that can be switched off; the browser remembers the choice.
 
 import { prefer, preference } from "./preferences.js";
 
-/** Bind a checkbox to a preference of its id, which is on until it is switched off; `set` takes each value. */
+/** Bind a checkbox to the preference of its id, which is on by default; `set` receives each value. */
 export function bindSetting(checkbox, set) {
   checkbox.checked = preference(checkbox.id, "on") === "on";
   set(checkbox.checked);

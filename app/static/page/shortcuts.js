@@ -22,7 +22,7 @@ export class Shortcuts {
   }
 }
 
-/** No chord, and not where somebody writes or chooses. */
+/** Whether a key is pressed alone, and outside of fields and lists. */
 function isOutside(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   return !event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]");

@@ -1,8 +1,8 @@
-// Signing in: a key is traded for a cookie at once. It is neither kept nor logged; the field is emptied in any case.
+// Signing in exchanges a key for a cookie. The key is neither kept nor logged; its field is emptied in any case.
 
 import { prefer, preference } from "./preferences.js";
 
-const SIGNED_IN = "signed-in"; // says only that a sign-out may be of use
+const SIGNED_IN = "signed-in"; // means only that signing out may be useful
 
 export class SignIn {
   #tokentail;
@@ -11,7 +11,7 @@ export class SignIn {
   #waiting = null;
   isPossible = true;
 
-  /** `signedOut()` is called after that. The elements are those of the page. */
+  /** `signedOut()` is called after a sign-out. The elements are those of the page. */
   constructor(tokentail, { dialog, form, key, problem, out }, signedOut) {
     [this.#tokentail, this.#dialog, this.#out] = [tokentail, dialog, out];
     out.hidden = preference(SIGNED_IN, null) === null;
@@ -46,7 +46,7 @@ export class SignIn {
     });
   }
 
-  /** What `ask` gives; where the server wants a key, after somebody has signed in. Raises what `ask` raises else. */
+  /** The result of `ask`. If the server requires a key, `ask` is repeated after the person has signed in. */
   async around(ask) {
     try {
       return await ask();
@@ -60,7 +60,7 @@ export class SignIn {
   #asked() {
     if (!this.#waiting) {
       this.#waiting = Promise.withResolvers?.() ?? withResolvers();
-      this.#waiting.promise.catch(() => {}); // whoever waits is told; nobody may be waiting
+      this.#waiting.promise.catch(() => {}); // waiting calls see the rejection; without one it must not count as unhandled
       this.#dialog.showModal();
     }
     return this.#waiting.promise;

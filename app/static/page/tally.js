@@ -1,8 +1,8 @@
-// A tally: what a list of jobs says of how it goes. Pure.
+// A tally: figures that summarize a list of jobs. Pure.
 
 export const STATES = ["queued", "running", "completed", "failed", "cancelled"];
 
-/** Counts by state and by error, and the middle of the waits for a first token (null if there is none). */
+/** Counts by state and by error, and the median time to a first token (null without any). */
 export function tally(views) {
   const states = Object.fromEntries(STATES.map((state) => [state, 0]));
   const errors = new Map();
@@ -14,9 +14,13 @@ export function tally(views) {
   return { states, errors, firstTokenMs: waits.length ? waits[Math.floor(waits.length / 2)] : null };
 }
 
-/** Tokens a second between two looks at jobs: `before` is job → token count, of a time `tookMs` ago. */
+/** Tokens per second between two views of the jobs: `before` maps job ids to views of `tookMs` ago. */
 export function tokensPerSecond(before, views, tookMs) {
   let tokens = 0;
-  for (const { id, token_count: now } of views) tokens += Math.max(now - (before.get(id) ?? 0), 0);
+  for (const { id, token_count: now, answer_first_token_at: beganAt } of views) {
+    const last = before.get(id);
+    // A reset answer counts from 0.
+    tokens += Math.max(now - (last?.answer_first_token_at === beganAt ? last.token_count : 0), 0);
+  }
   return (1000 * tokens) / tookMs;
 }

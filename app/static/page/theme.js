@@ -1,4 +1,4 @@
-// The theme: the system's, until somebody chooses. theme_first.js applies a choice before the first paint.
+// The theme: the system's, until a person chooses another. theme_first.js applies the choice before the first paint.
 
 import { prefer } from "./preferences.js";
 
@@ -10,7 +10,7 @@ export function shownTheme() {
   return root.dataset.theme ?? (systemIsDark.matches ? "dark" : "light");
 }
 
-/** Change it. Back at the system's own, the choice is forgotten, so that the page follows the system again. */
+/** Change the theme. A choice equal to the system's is forgotten, so that the page follows the system again. */
 export function toggleTheme() {
   const next = shownTheme() === "dark" ? "light" : "dark";
   const isSystems = (next === "dark") === systemIsDark.matches;

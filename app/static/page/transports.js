@@ -1,4 +1,4 @@
-// The choice of a transport: the row of buttons, and the line below it that says what the chosen one is like.
+// The choice of a transport: a row of buttons, and below it a line that describes the chosen transport.
 
 import { prefer, preference } from "./preferences.js";
 
@@ -16,7 +16,7 @@ export class TransportChoice {
   #note;
   #chosen;
 
-  /** `chosen(transport)` is called when somebody has chosen. */
+  /** `chosen(transport)` is called when the person has chosen. */
   constructor(group, note, chosen) {
     [this.#choices, this.#note, this.#chosen] = [[...group.querySelectorAll("input")], note, chosen];
     const last = preference("transport", "auto");
@@ -30,18 +30,18 @@ export class TransportChoice {
     return this.#choices.find((choice) => choice.checked).value;
   }
 
-  /** Choose by place, from the left. */
+  /** Choose by index, from the left. */
   choose(place) {
     this.#choices[place].checked = true;
     this.#changed();
   }
 
-  /** Another answer begins. */
+  /** Another answer starts. */
   begin() {
     this.#note.textContent = NOTES[this.value];
   }
 
-  /** What is read over now, and why it is not what was chosen. */
+  /** Show the transport in use, and why it is not the chosen one. */
   moved(name, why) {
     this.#note.textContent = why ? `Now over ${titleOf(name)}: ${why}` : NOTES[this.value];
   }

@@ -1,4 +1,4 @@
-// The watched job: the one that is shown. It holds all that is known of it, and nothing of how that looks.
+// The watched job: the job that the page shows. It holds what is known of the job, and nothing of its presentation.
 
 import { advance } from "./answer.js";
 import { Comparison } from "./comparison.js";
@@ -8,13 +8,13 @@ import { Pace } from "./pace.js";
 import { Reading } from "./reading.js";
 
 const PROBLEM_STATES = { 401: "refused", 403: "refused", 404: "missing", 410: "gone" };
-const VIEW_EVERY_MS = 1000; // while it is queued: its place changes
+const VIEW_EVERY_MS = 1000; // while it is queued, because its queue position changes
 
 export class WatchedJob {
   answer = null; // null while no job is watched
-  view = null; // what GET /v1/jobs/{id} said last
+  view = null; // the latest response to GET /v1/jobs/{id}
   prompt = "";
-  problem = null; // the error after which there is nothing to read
+  problem = null; // the error that ended the reading
   comparison = null;
   pace = new Pace();
   costs = new Costs();
@@ -44,7 +44,7 @@ export class WatchedJob {
     return this.answer?.status ?? "idle";
   }
 
-  /** Watch this job instead, from where it was left; null is none. */
+  /** Watch this job instead, from its kept cursor on; null means no job. */
   begin(jobId, prompt = null) {
     this.#reading?.stop();
     this.comparison?.stop();
@@ -67,17 +67,17 @@ export class WatchedJob {
     };
     const reading = (this.#reading = new Reading(this.#tokentail, jobId, this.answer.cursor, to, { events: true }));
     if (prompt !== null) this.readOn();
-    // A job of an address may be none: it is asked about first, and once.
+    // The id in an address may be wrong, so one request checks that the job exists.
     else looked.then(() => reading === this.#reading && !this.problem && this.readOn());
   }
 
-  /** Read on from the cursor, over the transport that is chosen now. */
+  /** Continue from the cursor, by the transport that is chosen now. */
   readOn() {
     for (const cost of Object.values(this.costs.of)) this.costs.isMeasured || cost.begins();
     this.#reading?.over(this.#transport());
   }
 
-  /** Have all four transports read the rest of it, each for itself. */
+  /** Let all four transports read the rest of the answer, each for itself. */
   compare() {
     if (!this.isOpen || this.comparison) return;
     const ended = () => {
@@ -88,7 +88,7 @@ export class WatchedJob {
     this.#to.changed();
   }
 
-  /** Keep what there is, so that a reload goes on with it. */
+  /** Keep the answer, so that a reload continues it. */
   keep() {
     if (this.answer) keep(this.answer, this.prompt);
   }
@@ -116,7 +116,7 @@ export class WatchedJob {
     this.#to.moved(name, why);
   }
 
-  /** Nothing helps any more: the job is gone, or may not be read. But for a session that has ended. */
+  /** The job no longer exists or may not be read. An ended session does not count: the person can sign in again. */
   #failed(error) {
     const reading = this.#reading;
     if (error.status === 401 && this.#signIn.isPossible) {

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.acceptance.chaos.connection import LOST, Connection, Reply
-from tests.acceptance.chaos.ledger import Entry, Ledger
+from tests.acceptance.chaos.deployment import MODEL
 from tests.acceptance.chaos.readers import JobGone, ask_patiently, follow
 from tests.acceptance.chaos.stream_readers import follow_events, follow_frames
+from tests.acceptance.chaos.verdict import Entry, Verdict, key_of
 from tests.acceptance.chaos.view import View
 from tests.acceptance.chaos.violation import Violation
-from tests.acceptance.chaos.world import MODEL
 
 # How each follows, and how often it reads events rather than tokens.
 _READERS = {
@@ -38,9 +38,9 @@ class LoadShape:
 class Load:
     """Keeps that many jobs open until it is stopped."""
 
-    def __init__(self, port: int, ledger: Ledger, random: Random, shape: LoadShape) -> None:
+    def __init__(self, port: int, verdict: Verdict, random: Random, shape: LoadShape) -> None:
         self._port = port
-        self._ledger = ledger
+        self._ledger = verdict
         self._random = random
         self._shape = shape
         self._jobs: set[asyncio.Task[None]] = set()
@@ -66,19 +66,37 @@ class Load:
             job.cancel()
 
     async def _see_through(self, marker: int, random: Random) -> None:
+        entry = None
         try:
             entry = await self._submit(marker, random)
             if entry is not None:
                 await self._follow(entry, random)
         except* Violation as violations:
-            self._ledger.violations += map(str, violations.exceptions)
+            if entry is None or not self._ledger.is_spoilt(entry):
+                self._ledger.violations += map(str, violations.exceptions)
         except* Exception as errors:
             self._ledger.violations.append(f"the checker itself failed: {errors.exceptions!r}")
             raise
 
+        if entry is not None and entry.judged_at is None and self._ledger.is_spoilt(entry):
+            await self._see_end(entry)
+            self._ledger.judge(entry)
+
+    async def _see_end(self, entry: Entry) -> None:
+        """Return when the product says that the job has ended, in whatever way."""
+        connection = Connection(self._port)
+        try:
+            while True:
+                reply = await ask_patiently(connection, "GET", f"/v1/jobs/{entry.job_id}")
+                if reply.status != 200 or reply.json["status"] not in {"queued", "running"}:
+                    return
+                await asyncio.sleep(0.25)
+        finally:
+            connection.close()
+
     async def _submit(self, marker: int, random: Random) -> Entry | None:
         tokens = random.randint(*self._shape.tokens)
-        key = f"chaos-{marker}" if random.random() < self._shape.keyed else None
+        key = key_of(marker) if random.random() < self._shape.keyed else None
         prompt = f"{marker} {tokens} {random.randint(*self._shape.period_ms)}"
         connection = Connection(self._port)
         sent_at = time.monotonic()
@@ -92,7 +110,7 @@ class Load:
         return self._ledger.acknowledge(reply.json["id"], marker, tokens, prompt, key, sent_at)
 
     async def _send(self, connection: Connection, prompt: str, key: str | None) -> Reply | None:
-        """The acknowledgement. Without a key it is sent once, for who sends twice may pay twice."""
+        """The acknowledgement. A submission without a key is sent once, because a repeat might be paid twice."""
         headers = {} if key is None else {"Idempotency-Key": key}
         began_at = time.monotonic()
         while True:
@@ -146,7 +164,7 @@ class Load:
 
     async def _read(self, view: View, random: Random) -> None:
         if random.random() < 0.3:
-            await asyncio.sleep(random.uniform(0, 2))  # who comes later reads the same
+            await asyncio.sleep(random.uniform(0, 2))  # a reader that starts late must read the same
         await _READERS[view.name][0](self._port, view, random)
 
     async def _cancel(self, entry: Entry, random: Random) -> None:
@@ -178,7 +196,7 @@ class Load:
         if reply.json["id"] == entry.job_id:
             return
         await self._ledger.remembered()
-        if not self._ledger.may_be_gone(entry):
+        if not self._ledger.may_be_gone(entry) and not self._ledger.may_be_bound_anew(str(entry.key)):
             raise Violation(f"its Idempotency-Key gave another job, {reply.json['id']}", entry.job_id, entry.history())
         again = self._ledger.acknowledge(reply.json["id"], entry.marker, entry.tokens, entry.prompt, entry.key, sent_at)
         await self._read_to_judgement(again, random)

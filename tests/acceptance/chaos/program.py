@@ -1,4 +1,4 @@
-"""One of our programs as a real process, which is started, injured and started again."""
+"""One of our programs as a real process, which is started, hurt and started again."""
 
 import asyncio
 import ctypes
@@ -54,7 +54,7 @@ class Program:
             self._child.wait(10)
 
     async def exit_code(self, within_s: float) -> int | None:
-        """Its exit code as soon as it has gone; None when it still runs after `within_s`."""
+        """The program's exit code as soon as it has exited; None when it still runs after `within_s`."""
         assert self._child is not None
         deadline = time.monotonic() + within_s
         while self._child.poll() is None and time.monotonic() < deadline:

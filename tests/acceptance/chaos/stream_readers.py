@@ -1,4 +1,4 @@
-"""Readers of streams: clients that follow a job by SSE or WebSocket, and come again at their cursor when cut off.
+"""Readers of streams: clients that follow a job by SSE or WebSocket, and reconnect at their cursor when cut off.
 
 Some leave out of nothing but impatience.
 """
@@ -21,7 +21,7 @@ _SILENCE_S = 30.0  # the server says something every ten seconds, or pings every
 _IMPATIENT = 0.3  # the share of connections that their reader leaves in the middle
 _ENDED = 1000
 _GONE = 4404
-_PASSING_CODES = frozenset({1001, 1006, 1011, 4429, 4503})  # come again: docs/protocol.md
+_PASSING_CODES = frozenset({1001, 1006, 1011, 4429, 4503})  # reconnect: docs/protocol.md
 
 
 async def follow_events(port: int, view: View, random: Random) -> None:
@@ -134,7 +134,7 @@ def _may_read(view: View, status: int) -> bool:
         view.note("404")
         raise JobGone
     if status == 204:
-        raise _violation(view, "was told not to come again, and has not seen the end")
+        raise _violation(view, "received 204, which forbids to reconnect, and has not seen the end")
     if status != 200 and status not in PASSING:
         raise _violation(view, f"status {status}")
     return status == 200

@@ -8,10 +8,10 @@ import pytest
 
 from tests.acceptance.chaos.campaign import Campaign
 from tests.acceptance.chaos.connection import Connection
+from tests.acceptance.chaos.deployment import MODEL, Deployment
 from tests.acceptance.chaos.faults import FAULTS
 from tests.acceptance.chaos.load import LoadShape
-from tests.acceptance.chaos.world import MODEL, World
-from tokentail.settings import Settings
+from tokentail.config.settings import Settings
 
 _SEED = 20260
 _BRISK = LoadShape(open_jobs=24, tokens=(5, 40), period_ms=(15, 30))
@@ -19,13 +19,13 @@ _BRISK = LoadShape(open_jobs=24, tokens=(5, 40), period_ms=(15, 30))
 
 @pytest.mark.timeout(900)
 def test_no_fault_costs_a_job_or_shows_a_reader_what_is_not_so(tmp_path: Path) -> None:
-    """Every job ends, every reader has its text, nothing changes afterwards: see `ledger.py` for all that is judged."""
+    """Every job ends, every reader has its text, nothing changes afterwards: `verdict.py` has all that is judged."""
     told: list[str] = []
     campaign = Campaign(tmp_path, _SEED, told.append, lease_s=2.0, shape=_BRISK, read_again=12)
     asyncio.run(campaign.run(FAULTS))
     print(*told, sep="\n")
     assert len(told) == len(FAULTS) + 1
-    counts = campaign.ledger.counts
+    counts = campaign.verdict.counts
     assert counts["completed"] > 10 * len(FAULTS)
     assert counts["cancelled"] > len(FAULTS)
     assert counts["resets"] > len(FAULTS)
@@ -37,25 +37,25 @@ def test_a_dead_workers_jobs_are_taken_by_another_within_ten_seconds(tmp_path: P
     for number in range(3):
         folder = tmp_path / str(number)
         folder.mkdir()
-        waits_s = asyncio.run(_taken_over(World(folder, lease_s=Settings().lease_s), jobs=16))
+        waits_s = asyncio.run(_taken_over(Deployment(folder, lease_s=Settings().lease_s), jobs=16))
         print(f"{len(waits_s)} jobs were taken over {min(waits_s):.1f} to {max(waits_s):.1f} s after the SIGKILL")
         if max(waits_s) < 10:
             return
     pytest.fail("none of three was fast enough")
 
 
-async def _taken_over(world: World, jobs: int) -> list[float]:
+async def _taken_over(deployment: Deployment, jobs: int) -> list[float]:
     """How long after one worker's SIGKILL each of its calls is made again."""
-    connection = Connection(world.web_port)
+    connection = Connection(deployment.web_port)
     try:
-        await world.start()
+        await deployment.start()
         for marker in range(jobs):
             await connection.ask("POST", "/v1/jobs", {"prompt": f"{marker} 600 40", "model": MODEL})
-        calls = world.upstream.calls
+        calls = deployment.upstream.calls
         async with asyncio.timeout(40):
             while len(calls) < jobs:
                 await asyncio.sleep(0.05)
-        world.workers[0].kill()
+        deployment.workers[0].kill()
         killed_at = time.monotonic()
         await asyncio.sleep(1)
         broken = [marker for marker, made in calls.items() if made[0].closed_at is not None]
@@ -66,4 +66,4 @@ async def _taken_over(world: World, jobs: int) -> list[float]:
         return [calls[marker][1].began_at - killed_at for marker in broken]
     finally:
         connection.close()
-        await world.stop()
+        await deployment.stop()

@@ -1,4 +1,4 @@
-"""The readers of streams themselves: they come again where they were, and what they must notice, they notice."""
+"""The readers of streams themselves: they reconnect at their cursor, and they report each fault that they must see."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ def told_by_events(*answers: bytes) -> tuple[View, list[str]]:
 
 
 def told_by_frames(*connections: list[dict[str, Any] | int]) -> tuple[View, list[str]]:
-    """Likewise: each connection's frames, and at last the code that it is closed with."""
+    """A reader's view of the given frames, one list for each connection (the closing code last), and its requests."""
     asked: list[str] = []
     left = list(connections)
 

@@ -61,6 +61,19 @@ def test_a_broken_promise_is_told_with_its_history(view: View, answer: dict[str,
     assert "7.1.1;" in str(told.value)
 
 
+def test_a_reset_brings_the_content_that_replaces_the_text(view: View) -> None:
+    """In its own answer, or where that was limited to the `start`, in the next one; the text is lost otherwise."""
+    view.take(body(reset=True))
+    view.take(body((2, 0)))
+    view.take(body((3, 0), reset=True))
+    assert view.losses == []
+    view.take(body(reset=True))
+    view.take(body())
+    view.take(body((4, 0)))
+    view.take(body(reset=True, done=True))
+    assert len(view.losses) == 2
+
+
 def test_nothing_may_follow_the_end(view: View) -> None:
     """Not even nothing."""
     view.take(body(done=True))
@@ -69,7 +82,7 @@ def test_nothing_may_follow_the_end(view: View) -> None:
 
 
 def test_a_reset_that_was_not_needed_is_remembered(view: View) -> None:
-    """Whether there was a reason for it, the ledger knows."""
+    """Whether there was a reason for it, the verdict knows."""
     view.take(body((1, 0), reset=True))
     assert len(view.repeats) == 1
 

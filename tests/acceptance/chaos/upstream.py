@@ -45,7 +45,7 @@ class Upstream:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Return when the clients, who have gone, are forgotten."""
+        """Stop the upstream. Returns when all connections are closed and their tasks have ended."""
         if self._server is not None:
             self._server.close()
         for writer in self._writers:

@@ -27,6 +27,7 @@ class View:
         self.count = 0  # of tokens kept
         self.resets = 0
         self.repeats: list[float] = []  # when a reset was followed by the very answer that it had cleared
+        self.losses: list[float] = []  # when a reset had taken tokens away and no other content came with it
         self.status: str | None = None  # once done
         self.outcome: dict[str, Any] = {}
         self.done_at: float | None = None
@@ -34,6 +35,7 @@ class View:
         self.history: deque[str] = deque(maxlen=_REMEMBERED)
         self._marker = marker
         self._cleared: int | None = None  # the call of which tokens were cleared last
+        self._is_bare = False  # a reset took tokens away, and its answer brought none
         self._has_start = False
         self._end: dict[str, Any] | None = None
 
@@ -50,6 +52,7 @@ class View:
             raise self._violation(f"another job's answer, {body['job_id']}")
         if self.done_at is not None:
             raise self._violation("an answer after the end")
+        was_bare, had_tokens = self._is_bare, self.count > 0
         if body["reset"]:
             self._clear()
         for element in elements:
@@ -57,6 +60,10 @@ class View:
                 self._take_token(element)
             else:
                 self._take_event(element)
+        # A generation starts with its first content. An answer may be limited to its `start`, and the next has more.
+        self._is_bare = body["reset"] and not self.count and (had_tokens or was_bare)
+        if (was_bare and not body["reset"] and not self.count) or (self._is_bare and body["done"]):
+            self.losses.append(time.monotonic())
         self.cursor = body["cursor"]
         if body["done"]:
             self._take_end(body)

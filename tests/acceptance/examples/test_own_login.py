@@ -78,7 +78,7 @@ def test_streams_pass_the_app_in_front_as_they_come(front: str, ada: requests.Se
 
 
 def test_who_has_not_logged_in_gets_nothing(front: str, ada: requests.Session) -> None:
-    """Neither a page that asks, nor a job; and what is wrong with a password is not told."""
+    """Without a login the app gives neither its page nor a job, and a failed login does not tell what was wrong."""
     job = f"{front}/v1/jobs/{submitted(ada, front)}"
     assert requests.get(f"{job}/tokens", timeout=10).status_code == 401
     assert requests.post(f"{front}/v1/jobs", json={"prompt": "Why?"}, timeout=10).status_code == 401
@@ -101,7 +101,7 @@ def test_a_users_job_is_nobody_elses(front: str, ada: requests.Session, alan: re
 
 
 def test_the_app_in_front_has_rules_of_its_own(front: str, ada: requests.Session, client: Client) -> None:
-    """Its users cannot choose what it does not let them; nor does it take a form for a prompt."""
+    """Users of the app cannot choose a model or a limit, and the app refuses forms."""
     submitted(ada, front, max_tokens=99999, model="demo?tokens=100000")
     assert next(client.jobs()).model == "demo?tokens=80&tps=20"
     assert ada.post(f"{front}/v1/jobs", data={"prompt": "Why?"}, timeout=10).status_code == 415
@@ -109,7 +109,7 @@ def test_the_app_in_front_has_rules_of_its_own(front: str, ada: requests.Session
 
 
 def test_the_app_in_front_outlives_tokentail(tmp_path: Path) -> None:
-    """It says when to come again."""
+    """While Tokentail is away the app responds 503 with Retry-After."""
     with running_front("http://127.0.0.1:9", KEY, tmp_path) as front, logged_in(front, "ada", "lovelace") as ada:
         answer = ada.post(f"{front}/v1/jobs", json={"prompt": "Why?"}, timeout=10)
         assert answer.status_code == 503

@@ -22,7 +22,7 @@ def test_the_ten_second_function_gives_the_whole_answer_in_parts(up: Up, client:
 
 
 def test_the_ten_second_function_outlives_a_server_that_is_away() -> None:
-    """Its state comes back as it was, in time."""
+    """While the server is away the function returns its state unchanged, within its time limit."""
     state = {"job": "j1", "cursor": "g.7", "text": "so far", "done": False}
     program = "import json, ten_seconds as t; print(json.dumps(t.handler(json.loads(input()))))"
     ended = subprocess.run(

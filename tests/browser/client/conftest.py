@@ -1,4 +1,4 @@
-"""A page that reads with tokentail.js, straight from a web process or through a proxy that is hostile."""
+"""A page that reads with tokentail.js, directly from a web process or through a hostile proxy."""
 
 import json
 import subprocess
@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
-from tokentail.log_writer import LogWriter
-from tokentail.store import RedisClient
+from tokentail.log.writer import LogWriter
+from tokentail.redis.client import RedisClient
 
 READER = Path(__file__).parent / "reader.js"
 ANY_PAGE = "/tokentail.js"  # its policy is the one of our pages
@@ -43,7 +43,7 @@ class ProxyProcess:
         self._child.wait(10)
 
     def be(self, **manner: int | bool) -> None:
-        """Have another manner from now on; see `hostile_proxy.py`."""
+        """Set how the proxy behaves from now on; see `hostile_proxy.py`."""
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(manner) + "\n")
         assert self._line() == "ok"
@@ -54,7 +54,7 @@ class ProxyProcess:
 
 
 class Reader:
-    """A page with tokentail.js, and what it has read."""
+    """A page with tokentail.js, and what the page has read."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -64,15 +64,15 @@ class Reader:
         self.page.evaluate("options => connect(options)", options)
 
     def connect_as_it_is(self) -> None:
-        """Make a client without any options: its times are those that everybody has."""
+        """Make a client without any options, so with the default times."""
         self.page.evaluate("async () => { window.tokentail = new (await import('/tokentail.js')).Tokentail() }")
 
     def read(self, job_id: str, **options: Any) -> None:
-        """Begin to follow."""
+        """Start to follow a job."""
         self.page.evaluate("([job, options]) => { readJob(job, options) }", [job_id, options])
 
     def seen(self, name: str) -> Any:
-        """One of: text, cursor, steps, moves, traffic, done, failure."""
+        """What the page recorded under one of the names text, cursor, steps, moves, traffic, done, failure."""
         return self.page.evaluate("name => read[name]", name)
 
     @property
@@ -81,18 +81,18 @@ class Reader:
 
     @property
     def transport(self) -> str:
-        """How the last step came."""
+        """The transport of the last step."""
         return str(self.page.evaluate("read.steps.at(-1)?.transport"))
 
     @property
     def requests(self) -> int:
-        """How many it has made to follow."""
+        """The number of requests that the page has made to follow its job."""
         counted: int = self.page.evaluate("Object.values(read.traffic).reduce((sum, one) => sum + one.requests, 0)")
         return counted
 
 
 class Speech:
-    """A job that speaks, and its reader, who is to see each token before the next."""
+    """A job that gets tokens, and a reader that must see each token before the next one is appended."""
 
     def __init__(self, worker: ScriptedWorker, reader: Reader) -> None:
         self._worker = worker
@@ -107,16 +107,16 @@ class Speech:
         return self._writer
 
     def say(self, token: str) -> None:
-        """Without waiting for anybody."""
+        """Append tokens without waiting for the reader."""
         self._worker.say(self.writer, token)
         self.text += token
 
     def heard(self, within_s: float = 10.0) -> None:
-        """Wait until the reader has exactly this."""
+        """Wait until the reader has exactly the text so far."""
         eventually(lambda: self._reader.text == self.text, within_s=within_s, what=f"the page shows {self.text!r}")
 
     def until(self, is_enough: Callable[[], object], *, least: int = 3, most: int = 200) -> None:
-        """Speak on, word by word, until `is_enough`."""
+        """Append word after word until `is_enough`."""
         for number in range(most):
             self.say(f" w{number}é")
             self.heard()
@@ -126,34 +126,34 @@ class Speech:
 
 
 @pytest.fixture(scope="session")
-def shared_straight_house(valkey_url: str) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=False) as house:
-        yield house
+def shared_straight_harness(valkey_url: str) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=False) as harness:
+        yield harness
 
 
 @pytest.fixture(scope="session")
-def shared_locked_house(valkey_url: str) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house:
-        yield house
+def shared_locked_harness(valkey_url: str) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as harness:
+        yield harness
 
 
 @pytest.fixture
-def straight_house(shared_straight_house: BrowserHouse, real_client: RedisClient) -> Iterator[BrowserHouse]:
+def straight_harness(shared_straight_harness: BrowserHarness, real_client: RedisClient) -> Iterator[BrowserHarness]:
     """A web process over an empty store."""
-    yield shared_straight_house
-    shared_straight_house.begin()
+    yield shared_straight_harness
+    shared_straight_harness.begin()
 
 
 @pytest.fixture
-def locked_house(shared_locked_house: BrowserHouse, real_client: RedisClient) -> BrowserHouse:
-    """One that asks for a key."""
-    return shared_locked_house
+def locked_harness(shared_locked_harness: BrowserHarness, real_client: RedisClient) -> BrowserHarness:
+    """A web process that requires a key, over an empty store."""
+    return shared_locked_harness
 
 
 @pytest.fixture
-def proxy(straight_house: BrowserHouse) -> Iterator[ProxyProcess]:
-    """A proxy in front of it, which is good until it is told otherwise."""
-    with ProxyProcess(straight_house.web.port) as proxy:
+def proxy(straight_harness: BrowserHarness) -> Iterator[ProxyProcess]:
+    """A proxy in front of the web process; it does no harm until a test sets another behaviour."""
+    with ProxyProcess(straight_harness.web.port) as proxy:
         yield proxy
 
 
@@ -177,7 +177,7 @@ def open_reader(context: BrowserContext) -> Iterator[Callable[[str], Reader]]:
 
 @pytest.fixture
 def reader(open_reader: Callable[[str], Reader], proxy: ProxyProcess) -> Reader:
-    """A page that came through the proxy."""
+    """A page that was loaded through the proxy."""
     return open_reader(proxy.url)
 
 

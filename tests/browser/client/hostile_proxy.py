@@ -1,4 +1,4 @@
-"""A proxy as people find them at work, as a process of its own: it buffers, cuts, refuses, is slow or silent.
+"""A proxy like those in company networks, as a process of its own: it buffers, cuts, refuses, is slow or silent.
 
 `python -m tests.browser.client.hostile_proxy PORT` prints the port where it listens, and forwards to PORT. Each line of
 its input is a manner, which it has from then on, and is answered by `ok`. It speaks HTTP/1.1, one request a connection.
@@ -23,7 +23,7 @@ Writer = asyncio.StreamWriter
 
 @dataclass
 class Manner:
-    """What it does to requests. Without any of these it is a good proxy."""
+    """What the proxy does to requests. The defaults do no harm."""
 
     buffers: bool = False  # gives an answer when all of it is there
     cut_after_ms: int = 0  # closes every connection of a job's reader that lasts longer
@@ -48,7 +48,7 @@ class HostileProxy:
     _seen: int = 0
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
-        """One connection."""
+        """Serve one connection."""
         with suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             async with asyncio.timeout(self._lasts_s(head)):
@@ -105,7 +105,7 @@ class HostileProxy:
                 await writer.drain()
 
     async def obey(self, commands: Reader) -> None:
-        """Take a new manner from each line, to the end."""
+        """Take a new behaviour from each line of the input, until it ends."""
         while line := await commands.readline():
             self.manner = Manner(**json.loads(line))
             print("ok", flush=True)
@@ -124,7 +124,7 @@ def _is_reading(head: bytes) -> bool:
 
 
 def _closing(head: bytes) -> bytes:
-    """The head without what concerns one connection alone, so that the answer's end is the connection's."""
+    """The head without the fields of one connection, so that the end of the connection ends the response."""
     dropped = (b"connection:", b"upgrade:", b"keep-alive:")
     lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(dropped)]
     return b"\r\n".join((*lines, b"Connection: close", b"", b""))

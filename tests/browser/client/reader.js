@@ -1,9 +1,9 @@
-// What the tests' pages do with tokentail.js: a reader who shows what it is told, and keeps how it came in `read`.
+// A reader for the tests' pages: it follows by tokentail.js, shows the text, and records each step in `read`.
 window.read = { text: "", cursor: "0", steps: [], moves: [], traffic: {}, done: null, failure: null };
 
 window.connect = async (options = {}) => {
   const { Tokentail } = await import("/tokentail.js");
-  // Shorter than by default, so that the tests are; only those of climbing climb.
+  // Shorter than the defaults, to keep the tests short; only the tests of upgrades set a short climbMs.
   const timing = { muteMs: 700, climbMs: 600000, ...options.timing };
   window.tokentail = new Tokentail({ ...options, timing });
 };
@@ -32,7 +32,7 @@ window.readJob = async (job, options = {}) => {
   }
 };
 
-// When another stream was tried, as far as a step shows it.
+// The times at which a stream was probed, as far as the steps show it.
 window.noteTries = () => {
   const tries = read.traffic.sse.requests;
   if (tries > read.seenTries) read.triedAt.push(performance.now());

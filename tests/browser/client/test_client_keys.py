@@ -1,4 +1,4 @@
-"""tokentail.js in Chromium: keys, sessions, read tokens, and errors that no further try would change."""
+"""tokentail.js in Chromium: keys, sessions, read tokens, and errors that no retry would change."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.client.conftest import Reader
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 
@@ -15,9 +15,9 @@ ALL = ("auto", "sse", "websocket", "long", "short")
 
 
 @pytest.fixture
-def reader(open_reader: OpenReader, locked_house: BrowserHouse) -> Reader:
-    """A page of a server that asks for a key."""
-    return open_reader(locked_house.url)
+def reader(open_reader: OpenReader, locked_harness: BrowserHarness) -> Reader:
+    """A page of a server that requires a key."""
+    return open_reader(locked_harness.url)
 
 
 def submitted(reader: Reader) -> str:
@@ -35,7 +35,7 @@ def fails(reader: Reader, call: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("transport", ALL)
 def test_a_key_goes_along_with_each_request(transport: str, reader: Reader, worker: ScriptedWorker) -> None:
-    """A WebSocket cannot send one, so there a stream takes its place."""
+    """A WebSocket cannot send a key, so the client uses a stream."""
     reader.connect(key=KEY)
     job_id = submitted(reader)
     reader.read(job_id, transport=transport)
@@ -47,7 +47,7 @@ def test_a_key_goes_along_with_each_request(transport: str, reader: Reader, work
 
 @pytest.mark.parametrize("transport", ALL)
 def test_a_session_takes_the_keys_place(transport: str, reader: Reader, worker: ScriptedWorker) -> None:
-    """After `openSession` the page holds no key, and even a WebSocket is admitted."""
+    """After `openSession` the page has no key, and even a WebSocket is accepted."""
     reader.connect()
     reader.page.evaluate("key => tokentail.openSession(key)", KEY)
     job_id = submitted(reader)
@@ -61,14 +61,14 @@ def test_a_session_takes_the_keys_place(transport: str, reader: Reader, worker: 
 
 @pytest.mark.parametrize("transport", ALL)
 def test_a_share_link_reads_one_job_and_no_more(
-    transport: str, locked_house: BrowserHouse, open_reader: OpenReader, reader: Reader, worker: ScriptedWorker
+    transport: str, locked_harness: BrowserHarness, open_reader: OpenReader, reader: Reader, worker: ScriptedWorker
 ) -> None:
-    """By every transport, without a key; cancelling takes more."""
+    """A share link's token reads its job by every transport, and cannot cancel it."""
     reader.connect(key=KEY)
     job_id = submitted(reader)
     link = reader.page.evaluate("job => tokentail.share(job)", job_id)["link"]
-    guest = open_reader(locked_house.url)
-    guest.page.goto(f"{locked_house.url}/tokentail.js{link.removeprefix('/')}")
+    guest = open_reader(locked_harness.url)
+    guest.page.goto(f"{locked_harness.url}/tokentail.js{link.removeprefix('/')}")
     recalled = guest.page.evaluate("import('/tokentail.js').then(({ recall }) => recall())")
     assert recalled["job"] == job_id
     guest.connect(token=recalled["token"])
@@ -82,7 +82,7 @@ def test_a_share_link_reads_one_job_and_no_more(
 
 @pytest.mark.parametrize("transport", ["auto", "long", "short"])
 def test_what_no_try_would_change_is_thrown(transport: str, reader: Reader, worker: ScriptedWorker) -> None:
-    """A wrong key, a job that is not there, one that was deleted, a cursor that nobody gave."""
+    """A wrong key, an unknown job, a deleted job and a made-up cursor each end `follow` with an error."""
     reader.connect(key="wrong")
     reader.read("a" * 26, transport=transport)
     eventually(lambda: reader.seen("failure"), what="it has given up")
@@ -103,7 +103,7 @@ def test_what_no_try_would_change_is_thrown(transport: str, reader: Reader, work
 
 
 def test_the_other_calls_answer(reader: Reader, worker: ScriptedWorker) -> None:
-    """Views, lists, texts, models, cancel."""
+    """The client reads views, lists, texts and models, and cancels."""
     reader.connect(key=KEY)
     job_id = submitted(reader)
     worker.say(worker.take(job_id), "so far")
@@ -117,7 +117,7 @@ def test_the_other_calls_answer(reader: Reader, worker: ScriptedWorker) -> None:
 
 
 def test_a_client_that_is_shown_does_not_show_its_key(reader: Reader) -> None:
-    """Neither as JSON nor property by property."""
+    """The client's JSON and its properties do not contain the key."""
     shown = reader.page.evaluate(
         """async key => {
           const { Tokentail } = await import("/tokentail.js");

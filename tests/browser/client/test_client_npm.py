@@ -1,25 +1,21 @@
-"""tokentail.js as npm packs it: what is in the archive, its types for a strict program, and the module in Node."""
+"""tokentail.js as npm packs it: the archive's files, the types in a strict program, and the module in Node."""
 
 import json
-import os
 import re
 import subprocess
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.browser.house import BrowserHouse
-from tests.programs import NODE, NPM
+from tests.browser.harness import BrowserHarness
+from tests.npm import WITHIN_S, npm
+from tests.programs import NODE
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 
 CLIENT = Path(str(files("app") / "static" / "client"))
 ROOT = Path(__file__).parents[3]
 TYPESCRIPT = "typescript@5"
-WITHIN_S = 120
-UNREACHABLE = ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH")
-HASTY = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
 
 # Each @ts-expect-error is a fault that the types have to find: one that they let through fails, too.
 CONSUMER = """
@@ -82,19 +78,6 @@ for await (const step of new Tokentail({ url }).follow(jobId, { transport: "long
 """
 
 
-def npm(*arguments: str, cwd: Path) -> Any:
-    """What it says as JSON; without the registry the test is skipped, or fails where CI is set."""
-    argv = [NPM.require(), *arguments, "--json", "--no-audit", "--no-fund", *HASTY]
-    ran = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    if ran.returncode == 0:
-        return json.loads(ran.stdout)
-    message = f"npm {arguments[0]} failed: {ran.stdout[:300]} {ran.stderr[:300]}"
-    is_away = any(f'"code": "{code}"' in ran.stdout for code in UNREACHABLE)
-    if os.environ.get("CI") or not is_away:
-        pytest.fail(message, pytrace=False)
-    return pytest.skip(message)
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a program that has installed the archive."""
@@ -107,7 +90,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_archive_is_the_module_its_types_and_its_license() -> None:
-    """And nothing else; whoever gets the client from npm alone has the license with it."""
+    """npm's archive has the module, its types, a README and the license, and nothing else."""
     (packed,) = npm("pack", "--dry-run", cwd=CLIENT)
     assert {file["path"] for file in packed["files"]} == {
         *("package.json", "tokentail.js", "tokentail.d.ts"),
@@ -117,7 +100,7 @@ def test_the_archive_is_the_module_its_types_and_its_license() -> None:
 
 
 def test_its_types_hold_for_a_strict_program(program: Path) -> None:
-    """TypeScript takes what the docs show, and finds what is wrong."""
+    """TypeScript accepts what the docs show, and finds each marked fault."""
     npm("install", TYPESCRIPT, cwd=program)
     (program / "consumer.mts").write_text(CONSUMER)
     argv = [NODE.require(), "node_modules/typescript/bin/tsc", *STRICT.split(), "--lib", LIBRARIES, "consumer.mts"]
@@ -126,12 +109,12 @@ def test_its_types_hold_for_a_strict_program(program: Path) -> None:
 
 
 def test_a_program_in_node_follows_a_job_to_its_end(
-    program: Path, straight_house: BrowserHouse, worker: ScriptedWorker
+    program: Path, straight_harness: BrowserHarness, worker: ScriptedWorker
 ) -> None:
-    """By long polls, while it is made; then the program ends by itself, for nothing is left open."""
+    """A program reads by long polls while the answer is made, then ends by itself, because nothing is left open."""
     job_id = worker.submit()
     (program / "follow.js").write_text(FOLLOWER)
-    argv = [NODE.require(), "follow.js", straight_house.url, job_id]
+    argv = [NODE.require(), "follow.js", straight_harness.url, job_id]
     with subprocess.Popen(argv, cwd=program, stdout=subprocess.PIPE, text=True) as follower:
         try:
             assert follower.stdout is not None
@@ -146,9 +129,11 @@ def test_a_program_in_node_follows_a_job_to_its_end(
     assert json.loads(said) == {"text": "Ünd so on", "transports": ["long"], "status": "completed"}
 
 
-def test_the_types_name_the_links_that_the_server_sends(straight_house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """All of them, and no others."""
+def test_the_types_name_the_links_that_the_server_sends(
+    straight_harness: BrowserHarness, worker: ScriptedWorker
+) -> None:
+    """The types list exactly the links that the server sends."""
     links = re.search(r"links: Record<(.+?), string>", (CLIENT / "tokentail.d.ts").read_text())
     assert links is not None
-    sent = straight_house.web.ask("GET", f"/v1/jobs/{worker.submit()}").json["links"]
+    sent = straight_harness.web.ask("GET", f"/v1/jobs/{worker.submit()}").json["links"]
     assert set(re.findall(r'"(\w+)"', links[1])) == set(sent)

@@ -1,4 +1,4 @@
-"""tokentail.js's parser of Server-Sent Events, beside what the WHATWG's rules say, however the bytes are cut."""
+"""tokentail.js's parser of Server-Sent Events follows the WHATWG's rules, however the bytes are cut."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.client.conftest import ANY_PAGE
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 
 # Each: bytes, and the events in them as (type, data, lastEventId).
 CASES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
@@ -51,16 +51,16 @@ PARSE = """async ([bytes, cuts]) => {
 
 
 @pytest.fixture(scope="module")
-def module_page(browser: Any, shared_straight_house: BrowserHouse) -> Any:
+def module_page(browser: Any, shared_straight_harness: BrowserHarness) -> Any:
     page = browser.new_page()
-    page.goto(shared_straight_house.url + ANY_PAGE)
+    page.goto(shared_straight_harness.url + ANY_PAGE)
     yield page
     page.close()
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_events_are_the_same_however_the_bytes_are_cut(case: str, module_page: Page) -> None:
-    """In two at every place, and byte by byte."""
+    """Each stream is parsed equally when cut in two at every position, and byte by byte."""
     content, events = CASES[case]
     cuts = [-1, *range(len(content) + 1)]
     found = module_page.evaluate(PARSE, [list(content), cuts])
@@ -70,7 +70,7 @@ def test_events_are_the_same_however_the_bytes_are_cut(case: str, module_page: P
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_browsers_own_event_source_reads_the_same(case: str, module_page: Page) -> None:
-    """Chromium is the judge of what was expected here."""
+    """Chromium's own EventSource confirms the expected events of these tests."""
     content, events = CASES[case]
     found: list[list[str]] = []
 
@@ -96,7 +96,7 @@ def test_a_browsers_own_event_source_reads_the_same(case: str, module_page: Page
 
 
 def test_the_time_between_tries_is_read(module_page: Page) -> None:
-    """Digits alone are one."""
+    """Only a value of digits sets the retry time."""
     told = module_page.evaluate(
         """async () => {
           const { EventParser } = await import("/tokentail.js");
@@ -106,3 +106,30 @@ def test_the_time_between_tries_is_read(module_page: Page) -> None:
         }"""
     )
     assert told == 1500
+
+
+LIMITED = """async ([unit, count, size, limit]) => {
+  const { EventParser, TokentailError } = await import("/tokentail.js");
+  const parser = new EventParser(limit);
+  const stream = new TextEncoder().encode(unit.repeat(count));
+  try {
+    for (let at = 0; at < stream.length; at += size) parser.push(stream.subarray(at, at + size));
+  } catch (error) {
+    return error instanceof TokentailError && error.message;
+  }
+  return null;
+}"""
+
+
+@pytest.mark.parametrize("size", [1, 17, 65536])
+@pytest.mark.parametrize("unit", ["data:\n", "data\r", "data: x\r\n", "x", ":", "id: x"])
+def test_an_event_that_never_ends_is_refused(unit: str, size: int, module_page: Page) -> None:
+    """An event over the limit is refused whatever its lines are, empty ones included, in pieces of any size."""
+    refused = module_page.evaluate(LIMITED, [unit, 20_000, size, 10_000])
+    assert refused == "An event of the stream is longer than 10000 bytes."
+
+
+@pytest.mark.parametrize("unit", [": ping\n", "\n", "data: x\n\n", "nonsense: x\r\n", "event: x\n\n"])
+def test_a_long_stream_of_small_events_is_no_large_event(unit: str, module_page: Page) -> None:
+    """The limit counts the bytes of the unfinished event, not of the stream."""
+    assert module_page.evaluate(LIMITED, [unit, 20_000, 17, 100]) is None

@@ -1,4 +1,4 @@
-"""tokentail.js in Chromium: when it asks again. It waits as long as it is told to, and no longer than that."""
+"""tokentail.js in Chromium: its pauses between requests are as long as the server asks, and no longer."""
 
 from itertools import pairwise
 from typing import Any
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route
 
 from tests.browser.client.conftest import ProxyProcess, Reader, Speech
 from tests.browser.client.test_client_proxies import finish
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 
@@ -18,7 +18,7 @@ ASKED = """performance.getEntriesByType("resource").filter(({ name }) => /\\/(to
 
 
 def pauses_ms(page: Page) -> list[float]:
-    """Between the end of each answer and the request after it."""
+    """The pauses between the end of each response and the next request."""
     asked: list[list[float]] = page.evaluate(ASKED)
     return [then[0] - before[1] for before, then in pairwise(asked)]
 
@@ -29,24 +29,24 @@ def test_retry_after_is_waited_for(
     status: int,
     transport: str,
     proxy: ProxyProcess,
-    straight_house: BrowserHouse,
+    straight_harness: BrowserHarness,
     reader: Reader,
     speech: Speech,
     worker: ScriptedWorker,
 ) -> None:
-    """By every transport: its own pause after a first failure would be half a second at most."""
+    """Each transport waits for Retry-After; its own pause after a first failure would be half a second at most."""
     proxy.be(fails=1, failure=status, retry_after_s=2)
     reader.connect()
     speech.say("There.")
     reader.read(speech.job_id, transport=transport)
     speech.heard()
-    finish(speech, worker, reader, straight_house)
+    finish(speech, worker, reader, straight_harness)
     assert 2000 <= pauses_ms(reader.page)[0] <= 2000 * 1.2 + LATE_MS
     assert reader.seen("moves") == []
 
 
 def test_a_submission_waits_for_retry_after(proxy: ProxyProcess, reader: Reader, worker: ScriptedWorker) -> None:
-    """A call that is turned away because too much is going on comes again when it was told to."""
+    """A call that is refused with 429 is repeated after its Retry-After."""
     answers = [429]
 
     def answer(route: Route) -> None:
@@ -69,7 +69,7 @@ def test_a_submission_waits_for_retry_after(proxy: ProxyProcess, reader: Reader,
 
 @pytest.mark.parametrize("advised_ms", [900, 2500])
 def test_a_short_poll_comes_when_it_was_advised_to(reader: Reader, advised_ms: int) -> None:
-    """`poll_after_ms` of each answer is the pause before the next."""
+    """The pause before each poll is `poll_after_ms` of the response before it."""
     body: dict[str, Any] = {"job_id": "j", "status": "running", "tokens": [], "reset": False, "done": False}
 
     def answer(route: Route) -> None:
@@ -84,9 +84,9 @@ def test_a_short_poll_comes_when_it_was_advised_to(reader: Reader, advised_ms: i
 
 @pytest.mark.timeout(180)
 def test_a_proxy_that_cuts_every_five_seconds_loses_nothing(
-    proxy: ProxyProcess, straight_house: BrowserHouse, reader: Reader, speech: Speech, worker: ScriptedWorker
+    proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
 ) -> None:
-    """With the times that the client has by itself: after three cuts it polls, and its polls fit in between."""
+    """With the default times the client polls after three cuts, and its polls end before the proxy would cut them."""
     proxy.be(cut_after_ms=5000)
     reader.connect_as_it_is()
     reader.read(speech.job_id)
@@ -95,5 +95,5 @@ def test_a_proxy_that_cuts_every_five_seconds_loses_nothing(
     quiet = len(reader.seen("steps"))
     eventually(lambda: len(reader.seen("steps")) > quiet, within_s=45, what="a poll came back though nobody spoke")
     speech.until(lambda: True, least=5)
-    finish(speech, worker, reader, straight_house)
+    finish(speech, worker, reader, straight_harness)
     assert reader.seen("moves") == [["long", "cut too often"]]

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, straight at a web process: what people see of it. Whatever it logs fails the test."""
+"""The page in a real Chromium, directly at a web process. Any message on the console fails the test."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,10 +8,11 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
+from tokentail.redis.client import RedisClient
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
@@ -23,28 +24,31 @@ NewContext = Callable[..., BrowserContext]
 
 
 @pytest.fixture(scope="session")
-def shared_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=False) as house:
-        yield house
+def shared_harness(valkey_url: str, browser: Browser) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=False) as harness:
+        yield harness
 
 
 @pytest.fixture(scope="session")
-def shared_keyed_house(valkey_url: str, browser: Browser) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as house:
-        yield house
+def shared_keyed_harness(valkey_url: str, browser: Browser) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=False, TOKENTAIL_API_KEYS=KEY) as harness:
+        yield harness
 
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What browsers said on their consoles; anything fails the test, but for what it takes out of the list."""
+    """Messages on the browsers' consoles; any message fails the test unless the test removes it from the list."""
     complaints: list[str] = []
     yield complaints
     assert [text for text in complaints if UNAVOIDABLE not in text] == []
 
 
 @pytest.fixture
-def new_context(browser: Browser, complaints: list[str]) -> Iterator[NewContext]:
-    """`new_context(viewport=…, color_scheme=…)`: a browser of its own, without a past."""
+def new_context(browser: Browser, complaints: list[str], real_client: RedisClient) -> Iterator[NewContext]:
+    """`new_context(viewport=…, color_scheme=…)` makes a browser profile without history.
+
+    It is closed before the store is emptied: a page that still reads its job would complain of a 404.
+    """
     contexts: list[BrowserContext] = []
 
     def make(**options: Any) -> BrowserContext:
@@ -67,12 +71,12 @@ def context(new_context: NewContext) -> BrowserContext:
 
 
 @pytest.fixture
-def page(context: BrowserContext, house: BrowserHouse, worker: ScriptedWorker) -> Page:
-    """The page of an open house that has a worker."""
+def page(context: BrowserContext, harness: BrowserHarness, worker: ScriptedWorker) -> Page:
+    """The page of an open harness that has a worker."""
     # What is served is known a second late; the store was emptied a moment ago.
-    eventually(lambda: "demo" in requests.get(f"{house.url}/v1/models", timeout=10).text, within_s=10)
+    eventually(lambda: "demo" in requests.get(f"{harness.url}/v1/models", timeout=10).text, within_s=10)
     page = context.new_page()
-    page.goto(house.url)
+    page.goto(harness.url)
     expect(page.locator("#model")).to_have_value("demo")
     return page
 

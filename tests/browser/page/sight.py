@@ -1,4 +1,4 @@
-"""What somebody in front of the page does and sees."""
+"""What a person at the page does and sees."""
 
 import re
 
@@ -8,13 +8,13 @@ TRANSPORTS = {"auto": "Automatic", "sse": "SSE", "websocket": "WebSocket", "long
 
 
 class Sight:
-    """One page, as it is used."""
+    """One page, used as a person uses it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     def ask(self, prompt: str = "Why?") -> str:
-        """Ask it; the job's id, which is in the address then."""
+        """Submit a prompt; returns the job's id, which the page puts into its address."""
         before = self.page.url
         self.page.get_by_role("textbox", name="Prompt").fill(prompt)
         self.page.get_by_role("button", name="Ask").click()
@@ -28,7 +28,7 @@ class Sight:
         return found[1]
 
     def switch(self, transport: str) -> None:
-        """Choose a transport, as with the mouse."""
+        """Choose a transport by a click."""
         self.page.get_by_role("radio", name=TRANSPORTS[transport]).check()
 
     @property
@@ -40,7 +40,7 @@ class Sight:
         return self.answer.inner_text()
 
     def sees(self, text: str) -> None:
-        """The answer says this, and nothing else."""
+        """Wait until the answer is exactly this text."""
         expect(self.answer).to_have_text(text, use_inner_text=True, timeout=10_000)
 
     def is_told(self, state: str) -> None:

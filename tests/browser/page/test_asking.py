@@ -1,4 +1,4 @@
-"""Asking, watching, switching, stopping, coming back."""
+"""Asking, watching, switching, stopping and reloading."""
 
 import re
 
@@ -6,18 +6,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.page.conftest import PHONE, NewContext
 from tests.browser.page.sight import TRANSPORTS, Sight
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.backend import now_ms
-from tokentail.element import End
-from tokentail.fleet import Lease
-from tokentail.job import Failure, FailureKind, FinishReason, Status, Usage
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import Failure, FailureKind, FinishReason, Status, Usage
+from tokentail.log.element import End
+from tokentail.redis.backend import now_ms
 
 
 def test_tokens_are_seen_as_they_come(sight: Sight, worker: ScriptedWorker) -> None:
-    """Each appears before the next one is made; at the end the figures are those of the provider."""
+    """Each token is shown before the next one is made; at the end the figures are the provider's."""
     writer = worker.take(sight.ask("Why is the sky blue?"))
     expect(sight.page.locator("#asked")).to_have_text("Why is the sky blue?")
     sight.is_told("Answering")
@@ -36,7 +36,7 @@ def test_tokens_are_seen_as_they_come(sight: Sight, worker: ScriptedWorker) -> N
 
 @pytest.mark.parametrize("first", ["auto", "short"])
 def test_switching_the_transport_in_mid_answer_loses_nothing(sight: Sight, worker: ScriptedWorker, first: str) -> None:
-    """Every one follows every other at the cursor, each while tokens come; none is missing, twice or out of order."""
+    """Each transport can replace each other one while tokens arrive; every token is shown once and in order."""
     sight.switch(first)
     writer = worker.take(sight.ask())
     said = []
@@ -57,7 +57,7 @@ def test_switching_the_transport_in_mid_answer_loses_nothing(sight: Sight, worke
 
 
 def test_a_reload_goes_on_at_the_cursor(sight: Sight, worker: ScriptedWorker) -> None:
-    """What was read is shown at once and is not asked for again; the rest follows."""
+    """The text so far is shown at once after a reload, without a request for it; the rest follows."""
     writer = worker.take(sight.ask("Why, o why?"))
     worker.say(writer, "One", " two")
     sight.sees("One two")
@@ -77,7 +77,7 @@ def test_a_reload_goes_on_at_the_cursor(sight: Sight, worker: ScriptedWorker) ->
 
 
 def test_another_tab_reads_from_the_beginning(sight: Sight, worker: ScriptedWorker) -> None:
-    """The address is enough."""
+    """The page's address is enough to see the answer elsewhere."""
     writer = worker.take(sight.ask())
     worker.say(writer, "One")
     sight.sees("One")
@@ -90,7 +90,7 @@ def test_another_tab_reads_from_the_beginning(sight: Sight, worker: ScriptedWork
 
 
 def test_back_and_forth_are_the_browsers_own(sight: Sight, worker: ScriptedWorker) -> None:
-    """Each answer is a page of the history."""
+    """Each answer is an entry in the browser's history."""
     worker.answer(sight.ask("First?"), "The first.")
     sight.sees("The first.")
     worker.answer(sight.ask("Second?"), "The second.")
@@ -102,7 +102,7 @@ def test_back_and_forth_are_the_browsers_own(sight: Sight, worker: ScriptedWorke
 
 
 def test_a_reset_clears_what_was_shown(sight: Sight, worker: ScriptedWorker) -> None:
-    """Another attempt begins anew: nothing of the first one stays."""
+    """When another attempt starts from the beginning, nothing of the first one stays."""
     job_id = sight.ask()
     writer = worker.take(job_id)
     worker.say(writer, "# Wrong", "\n\nand gone")
@@ -114,16 +114,17 @@ def test_a_reset_clears_what_was_shown(sight: Sight, worker: ScriptedWorker) -> 
 
 
 def test_stop_is_final(sight: Sight, worker: ScriptedWorker) -> None:
-    """What was shown stays, and the state says so."""
+    """A stopped answer keeps its text; where the provider had not counted the output, the page shows an estimate."""
     worker.say(worker.take(sight.ask()), "One", " two")
     sight.sees("One two")
     sight.page.locator("#stop").click()
     sight.is_told("Stopped")
     sight.sees("One two")
+    expect(sight.fact("usage")).to_have_text("? and about 2")
 
 
 def test_a_failure_says_what_it_was(sight: Sight, worker: ScriptedWorker) -> None:
-    """With the text so far kept."""
+    """The text of a failed job stays, and the page names the failure."""
     failure = Failure(FailureKind.OVERLOADED, "The provider has too much to do.")
     worker.say(worker.take(sight.ask()), "Half", End(Status.FAILED, error=failure))
     sight.is_told("Failed")
@@ -132,7 +133,7 @@ def test_a_failure_says_what_it_was(sight: Sight, worker: ScriptedWorker) -> Non
 
 
 def test_what_is_refused_is_told_beside_the_prompt(sight: Sight, complaints: list[str]) -> None:
-    """And the prompt is kept."""
+    """The page shows why a prompt was refused, and keeps the prompt."""
     sight.page.locator("#max-tokens").fill("99999999999999999999")
     sight.page.get_by_role("textbox", name="Prompt").fill("Why?")
     sight.page.get_by_role("button", name="Ask").click()
@@ -142,7 +143,7 @@ def test_what_is_refused_is_told_beside_the_prompt(sight: Sight, complaints: lis
 
 
 def test_who_waits_is_told_for_what(sight: Sight, worker: ScriptedWorker) -> None:
-    """The place in the queue, and what would have to come."""
+    """A waiting job shows its queue position and what it waits for."""
     sight.ask("First?")
     sight.is_told("In the queue, waiting for a free slot")
     sight.ask("Second?")
@@ -152,7 +153,7 @@ def test_who_waits_is_told_for_what(sight: Sight, worker: ScriptedWorker) -> Non
 
 
 def test_recent_jobs_are_a_list_to_choose_from(sight: Sight, worker: ScriptedWorker) -> None:
-    """Newest first, by what was asked; the one that is shown is marked."""
+    """Jobs are listed newest first, by their prompts; the shown job is marked."""
     first = sight.ask("First?")
     worker.answer(first, "The first.")
     sight.is_told("Complete")
@@ -168,7 +169,7 @@ def test_recent_jobs_are_a_list_to_choose_from(sight: Sight, worker: ScriptedWor
 
 
 def test_the_comparison_measures_all_four(sight: Sight, worker: ScriptedWorker) -> None:
-    """Streams ask once, polls often; short polls are late; each has read all of it."""
+    """A stream needs one request and polls need many; short polls are late; each transport reads the whole answer."""
     writer = worker.take(sight.ask())
     worker.say(writer, "Zero")
     sight.sees("Zero")
@@ -192,11 +193,11 @@ def test_the_comparison_measures_all_four(sight: Sight, worker: ScriptedWorker) 
 
 
 def test_a_key_is_traded_for_a_cookie(
-    keyed_house: BrowserHouse, new_context: NewContext, worker: ScriptedWorker, complaints: list[str]
+    keyed_harness: BrowserHarness, new_context: NewContext, worker: ScriptedWorker, complaints: list[str]
 ) -> None:
-    """It is asked for once, kept nowhere that script can read, and of no use after signing out."""
+    """The page asks for the key once, keeps it out of scripts' reach, and cannot read jobs after signing out."""
     page = new_context().new_page()
-    page.goto(keyed_house.url)
+    page.goto(keyed_harness.url)
     page.get_by_label("API key").fill("a-wrong-one")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("This server does not know that key.")).to_be_visible()
@@ -217,11 +218,11 @@ def test_a_key_is_traded_for_a_cookie(
 
 
 def test_a_share_link_is_read_on_a_phone(
-    keyed_house: BrowserHouse, new_context: NewContext, worker: ScriptedWorker, complaints: list[str]
+    keyed_harness: BrowserHarness, new_context: NewContext, worker: ScriptedWorker, complaints: list[str]
 ) -> None:
-    """Live, without a key, and without anything that could change the job or show others."""
+    """A share link shows its job live and without a key; its page can neither change the job nor show others."""
     page = new_context().new_page()
-    page.goto(keyed_house.url)
+    page.goto(keyed_harness.url)
     page.get_by_label("API key").fill(KEY)
     page.keyboard.press("Enter")
     expect(page.locator("#model")).to_have_value("demo")
@@ -251,15 +252,15 @@ def test_a_share_link_is_read_on_a_phone(
     phone.sees("One websocket long short sse")
 
 
-def test_a_link_to_nothing_says_so(page: Page, house: BrowserHouse, complaints: list[str]) -> None:
-    """An unknown job is told as what it is."""
-    page.goto(f"{house.url}/?job={'a' * 26}")
+def test_a_link_to_nothing_says_so(page: Page, harness: BrowserHarness, complaints: list[str]) -> None:
+    """The page says that a job is unknown."""
+    page.goto(f"{harness.url}/?job={'a' * 26}")
     expect(page.locator("#job-problem")).to_have_text("There is no such job, or it is not yours.")
     complaints[:] = [text for text in complaints if "404" not in text]
 
 
 def test_the_end_of_a_growing_answer_stays_in_view(sight: Sight, worker: ScriptedWorker) -> None:
-    """For whoever is there; who has gone up to read stays there, and finds the way back, and a stop button."""
+    """The page follows the end while it is in view; after scrolling up it stays, with buttons to return and stop."""
     page = sight.page
     end = page.locator("#answer-end")
     writer = worker.take(sight.ask())

@@ -1,4 +1,4 @@
-"""What goes wrong around the page: no clipboard, no such job, no worker yet, little room; keys and focus."""
+"""Faults around the page: no clipboard, an unknown job, no worker, a small screen; shortcuts and focus."""
 
 import re
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.page.conftest import PHONE, NewContext
 from tests.browser.page.sight import Sight
 from tests.programs import CHROMIUM
 from tests.scripted_worker import ScriptedWorker
-from tokentail.store import RedisClient
+from tokentail.redis.client import RedisClient
 
 HOST = "tokentail.lan"  # by plain HTTP no secure context, as an address in the office is
 REFUSING = "document.execCommand = () => false;"
@@ -19,14 +19,14 @@ FOCUSED = "document.activeElement.id || document.activeElement.tagName"
 
 
 @pytest.fixture(scope="module")
-def lan_house(valkey_url: str) -> Iterator[BrowserHouse]:
-    with BrowserHouse(valkey_url, with_nginx=False, TOKENTAIL_ALLOWED_HOSTS=HOST) as house:
-        yield house
+def lan_harness(valkey_url: str) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey_url, with_nginx=False, TOKENTAIL_ALLOWED_HOSTS=HOST) as harness:
+        yield harness
 
 
 @pytest.fixture
 def lan_context(browser: Browser, real_client: RedisClient, complaints: list[str]) -> Iterator[BrowserContext]:
-    """A browser to which the host is this machine."""
+    """A browser that resolves the host to this machine."""
     rules = [f"--host-resolver-rules=MAP {HOST} 127.0.0.1", "--no-sandbox", "--disable-dev-shm-usage"]
     own = browser.browser_type.launch(executable_path=CHROMIUM.require(), args=rules)
     context = own.new_context()
@@ -37,13 +37,13 @@ def lan_context(browser: Browser, real_client: RedisClient, complaints: list[str
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["old command", "by hand"])
 def test_without_a_clipboard_text_is_still_copied(
-    lan_house: BrowserHouse, lan_context: BrowserContext, worker: ScriptedWorker, is_refused: bool
+    lan_harness: BrowserHarness, lan_context: BrowserContext, worker: ScriptedWorker, is_refused: bool
 ) -> None:
-    """By the older command; where that is refused too, it is selected, and the page says what to press."""
+    """The older command copies; if it is refused too, the text is selected, and the page names the keys to press."""
     if is_refused:
         lan_context.add_init_script(REFUSING)
     page = lan_context.new_page()
-    page.goto(lan_house.url.replace("127.0.0.1", HOST))
+    page.goto(lan_harness.url.replace("127.0.0.1", HOST))
     assert page.evaluate("[isSecureContext, typeof navigator.clipboard]") == [False, "undefined"]
     expect(page.locator("#model")).to_have_value("demo", timeout=10_000)
     sight = Sight(page)
@@ -67,7 +67,7 @@ def test_without_a_clipboard_text_is_still_copied(
 
 
 def _paste(page: Page, *, by_hand: bool) -> None:
-    """Into the prompt, in place of what is there."""
+    """Pasting replaces the prompt."""
     if by_hand:
         page.keyboard.press("Control+C")
     page.locator("#prompt").fill("")
@@ -75,7 +75,7 @@ def _paste(page: Page, *, by_hand: bool) -> None:
 
 
 def test_a_link_that_only_this_computer_can_open_is_called_that(sight: Sight, worker: ScriptedWorker) -> None:
-    """Whoever means to open it on a phone learns it here, and not there."""
+    """The page warns before a person tries the link on a phone."""
     worker.answer(sight.ask(), "One")
     sight.is_told("Complete")
     sight.page.locator("#share").click()
@@ -84,29 +84,29 @@ def test_a_link_that_only_this_computer_can_open_is_called_that(sight: Sight, wo
 
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["unknown", "deleted"])
 def test_a_link_to_nothing_is_asked_about_once(
-    page: Page, house: BrowserHouse, worker: ScriptedWorker, complaints: list[str], is_deleted: bool
+    page: Page, harness: BrowserHarness, worker: ScriptedWorker, complaints: list[str], is_deleted: bool
 ) -> None:
-    """It is not found, or gone, which is no failure; and there is nothing to share or copy."""
+    """The page shows an unknown or deleted job as not found, not as failed, and offers nothing to share or copy."""
     job_id = "a" * 26
     if is_deleted:
         job_id = Sight(page).ask()
-        assert house.web.ask("DELETE", f"/v1/jobs/{job_id}").status == 204
+        assert harness.web.ask("DELETE", f"/v1/jobs/{job_id}").status == 204
         page.goto("about:blank")
         complaints.clear()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if job_id in request.url.split("?")[0] else None)
-    page.goto(f"{house.url}/?job={job_id}")
+    page.goto(f"{harness.url}/?job={job_id}")
     Sight(page).is_told("Deleted or expired" if is_deleted else "Not found")
     expect(page.locator("#job-problem")).to_be_visible()
     for button in ("share", "copy", "stop", "compare"):
         expect(page.locator(f"#{button}")).to_be_disabled()
     page.wait_for_timeout(500)
-    assert asked == [f"{house.url}/v1/jobs/{job_id}"]
+    assert asked == [f"{harness.url}/v1/jobs/{job_id}"]
     complaints[:] = [text for text in complaints if not re.search("status of 4(04|10)", text)]
 
 
 def test_the_focus_is_never_lost(sight: Sight, worker: ScriptedWorker, complaints: list[str]) -> None:
-    """After asking it is at the answer; a button that goes off hands it on; after a refusal it is in the prompt."""
+    """The focus is on the answer after asking and in the prompt after a refusal; a disabled button passes it on."""
     page = sight.page
     job_id = sight.ask()
     assert page.evaluate(FOCUSED) == "answer-card"
@@ -126,7 +126,7 @@ def test_the_focus_is_never_lost(sight: Sight, worker: ScriptedWorker, complaint
 
 
 def test_escape_in_a_field_stops_nothing(sight: Sight, worker: ScriptedWorker) -> None:
-    """Whoever writes the next prompt meant that field."""
+    """Escape belongs to the field while a person writes the next prompt."""
     page = sight.page
     writer = worker.take(sight.ask())
     worker.say(writer, "One")
@@ -143,9 +143,9 @@ def test_escape_in_a_field_stops_nothing(sight: Sight, worker: ScriptedWorker) -
 
 
 def test_models_are_asked_for_until_there_are_some(
-    new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker, complaints: list[str]
+    new_context: NewContext, harness: BrowserHarness, worker: ScriptedWorker, complaints: list[str]
 ) -> None:
-    """A worker that still starts, and a server that answers nonsense, are no reason to reload."""
+    """The page needs no reload after a worker started late or a response made no sense."""
     page = new_context().new_page()
     answers = ["nonsense", '{"object": "list", "data": [], "default": null}']
 
@@ -156,7 +156,7 @@ def test_models_are_asked_for_until_there_are_some(
         return route.fulfill(status=422 if body == "nonsense" else 200, content_type="application/json", body=body)
 
     page.route("**/v1/models", answer)
-    page.goto(house.url)
+    page.goto(harness.url)
     expect(page.locator("#model")).to_contain_text("waiting for a worker")
     expect(page.locator("#model")).to_have_value("demo", timeout=10_000)
     expect(page.locator("#job-problem")).to_be_hidden()
@@ -165,7 +165,7 @@ def test_models_are_asked_for_until_there_are_some(
 
 
 def test_the_answer_has_the_screen(sight: Sight, worker: ScriptedWorker) -> None:
-    """On a small laptop it begins in the upper half, once there is a job; without one the composer is whole again."""
+    """On a small laptop a shown answer starts in the upper half; without a job the composer is large."""
     page = sight.page
     page.set_viewport_size({"width": 1280, "height": 800})
     assert page.locator("#examples").is_visible()
@@ -182,11 +182,11 @@ def test_the_answer_has_the_screen(sight: Sight, worker: ScriptedWorker) -> None
 
 
 def test_on_a_phone_the_answer_comes_before_its_measurements(
-    new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker
+    new_context: NewContext, harness: BrowserHarness, worker: ScriptedWorker
 ) -> None:
-    """For whoever asks, to the eye and to the keyboard; and the help, where screen readers are set, is in reach."""
+    """The answer is before the costs on the screen and in the order of the focus, and the help can be reached."""
     page = new_context(viewport=PHONE, has_touch=True, is_mobile=True).new_page()
-    page.goto(house.url)
+    page.goto(harness.url)
     expect(page.locator("#model")).to_have_value("demo")
     sight = Sight(page)
     worker.answer(sight.ask(), "One")
@@ -201,13 +201,13 @@ def test_on_a_phone_the_answer_comes_before_its_measurements(
     expect(page.get_by_label("Screen readers announce finished sentences")).to_be_visible()
 
 
-def test_operators_tables_fit_a_phone(new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """Every cell is on the screen, with its label, and they are tables still to a screen reader."""
+def test_operators_tables_fit_a_phone(new_context: NewContext, harness: BrowserHarness, worker: ScriptedWorker) -> None:
+    """Every cell is on the screen with its label, and screen readers still find tables."""
     page = new_context(viewport=PHONE, has_touch=True, is_mobile=True).new_page()
-    page.goto(house.url)
+    page.goto(harness.url)
     expect(page.locator("#model")).to_have_value("demo")
     worker.answer(Sight(page).ask("A question that has rather many words in its title"), "One")
-    page.goto(f"{house.url}/operator")
+    page.goto(f"{harness.url}/operator")
     expect(page.locator("#last-rows tr")).to_have_count(1)
     boxes = [cell.bounding_box() for cell in page.locator(".table td").all()]
     assert len(boxes) == 4 + 7

@@ -1,4 +1,4 @@
-"""A model's output is hostile: nothing of it becomes script, an address of ours, or a picture of somebody else's."""
+"""A model's output is hostile: it never becomes script, a link to this server, or a picture that loads by itself."""
 
 import time
 from typing import Any
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.element import Reasoning, ToolCall
+from tokentail.log.element import Citation, Code, CustomToolCall, Media, Reasoning, Skipped, ToolCall, ToolResult
 
 SCRIPTS = [
     "<script>alert(1)</script>",
@@ -47,11 +47,12 @@ SCRIPTS = [
     "[costly](//127.0.0.1/stream?query=x)",
     "[costly](stream?query=x)",
 ]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 # What there is in the document that could do harm, by looking at everything below the answer.
 HARM = """() => {
   const allowed = new Set(["http:", "https:", "mailto:"]);
   const found = [];
-  for (const element of document.querySelectorAll("#answer *, #reasoning-text *, #tool-calls *")) {
+  for (const element of document.querySelectorAll("#answer *, #reasoning-text *, #tool-calls *, #extras *")) {
     if (/^(script|img|svg|math|iframe|object|embed|style|base|form|meta|link|video|audio)$/i.test(element.localName)) {
       found.push(element.outerHTML);
     }
@@ -70,7 +71,7 @@ HARM = """() => {
 
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "in pieces"])
 def test_nothing_that_a_model_says_is_run_or_loaded(sight: Sight, worker: ScriptedWorker, cut: bool) -> None:
-    """Script, handlers, addresses of every kind, pictures: as text, as reasoning, in a tool call; however it comes."""
+    """Script, handlers, addresses and pictures do no harm in text, reasoning or tool calls, however cut."""
     page = sight.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -80,6 +81,16 @@ def test_nothing_that_a_model_says_is_run_or_loaded(sight: Sight, worker: Script
     step = 7 if cut else len(text)
     worker.say(writer, *(text[n : n + step] for n in range(0, len(text), step)))
     worker.say(writer, Reasoning(text), ToolCall(0, "c", "<img src=x onerror=alert(1)>", '{"a": "<script>"}'))
+    bad = "javascript:alert(1)"
+    worker.say(
+        writer, Citation(bad, SCRIPTS[0], SCRIPTS[1]), Citation("/stream?query=x", SCRIPTS[2]), Code("1", bad, text)
+    )
+    worker.say(
+        writer,
+        Media(0, "image", "image/svg+xml", "PHN2Zy8+"),
+        Media(1, "image", "image/png", url="https://evil.example/p"),
+    )
+    worker.say(writer, ToolResult("1", SCRIPTS[0], text), Skipped("part", SCRIPTS[1], 9))
     expect(sight.answer).to_contain_text("The end.")
     assert page.evaluate(HARM) == []
     worker.say(writer, COMPLETED)
@@ -90,7 +101,7 @@ def test_nothing_that_a_model_says_is_run_or_loaded(sight: Sight, worker: Script
 
 
 def test_links_outside_open_without_a_way_back(sight: Sight, worker: ScriptedWorker) -> None:
-    """With noopener, no referrer, and where they go in the title; pictures are links that nobody follows unasked."""
+    """Links have noopener, noreferrer and their address as title; pictures are links that load only when followed."""
     text = "[ok](https://ok.example/a) https://bare.example <mail@ok.example> ![cat](https://pic.example/c.png)"
     worker.answer(sight.ask(), text)
     sight.is_told("Complete")
@@ -104,7 +115,7 @@ def test_links_outside_open_without_a_way_back(sight: Sight, worker: ScriptedWor
 
 
 def test_reasoning_is_folded_apart(sight: Sight, worker: ScriptedWorker) -> None:
-    """It is there for who wants it, and no part of the answer."""
+    """Reasoning can be unfolded, and is not a part of the answer."""
     writer = worker.take(sight.ask())
     worker.say(writer, Reasoning("Let me"), Reasoning(" think."), "An answer.", COMPLETED)
     sight.sees("An answer.")
@@ -115,15 +126,43 @@ def test_reasoning_is_folded_apart(sight: Sight, worker: ScriptedWorker) -> None
 
 
 def test_tool_calls_are_shown_as_what_they_are(sight: Sight, worker: ScriptedWorker) -> None:
-    """Name and arguments, put together from their pieces."""
+    """A tool call shows its name and its arguments, joined from their pieces."""
     writer = worker.take(sight.ask())
     worker.say(writer, ToolCall(0, "call_1", "weather", '{"city"'), ToolCall(1, "call_2", "time", "{}"))
-    worker.say(writer, ToolCall(0, "", "", ': "Wien"}'), COMPLETED)
+    worker.say(writer, ToolCall(0, arguments=': "Wien"}'), CustomToolCall(2, "call_3", "sql", "SELECT"))
+    worker.say(writer, CustomToolCall(2, input=" 1"), COMPLETED)
     sight.is_told("Complete")
     calls = sight.page.locator(".tool-call")
-    expect(calls).to_have_count(2)
+    expect(calls).to_have_count(3)
     expect(calls.first).to_contain_text("The model asks for the tool weather")
     expect(calls.first.locator("code")).to_have_text('{ "city": "Wien" }')
+    expect(calls.last.locator("code")).to_have_text("SELECT 1")
+
+
+def test_what_comes_beside_the_text_is_shown_or_named(sight: Sight, worker: ScriptedWorker) -> None:
+    """Sources are links, each once; a picture has a bounded size; other media are named; code and its result are
+    joined; skipped content is a note. All of it is there after a reload, and gone after a reset."""
+    writer = worker.take(sight.ask())
+    worker.say(writer, "See", Citation("https://a.example/1", "One"), Citation("https://a.example/1", "One", "again"))
+    worker.say(writer, Media(0, "image", "image/png", PIXEL), Media(1, "audio", "audio/wav", "AAAA"))
+    worker.say(writer, Code("c", "python", "print("), Code("c", "python", "6*7)"), ToolResult("c", "python", "42"))
+    worker.say(writer, Skipped("part", "hologram", 1200))
+    extras = sight.page.locator("#extras")
+    for _ in range(2):
+        expect(extras.locator(".sources li")).to_have_count(1)
+        expect(extras.get_by_role("link", name="One")).to_have_attribute("href", "https://a.example/1")
+        picture = extras.locator(".media img")
+        expect(picture).to_have_count(1)
+        assert picture.evaluate("picture => picture.complete && picture.naturalWidth === 1")
+        expect(extras).to_contain_text("Audio, audio/wav, 3 B")
+        expect(extras.locator("code").first).to_have_text("print(6*7)")
+        expect(extras).to_contain_text("Result of python")
+        expect(extras).to_contain_text("hologram (1.2 kB)")
+        sight.page.reload()
+    writer.start("again", "p", "m")
+    worker.say(writer, "New", COMPLETED)
+    sight.sees("New")
+    expect(extras.locator("*")).to_have_count(0)
 
 
 RICH = """# Title
@@ -196,7 +235,7 @@ def fed(page: Page, text: str, step: int) -> Any:
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("step", [1, 2, 3, 17])
 def test_what_comes_in_pieces_looks_like_the_whole(page: Page, step: int, line_end: str) -> None:
-    """However a text is cut: only its last block is read again, and that is enough."""
+    """However a text is cut, parsing only its last block again gives the same result as parsing all of it."""
     shown = fed(page, RICH.replace("\n", line_end), step)
     assert shown["isSame"], (shown["grown"], shown["whole"])
     assert "<table>" in shown["whole"]
@@ -205,14 +244,14 @@ def test_what_comes_in_pieces_looks_like_the_whole(page: Page, step: int, line_e
 
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_link_may_be_defined_after_its_use(page: Page, step: int) -> None:
-    """And half an address, while it comes, is no address."""
+    """A growing link definition is not used until it is complete."""
     shown = fed(page, LATER, step)
     assert shown["isSame"], (shown["grown"], shown["whole"])
     assert 'title="https://later.example/"' in shown["whole"]
 
 
 def test_a_long_answer_costs_what_its_last_block_costs(page: Page) -> None:
-    """Ten times the text takes about ten times as long, not a hundred times."""
+    """A text ten times as long takes about ten times as long to show, not a hundred times."""
     paragraph = "Some **words** that make up a paragraph, with `code` in it. " * 4 + "\n\n"
     short, long = (fed(page, paragraph * count, 50)["took"] for count in (20, 200))
     assert long < 30 * max(short, 5)
@@ -237,14 +276,14 @@ def test_a_long_answer_costs_what_its_last_block_costs(page: Page) -> None:
     ids=lambda text: text[:6],
 )
 def test_what_is_made_to_be_slow_is_not(page: Page, text: str) -> None:
-    """Deep nesting and runs of marks neither break the page nor hold it up."""
+    """Deep nesting and runs of marks neither break the page nor delay it."""
     shown = fed(page, text, len(text))
     assert shown["worst"] < 2500
     assert shown["isSame"], (shown["grown"], shown["whole"])
 
 
 def test_an_endless_block_leaves_the_page_usable(sight: Sight, worker: ScriptedWorker) -> None:
-    """One paragraph of 300 kB, token by token: buttons still answer within a moment."""
+    """Buttons respond within a moment while a paragraph of 300 kB grows token by token."""
     writer = worker.take(sight.ask())
     for _ in range(100):
         worker.say(writer, *["word **bold** `code` "] * 150)

@@ -4,23 +4,23 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import ScriptedWorker
-from tokentail.element import End
-from tokentail.fleet import Lease
-from tokentail.job import Failure, FailureKind, Status
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import Failure, FailureKind, Status
+from tokentail.log.element import End
 
 
 def test_it_shows_how_the_deployment_stands(
-    page: Page, sight: Sight, house: BrowserHouse, worker: ScriptedWorker
+    page: Page, sight: Sight, harness: BrowserHarness, worker: ScriptedWorker
 ) -> None:
-    """Workers, slots, queue, states, errors, throughput; and links to the answers."""
+    """The view shows workers, slots, queue, states, errors, throughput, and links to the answers."""
     worker.answer(sight.ask("First?"), "Fine.")
     failure = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "Too much to do."))
     worker.say(worker.take(sight.ask("Second?")), "Half", failure)
     third = sight.ask("Third?")
-    page.goto(f"{house.url}/operator")
+    page.goto(f"{harness.url}/operator")
     expect(page.locator("#state-text")).to_have_text("All is well")
     expect(page.locator("#workers")).to_have_text("1")
     expect(page.locator("#slots")).to_have_text("0 of 10 slots in use")
@@ -40,9 +40,9 @@ def test_it_shows_how_the_deployment_stands(
     Sight(page).sees("Fine.")
 
 
-def test_it_says_that_no_worker_lives(page: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """And what to do."""
+def test_it_says_that_no_worker_lives(page: Page, harness: BrowserHarness, worker: ScriptedWorker) -> None:
+    """The view says that there is no worker, and what to do."""
     worker.backend.fleet.leave("scripted")
-    page.goto(f"{house.url}/operator")
+    page.goto(f"{harness.url}/operator")
     expect(page.locator("#state-text")).to_have_text("No workers running: jobs are waiting")
     expect(page.locator("#workers-none")).to_be_visible()

@@ -1,4 +1,4 @@
-"""For everybody: keyboard, screen readers, small screens, either theme; nothing jumps."""
+"""Accessibility: keyboard, screen readers, small screens, both themes, and a layout that does not jump."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import KEY
-from tests.browser.house import BrowserHouse
+from tests.browser.harness import BrowserHarness
 from tests.browser.page.conftest import DESKTOP, PHONE, NewContext
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tokentail.element import End, Reasoning, ToolCall
-from tokentail.job import Failure, FailureKind, Status
+from tokentail.jobs.job import Failure, FailureKind, Status
+from tokentail.log.element import End, Reasoning, ToolCall
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 VIOLATIONS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
@@ -41,17 +41,17 @@ def size(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(params=["light", "dark"])
 def sized(
-    new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker, size: Any, request: pytest.FixtureRequest
+    new_context: NewContext, harness: BrowserHarness, worker: ScriptedWorker, size: Any, request: pytest.FixtureRequest
 ) -> Page:
     """The page at each size and in each theme."""
     page = new_context(color_scheme=request.param, **size).new_page()
-    page.goto(house.url)
+    page.goto(harness.url)
     expect(page.locator("#model")).to_have_value("demo")
     return page
 
 
-def test_axe_finds_nothing(sized: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """Empty, in mid-answer, at the end, with each dialog open, and in the operator's view."""
+def test_axe_finds_nothing(sized: Page, harness: BrowserHarness, worker: ScriptedWorker) -> None:
+    """axe finds nothing on the empty page, in mid-answer, at the end, with each dialog, and in the operator's view."""
     sight = Sight(sized)
     assert violations(sized) == []
     writer = worker.take(sight.ask("How do I cook an egg?"))
@@ -73,7 +73,7 @@ def test_axe_finds_nothing(sized: Page, house: BrowserHouse, worker: ScriptedWor
     else:
         sized.locator("#help-open").click()
         assert violations(sized) == []
-    sized.goto(f"{house.url}/operator")
+    sized.goto(f"{harness.url}/operator")
     expect(sized.locator("#last-rows tr")).to_have_count(1)
     assert violations(sized) == []
     worker.backend.fleet.leave("scripted")
@@ -82,9 +82,9 @@ def test_axe_finds_nothing(sized: Page, house: BrowserHouse, worker: ScriptedWor
 
 
 def test_axe_finds_nothing_where_something_is_wrong(
-    sized: Page, house: BrowserHouse, worker: ScriptedWorker, complaints: list[str]
+    sized: Page, harness: BrowserHarness, worker: ScriptedWorker, complaints: list[str]
 ) -> None:
-    """An answer that failed half-way, with the job's list and the help; and a link to nothing."""
+    """axe finds nothing after a failure, with the list of jobs and the help, and for an unknown job."""
     sight = Sight(sized)
     failure = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "The provider has too much to do."))
     worker.say(worker.take(sight.ask()), "Half", failure)
@@ -92,7 +92,7 @@ def test_axe_finds_nothing_where_something_is_wrong(
     assert violations(sized) == []
     sized.locator("#help-open").click()
     assert violations(sized) == []
-    sized.goto(f"{house.url}/?job={'a' * 26}")
+    sized.goto(f"{harness.url}/?job={'a' * 26}")
     sight.is_told("Not found")
     assert violations(sized) == []
     complaints[:] = [text for text in complaints if "404" not in text]
@@ -101,18 +101,18 @@ def test_axe_finds_nothing_where_something_is_wrong(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_where_keys_are_asked_for(
     new_context: NewContext,
-    keyed_house: BrowserHouse,
+    keyed_harness: BrowserHarness,
     worker: ScriptedWorker,
     size: Any,
     scheme: str,
     complaints: list[str],
 ) -> None:
-    """The sign-in, before and after a wrong key, on both pages; and what the reader of a share link sees."""
+    """axe finds nothing at the sign-in of both pages, after a wrong key, and on the page of a share link."""
     page = new_context(color_scheme=scheme, **size).new_page()
-    page.goto(f"{keyed_house.url}/operator")
+    page.goto(f"{keyed_harness.url}/operator")
     expect(page.locator("#sign-in")).to_be_visible()
     assert violations(page) == []
-    page.goto(keyed_house.url)
+    page.goto(keyed_harness.url)
     expect(page.locator("#sign-in")).to_be_visible()
     assert violations(page) == []
     page.get_by_label("API key").fill("a-wrong-one")
@@ -141,14 +141,14 @@ def test_axe_finds_nothing_where_keys_are_asked_for(
     complaints[:] = [text for text in complaints if "401" not in text]
 
 
-def test_nothing_is_wider_than_the_screen(sized: Page, house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """At 360 pixels too, whatever is in the answer: tables and code scroll by themselves."""
+def test_nothing_is_wider_than_the_screen(sized: Page, harness: BrowserHarness, worker: ScriptedWorker) -> None:
+    """Even at 360 pixels the page is not wider than the screen: tables and code scroll by themselves."""
     sight = Sight(sized)
     wide = f"{RICH}\n\n{'wide' * 100}\n\n```\n{'code ' * 100}\n```\n\n|{'a very wide column|' * 20}\n|{'-|' * 20}\n"
     worker.answer(sight.ask("w" * 300), wide)
     sight.is_told("Complete")
     assert sized.evaluate(OVERFLOW) <= 0
-    sized.goto(f"{house.url}/operator")
+    sized.goto(f"{harness.url}/operator")
     expect(sized.locator("#last-rows tr")).to_have_count(1)
     assert sized.evaluate(OVERFLOW) <= 0
 
@@ -159,7 +159,7 @@ SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
 
 
 def test_nothing_jumps(sized: Page, worker: ScriptedWorker) -> None:
-    """From the queue over the first token, a switch and the end, nothing that stood somewhere moves elsewhere."""
+    """No element moves while a job is queued, gets tokens, changes its transport and ends."""
     sight = Sight(sized)
     job_id = sight.ask()
     sight.is_told("In the queue, waiting for a free slot")
@@ -249,7 +249,7 @@ TAB_ORDER = [
 
 
 def test_every_control_is_reached_by_tab(sight: Sight, worker: ScriptedWorker) -> None:
-    """As they stand on the page, from the top and once round, and each shows that it has the focus."""
+    """Tab visits the elements in the order of the page, and each shows that it has the focus."""
     page = sight.page
     worker.answer(sight.ask(), "Done, [here](https://x.example).")
     sight.is_told("Complete")
@@ -272,7 +272,7 @@ HEARD = """() => { window.heard = []; for (const id of ["announce-state", "annou
 
 
 def test_a_screen_reader_hears_sentences_and_no_tokens(sight: Sight, worker: ScriptedWorker) -> None:
-    """A hundred tokens make a handful of announcements: states, whole sentences, the end."""
+    """Screen readers get a few announcements for a hundred tokens: states, whole sentences, the end."""
     page = sight.page
     page.evaluate(HEARD)
     writer = worker.take(sight.ask())
@@ -289,10 +289,10 @@ def test_a_screen_reader_hears_sentences_and_no_tokens(sight: Sight, worker: Scr
     assert page.locator("#answer [aria-live], #answer[aria-live]").count() == 0
 
 
-def test_reduced_motion_moves_nothing(new_context: NewContext, house: BrowserHouse, worker: ScriptedWorker) -> None:
-    """No transition, no animation."""
+def test_reduced_motion_moves_nothing(new_context: NewContext, harness: BrowserHarness, worker: ScriptedWorker) -> None:
+    """With reduced motion the page has no transition and no animation."""
     page = new_context(reduced_motion="reduce").new_page()
-    page.goto(house.url)
+    page.goto(harness.url)
     moving = """[...document.querySelectorAll("*")].filter((element) => {
       const style = getComputedStyle(element);
       return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0; }).length"""

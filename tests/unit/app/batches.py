@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tokentail.batch import Batch
-from tokentail.job import Status
+from tokentail.jobs.job import Status
+from tokentail.log.batch import Batch
 
 _RUNNING = Batch(
     job_id="0" * 26,
@@ -18,7 +18,7 @@ _RUNNING = Batch(
     length=1,
     is_reset=False,
     token_count=0,
-    first_token_at_ms=None,
+    pace=None,
     appended_at_ms=None,
     expires_at_ms=None,
     end_element=None,

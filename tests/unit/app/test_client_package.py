@@ -3,23 +3,27 @@
 import gzip
 import json
 import re
+import runpy
 from importlib.resources import files
 from pathlib import Path
+
+import pytest
 
 from tokentail import __version__
 
 CLIENT = files("app") / "static" / "client"
-DOCS = Path(__file__).parents[3] / "docs" / "javascript.md"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs" / "javascript.md"
 
 
 def test_its_version_is_ours() -> None:
-    """A client is taken from the server that it talks to."""
+    """The package has the version of the server, because a page loads its client from the server it talks to."""
     package = json.loads((CLIENT / "package.json").read_text())
     assert (package["name"], package["version"]) == ("tokentail", __version__)
 
 
 def test_it_names_files_that_there_are() -> None:
-    """What npm publishes and what programs import."""
+    """Each file that npm publishes or that programs import exists."""
     package = json.loads((CLIENT / "package.json").read_text())
     named = {*package["files"], package["main"], package["types"], *package["exports"]["."].values()}
     assert all((CLIENT / name.removeprefix("./")).is_file() for name in named)
@@ -27,14 +31,22 @@ def test_it_names_files_that_there_are() -> None:
 
 
 def test_it_depends_on_nothing() -> None:
-    """One module, and no other."""
+    """The module imports nothing, and the package has no dependencies and no scripts."""
     package = json.loads((CLIENT / "package.json").read_text())
     assert not {"dependencies", "peerDependencies", "scripts"} & set(package)
     assert not re.search(r"^import |\bimport\(|\brequire\(", (CLIENT / "tokentail.js").read_text(), re.MULTILINE)
 
 
+@pytest.mark.checkout
+def test_it_is_built_from_its_sources() -> None:
+    """The module is what the build makes of the sources now; `make client-js` renews it."""
+    builder = runpy.run_path(str(ROOT / "clients" / "js" / "build.py"))
+    sources = {path.stem: path.read_text() for path in builder["SOURCES"].glob("*.js")}
+    assert (CLIENT / "tokentail.js").read_text() == builder["build"](sources)
+
+
 def test_the_docs_tell_its_size() -> None:
-    """To the kilobyte."""
+    """The sizes in docs/javascript.md are right to the kilobyte."""
     source = (CLIENT / "tokentail.js").read_bytes()
     told = re.search(r"(\d+) kB, (\d+) kB gzipped", DOCS.read_text())
     assert told is not None
@@ -45,7 +57,7 @@ def test_the_docs_tell_its_size() -> None:
 
 
 def test_types_and_module_export_the_same() -> None:
-    """A class or function that has no type, or a type of nothing, is found here."""
+    """Every exported class, function and method has a type, and every type belongs to one of them."""
     exported = re.compile(r"^export (?:declare )?(?:class|function) (\w+)", re.MULTILINE)
     source, types = ((CLIENT / name).read_text() for name in ("tokentail.js", "tokentail.d.ts"))
     assert sorted(exported.findall(source)) == sorted(exported.findall(types))

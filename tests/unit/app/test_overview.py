@@ -1,4 +1,4 @@
-"""`GET /v1/overview`: numbers of the whole deployment, for whoever has a key, and nothing of anybody's jobs."""
+"""`GET /v1/overview`: numbers of the whole deployment, for a caller with any key, and nothing of single jobs."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,13 @@ import fakeredis
 import pytest
 from flask.testing import FlaskClient
 
-from app.calls import wire_calls
-from app.flask_app import create_app
+from app.calls.wiring import wire_calls
+from app.serving.flask_app import create_app
+from tests.http_harness import hub_thread_of
 from tests.scripted_worker import DEMO
-from tokentail.backend import Backend, wire
-from tokentail.fleet import Lease
-from tokentail.settings import load_settings
+from tokentail.config.settings import load_settings
+from tokentail.jobs.fleet import Lease
+from tokentail.redis.backend import Backend, wire
 
 KEYS = {"one": {"Authorization": "Bearer the-first-key"}, "other": {"Authorization": "Bearer the-second-key"}}
 
@@ -26,7 +27,8 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture
 def client(backend: Backend) -> FlaskClient:
     settings = load_settings({"TOKENTAIL_API_KEYS": "the-first-key,the-second-key"})
-    return create_app(wire_calls(settings, backend)).test_client()
+    calls = wire_calls(settings, backend)
+    return create_app(calls, hub_thread_of(calls, backend)).test_client()
 
 
 def test_it_counts_workers_slots_and_jobs_of_all(client: FlaskClient, backend: Backend) -> None:

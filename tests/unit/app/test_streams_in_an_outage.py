@@ -1,13 +1,14 @@
-"""Streams while the store is away: who comes for the first time is told; who comes back is made to wait."""
+"""Streams while the store is away: a new reader gets an error at once; a reader that reconnects is kept waiting."""
 
 from collections.abc import Callable
 
 import pytest
 
-from app.streams import Head, Send, Stream, event_stream, raw_stream
-from tokentail.cursor import Cursor
+from app.calls.streams import Head, Send, Stream, event_stream, raw_stream
+from app.http.request import Request
+from app.reading.steps import Read
 from tokentail.errors import StoreUnavailable
-from tokentail.follow import Read
+from tokentail.log.cursor import Cursor
 
 JOB = "0" * 26
 
@@ -17,11 +18,11 @@ def clock() -> float:
 
 
 FIRST: list[Callable[[], Stream]] = [
-    lambda: event_stream("", JOB, {}, {}, clock),
+    lambda: event_stream(Request(parameters={"job_id": JOB}), clock),
     lambda: raw_stream("", JOB, None, clock),
 ]
 BACK: list[Callable[[], Stream]] = [
-    lambda: event_stream("", JOB, {}, {"last-event-id": "gen00000.4"}, clock),
+    lambda: event_stream(Request(parameters={"job_id": JOB}, headers={"last-event-id": "gen00000.4"}), clock),
     lambda: raw_stream("", JOB, Cursor("gen00000", 4), clock),
 ]
 

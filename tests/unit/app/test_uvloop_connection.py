@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from app.read_plane.async_store import open_redis
+from tokentail.redis.client import connect_async
 
 
 def test_a_transport_that_is_closed_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_a_transport_that_is_closed_is_a_lost_connection(monkeypatch: pytest.Mon
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
 
     async def ping() -> None:
-        client = open_redis("redis://127.0.0.1:1", 1.0)
+        client = connect_async("redis://127.0.0.1:1", 1.0)
         connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         monkeypatch.setattr(redis.asyncio.Connection, "send_packed_command", closed)
         await connection.send_packed_command(b"PING")

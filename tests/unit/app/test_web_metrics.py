@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.calls import wire_calls
-from app.flask_app import create_app
+from app.calls.wiring import wire_calls
 from app.metrics import WebMetrics, route_of
+from app.serving.flask_app import create_app
+from app.serving.static_files import STATIC_PATHS
 from tests.scrape import Scrape
-from tokentail.backend import wire
-from tokentail.settings import load_settings
-from tokentail.sweep import SweepTotals
+from tokentail.config.settings import load_settings
+from tokentail.jobs.sweep import SweepTotals
+from tokentail.redis.backend import wire
 
 
 def test_every_route_of_the_app_is_told_apart() -> None:
@@ -22,10 +23,11 @@ def test_every_route_of_the_app_is_told_apart() -> None:
     settings = load_settings({})
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     app = create_app(wire_calls(settings, wire(client, client, settings)))
-    templates = {re.sub(r"<(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
+    rules = [re.sub(r"<path:(\w+)>", r"{\1*}", rule.rule) for rule in app.url_map.iter_rules()]
+    templates = {re.sub(r"<(\w+)>", r"{\1}", rule) for rule in rules}
     pages = {template for template in templates if template.startswith("/page/")}  # a file each; told as one
     assert {route_of(path) for path in pages} == {"/page/{name}"}
-    assert {route_of(re.sub(r"{\w+}", "x", template)) for template in templates - pages} == templates - pages
+    assert {route_of(re.sub(r"{\w+\*?}", "x", template)) for template in templates - pages} == templates - pages
     client.close()
 
 
@@ -35,7 +37,8 @@ def test_no_path_makes_a_route_of_its_own(path: str) -> None:
     assert route_of(path) in {
         "/v1/jobs",
         "/v1/jobs/{job_id}",
-        *(f"/v1/jobs/{{job_id}}/{kind}" for kind in ("tokens", "events", "text", "cancel")),
+        *(f"/v1/jobs/{{job_id}}/{kind}" for kind in ("tokens", "events", "text", "stream", "ws", "share", "cancel")),
+        *(route_of(path) for path in STATIC_PATHS),
         *("/v1/poll", "/v1/models", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{name}", "other"),
     }
 

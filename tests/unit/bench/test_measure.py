@@ -1,6 +1,9 @@
 """Measures and reports: figures are compared pair by pair, and survive being kept."""
 
+import json
+import math
 from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 
@@ -19,6 +22,43 @@ def test_ours_is_compared_with_the_limit_of_its_own_pair() -> None:
     measure = Measure("polls", "polls/s", [500.0, 250.0], [1000.0, 500.0], "bare")
     assert measure.beside == [0.5, 0.5]
     assert Measure("latency", "ms", [3.0, 9.0], [1.0, 2.0], "bare", "difference").beside == [2.0, 7.0]
+
+
+@pytest.mark.parametrize("reading", [0.0, math.nan, math.inf, None])
+@pytest.mark.parametrize("compared_by", ["ratio", "difference"])
+def test_a_reading_of_any_kind_costs_no_other_figure(
+    tmp_path: Path, reading: float | None, compared_by: Literal["ratio", "difference"]
+) -> None:
+    """The table, the file and the comparison have all pairs that can be told, whichever half is 0 or missing."""
+    name, odd = "memory", cast("float", reading)
+    measures = [
+        Measure(name, "KB", [odd, 4.0], [2.0, 2.0], "limit", compared_by),
+        Measure(name, "KB", [4.0, 4.0], [odd, 2.0], "other limit", compared_by),
+        Measure("one run", "KB", [odd], [odd], "limit", compared_by),
+        Measure("no run", "KB", []),
+        Measure("sound", "KB", [6.0], [2.0], "limit"),
+    ]
+    report, path = Report({}, measures), tmp_path / "report.json"
+    report.write(path)
+    json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    for baseline in (report, read_report(path)):
+        rows = report.table_against(baseline).splitlines()
+        assert [row.split("  ")[0] for row in rows[1:]] == ["memory", "memory", "one run", "no run", "sound"]
+    assert len(report.table().splitlines()) == 1 + len(measures)
+
+
+def test_a_pair_without_a_ratio_leaves_those_of_the_others() -> None:
+    """A ratio to zero is unknown, not infinite and not 0."""
+    measure = Measure("polls", "polls/s", [1.0, 2.0, 3.0], [0.0, 1.0, 1.0], "bare")
+    assert math.isnan(measure.beside[0])
+    assert (spread(measure.beside).least, spread(measure.beside).most) == (2.0, 3.0)
+    assert "2 / 2.5 / 3 x" in Report({}, [measure]).table()
+    assert "unknown x" in Report({}, [Measure("polls", "polls/s", [1.0], [0.0], "bare")]).table()
+
+
+def test_a_percentile_of_nothing_is_unknown() -> None:
+    """A run that read nothing is no reason to lose the others."""
+    assert math.isnan(percentile([], 99))
 
 
 def test_a_half_without_its_pair_is_refused() -> None:

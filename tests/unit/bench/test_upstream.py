@@ -8,9 +8,9 @@ import pytest
 
 from bench.http_connection import answer_length
 from bench.upstream import Upstream
-from tokentail.job import FinishReason
+from tokentail.jobs.job import FinishReason
 from worker.chunk import Finish, Terminal, UsageReport
-from worker.providers.openai_chat_parser import OpenAiChatParser
+from worker.dialects.openai.chat_parser import OpenAiChatParser
 
 _TOKENS = 5
 

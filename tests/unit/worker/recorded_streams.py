@@ -1,7 +1,7 @@
 """Recorded streams, and a transport that plays them: no network, any split, any ending."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,22 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from tokentail.element import Reasoning, Refusal, ToolCall
-from tokentail.job import FailureKind
-from tokentail.request import GenerationRequest
-from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport, provider_failure
-from worker.providers.openai_chat import OpenAiChat
-from worker.providers.provider import HttpCall, HttpProvider
-from worker.providers.source import open_chunks
+from tokentail.jobs.job import FailureKind
+from tokentail.jobs.request import GenerationRequest
+from worker.chunk import (
+    Accepted,
+    Chunk,
+    Finish,
+    Position,
+    ProviderFailure,
+    SignOfLife,
+    Terminal,
+    UsageReport,
+    provider_failure,
+)
+from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.provider import HttpCall, HttpProvider
+from worker.upstream.source import STIRRED, open_chunks
 
 STREAMS = Path(__file__).parents[2] / "streams"
 REQUEST = GenerationRequest(prompt="Tell me of the sea, at length.")
@@ -108,7 +117,7 @@ def _written(transport: PlayedTransport, provider: HttpProvider) -> Iterator[Any
         with open_chunks(provider, REQUEST, f"{provider.name}/m", transport, sleep=lambda _: None) as lists:
             for chunks in lists:
                 assert chunks, "a list is never empty"
-                yield from map(_json, chunks)
+                yield from (_json(chunk) for chunk in chunks if chunk is not STIRRED)
     except ProviderFailure as error:
         yield {"type": "failure", "kind": error.failure.kind.value, "is_retryable": error.failure.is_retryable}
 
@@ -125,17 +134,24 @@ def _json(chunk: Chunk) -> Any:
             return {"type": "terminal"}
         case Position(text):
             return {"type": "position", "text": text}
-        case Reasoning() | ToolCall() | Refusal():
+        case SignOfLife():
+            return {"type": "sign_of_life"}
+        case Accepted(request_id):
+            return {"type": "accepted", "request_id": request_id}
+        case _:
             return msgspec.to_builtins(chunk)
 
 
 def failure_of(
-    *answers: PlayedAnswer, request: GenerationRequest = REQUEST, provider: HttpProvider = OPENAI
+    *answers: PlayedAnswer,
+    request: GenerationRequest = REQUEST,
+    provider: HttpProvider = OPENAI,
+    sleep: Callable[[float], object] = lambda _: None,
 ) -> ProviderFailure:
     """The failure to which these answers lead."""
     with (
         pytest.raises(ProviderFailure) as raised,
-        open_chunks(provider, request, f"{provider.name}/m", PlayedTransport(*answers)) as lists,
+        open_chunks(provider, request, f"{provider.name}/m", PlayedTransport(*answers), sleep) as lists,
     ):
         list(lists)
     assert all(answer.closes for answer in answers), "every answer is closed"

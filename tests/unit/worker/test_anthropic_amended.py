@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.unit.worker.recorded_streams import PlayedAnswer, PlayedTransport, recorded
-from tokentail.request import GenerationRequest, parse_request
+from tokentail.jobs.request import GenerationRequest, parse_request
 from worker.chunk import ProviderFailure
-from worker.providers.anthropic import Anthropic
-from worker.providers.source import open_chunks
+from worker.dialects.anthropic.messages import Anthropic
+from worker.upstream.source import open_chunks
 
 ANTHROPIC = Anthropic("anthropic/*", "https://api.example", "sk-ant-key")
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
@@ -110,7 +110,7 @@ def test_who_has_to_use_a_tool_does_not_think() -> None:
 
 
 def test_an_older_model_does_not_think_on_after_its_tools() -> None:
-    """It would want the signature of what it thought before them, which no client keeps; newer ones do without."""
+    """An older model would want the signature of its earlier thoughts, which no client keeps; newer ones do without."""
     messages = [
         {"role": "user", "content": "Hi"},
         {
@@ -135,7 +135,7 @@ def test_an_older_model_does_not_think_on_after_its_tools() -> None:
     ],
 )
 def test_what_the_client_asks_for_itself_is_not_amended(extra: dict[str, Any]) -> None:
-    """It gets the provider's own word for it."""
+    """A field that the client set itself is kept, and the client receives the provider's own message about it."""
     with pytest.raises(ProviderFailure, match="thinking"):
         bodies("new-model", [NO_BUDGET], extra=extra)
 
@@ -157,7 +157,7 @@ def test_a_default_that_is_too_large_is_lowered(complaint: str, limit: int) -> N
 
 
 def test_a_client_s_own_limit_is_not_lowered() -> None:
-    """It is told that there is less."""
+    """A client that set a higher limit receives the provider's complaint."""
     complaint = "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens"
     with pytest.raises(ProviderFailure, match="8192"):
         bodies("claude-haiku-4-5", [complaint], max_tokens=9000)

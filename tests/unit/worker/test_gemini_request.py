@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from tests.unit.worker.recorded_streams import REQUEST
-from tokentail.request import parse_request
+from tokentail.jobs.request import parse_request
 from worker.chunk import ProviderFailure
-from worker.providers.gemini import Gemini
+from worker.dialects.google.gemini import Gemini
 
 GEMINI = Gemini("gemini/*", "https://gemini.example/", "secret-key-of-ours")
 TOOLS = [{"function": {"name": "f"}}, {"function": {"name": "g"}}]
@@ -53,7 +53,7 @@ def test_an_address_may_name_the_version(base_url: str) -> None:
      "%2e%2e%2f", "a b", "é\u2028", "\\\\evil", "m;x", ""],
 )  # fmt: skip
 def test_no_model_s_name_changes_the_path_or_the_host(name: str) -> None:
-    """It is one segment of the path, as the library sends it, too."""
+    """A model's name is one segment of the path, also after the library has prepared the address."""
     url = requests.Request("POST", GEMINI.call(REQUEST, f"gemini/{name}").url).prepare().url
     parts = urlsplit(str(url))
     assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("https", "gemini.example", "alt=sse", "")
@@ -225,14 +225,14 @@ def test_a_conversation_with_tools_and_images_is_mapped() -> None:
 
 @pytest.mark.parametrize("url", ["https://[", "http://", "https://a.example/%00.webp", "https://a.example:port/x"])
 def test_an_odd_address_of_an_image_is_the_provider_s_to_refuse(url: str) -> None:
-    """It is passed on, never fetched."""
+    """The image's address is passed on, never fetched."""
     image = {"type": "image_url", "image_url": {"url": url}}
     parts = body_of(messages=[{"role": "user", "content": [image]}])["contents"][0]["parts"]
     assert parts[0]["fileData"]["fileUri"] == url
 
 
 def test_newer_models_get_a_signature_with_every_earlier_call() -> None:
-    """They refuse calls without one; the original is not kept, so it is the one that Google gives for that case."""
+    """Newer models refuse earlier calls without a signature; no client keeps it, so Google's placeholder is sent."""
     parts = conversation("gemini/gemini-3-pro-preview")["contents"][1]["parts"]
     assert [part.get("thoughtSignature") for part in parts] == [None, *["skip_thought_signature_validator"] * 2]
 
@@ -253,7 +253,7 @@ def test_what_cannot_be_put_into_the_call_is_rejected(turn: dict[str, Any]) -> N
 
 
 def test_the_latest_call_with_an_id_is_the_one_that_a_result_answers() -> None:
-    """Ids may come again in later turns: ours are made of what is called."""
+    """An id may occur in several turns, because our ids are made of the function's name."""
     turns = [
         turn
         for name in ("f", "g")

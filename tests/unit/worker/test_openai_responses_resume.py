@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.worker.recorded_streams import REQUEST, STREAMS, PlayedAnswer, PlayedTransport, recorded
-from tokentail.job import FailureKind
-from tokentail.request import GenerationRequest
+from tokentail.jobs.job import FailureKind
+from tokentail.jobs.request import GenerationRequest
+from tokentail.log.element import Media, Skipped
 from worker.chunk import (
     Accepted,
     Chunk,
@@ -23,10 +24,10 @@ from worker.chunk import (
     UsageReport,
     position_lost,
 )
-from worker.providers.demo import Demo
-from worker.providers.openai_responses import DIALECT, OpenAiResponses
-from worker.providers.provider import Provider, ResumableProvider
-from worker.providers.source import cancel_upstream, open_chunks
+from worker.dialects.demo import Demo
+from worker.dialects.openai.responses import DIALECT, OpenAiResponses
+from worker.upstream.provider import HttpCall, KeepingProvider, Provider
+from worker.upstream.source import cancel_upstream, open_chunks
 
 BACKGROUND = OpenAiResponses("openai/*", "https://api.example/v1/", "sk-secret-key-of-ours", is_background=True)
 NAMES = sorted(path.stem for path in (STREAMS / DIALECT).glob("*.sse"))
@@ -38,8 +39,9 @@ def taken(
     """The chunks of an answer, and the failure that ends it, if one does."""
     answer = stream if isinstance(stream, PlayedAnswer) else PlayedAnswer([stream])
     chunks: list[Chunk] = []
+    transport = PlayedTransport(answer, PlayedAnswer([], status=answer.status))  # the stored answer is gone as well
     try:
-        with open_chunks(provider, REQUEST, "openai/m", PlayedTransport(answer), resume_from=resume_from) as lists:
+        with open_chunks(provider, REQUEST, "openai/m", transport, resume_from=resume_from) as lists:
             for some in lists:
                 chunks.extend(some)
     except ProviderFailure as failure:
@@ -48,7 +50,12 @@ def taken(
 
 
 def without_positions(chunks: Sequence[Chunk]) -> list[Chunk]:
-    return [chunk for chunk in chunks if not isinstance(chunk, Position)]
+    """What readers get; notes of what was skipped are made at the end, for what came since the last position."""
+    return [chunk for chunk in chunks if not isinstance(chunk, Position | Skipped)]
+
+
+def _resume(position: str) -> HttpCall:
+    return BACKGROUND.resume(position, REQUEST, "openai/m")
 
 
 def positions(chunks: Sequence[Chunk]) -> list[str]:
@@ -79,7 +86,8 @@ def is_content(chunk: Chunk) -> bool:
 # Streams whose events are all numbered and named as OpenAI does, and that have an end.
 NUMBERED = [
     *("text", "reasoning_summary", "reasoning_text", "tool_calls_parallel", "refusal", "length", "lone_surrogate"),
-    *("multi_byte_characters", "split_surrogate_pair", "comments_pings_and_unknown_events"),
+    *("multi_byte_characters", "split_surrogate_pair", "comments_pings_and_unknown_events", "phases", "provider_tools"),
+    *("done_without_deltas", "custom_tool_call", "image_generation", "audio"),
 ]
 
 
@@ -112,7 +120,8 @@ def test_everything_that_is_shown_is_covered_by_a_position_that_follows_it(name:
     """Between the two nothing else is shown; so what is saved with a position is what came before it."""
     chunks, failure = taken(recorded(name, DIALECT)[0])
     if not positions(chunks):
-        assert not any(map(is_content, chunks)) or failure or name == "sparse_fields"
+        is_whole = name == "sparse_fields" or name.startswith("answer_not_streamed")  # nothing is left to be taken up
+        assert not any(map(is_content, chunks)) or failure or is_whole
         return
     uncovered = 0
     for chunk, following in itertools.pairwise([*chunks, None]):
@@ -148,7 +157,7 @@ def test_tool_calls_without_numbers_make_every_place_unfit() -> None:
 
 @pytest.mark.parametrize("name", ["failed", "error_event", "error_event_nested", "cancelled"])
 def test_an_answer_that_has_failed_is_not_taken_up(name: str) -> None:
-    """It would bring the same failure again."""
+    """A failed response would only repeat its failure, so its position is given up."""
     chunks, failure = taken(recorded(name, DIALECT)[0])
     assert failure is not None
     assert positions(chunks)[-1] == ""
@@ -176,8 +185,8 @@ def test_an_event_that_breaks_after_it_has_said_something_makes_the_place_unfit(
 
 
 def test_resuming_asks_for_what_follows_with_get() -> None:
-    """And with the key, which the address does not hold."""
-    call = BACKGROUND.resume("resp_a=:1 42 1+ 2")
+    """The call to resume has the key in a header, because the address does not hold it."""
+    call = BACKGROUND.resume("resp_a=:1 42 1+ 2", REQUEST, "openai/m")
     assert (call.method, call.body) == ("GET", b"")
     assert call.url == "https://api.example/v1/responses/resp_a%3D%3A1?stream=true&starting_after=42"
     assert call.headers["Authorization"] == "Bearer sk-secret-key-of-ours"
@@ -186,10 +195,10 @@ def test_resuming_asks_for_what_follows_with_get() -> None:
 
 @pytest.mark.parametrize("position", ["resp_1 42 1+", "resp_1"])
 def test_any_position_of_an_answer_will_do_to_cancel_it(position: str) -> None:
-    """Its id is enough."""
+    """A position's response id is enough to cancel the response."""
     call = BACKGROUND.cancel(position)
     assert (call.method, call.url, call.body) == ("POST", "https://api.example/v1/responses/resp_1/cancel", b"")
-    assert isinstance(BACKGROUND, ResumableProvider)
+    assert isinstance(BACKGROUND, KeepingProvider)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +210,7 @@ def test_an_id_that_would_change_the_address_is_no_id(response_id: Any) -> None:
     delta = json.dumps({"type": "response.output_text.delta", "sequence_number": 1, "delta": "x"})
     chunks, _ = taken(f"data: {created}\n\ndata: {delta}\n\n".encode())
     assert chunks == ["x"]
-    for call in (BACKGROUND.resume, BACKGROUND.cancel) if isinstance(response_id, str) else ():
+    for call in (BACKGROUND.stored, BACKGROUND.cancel, _resume) if isinstance(response_id, str) else ():
         with pytest.raises(PositionLost):
             call(f"{response_id} 4")
 
@@ -213,11 +222,13 @@ def test_an_id_that_would_change_the_address_is_no_id(response_id: Any) -> None:
 @example("resp_1  1")
 @example("resp_1 \N{ARABIC-INDIC DIGIT ONE}")
 @example("resp_1 1 2++")
+@example("resp_1 1 rt")
+@example("resp_1 t")
 @example("resp_1 99999999999")
 def test_a_position_that_was_never_given_is_lost(position: str) -> None:
     """Whatever stands in the store, it makes an address of ours or none."""
     try:
-        url = BACKGROUND.resume(position).url
+        url = _resume(position).url
     except PositionLost:
         return
     assert url.startswith("https://api.example/v1/responses/")
@@ -249,9 +260,9 @@ def test_a_resume_that_fails_otherwise_keeps_its_position(status: int, kind: str
 
 
 def test_a_lost_position_is_told_as_such_whatever_the_prompt_says() -> None:
-    """Its words are our own, and repeat nothing."""
+    """A lost position is reported as PositionLost, even where the prompt has the words of its message."""
     request = GenerationRequest(prompt=position_lost().failure.message)
-    transport = PlayedTransport(PlayedAnswer([b""], status=404))
+    transport = PlayedTransport(PlayedAnswer([b""], status=404), PlayedAnswer([b""], status=404))
     with (
         pytest.raises(PositionLost),
         open_chunks(BACKGROUND, request, "openai/m", transport, resume_from="resp_1 4") as lists,
@@ -287,3 +298,25 @@ def test_cancelling_tells_the_provider_and_hears_whether_it_knows() -> None:
         cancel_upstream(BACKGROUND, "resp_1 4", PlayedTransport(PlayedAnswer([b""], status=503)))
     assert raised.value.failure.kind == FailureKind.OVERLOADED
     cancel_upstream(Demo(), "resp_1 4", PlayedTransport())
+
+
+def test_media_are_numbered_on_behind_a_position() -> None:
+    """A sound goes on under its number, and an image after it has the next."""
+    sound = {"type": "response.audio.delta", "delta": "AAAA"}
+    image = {"type": "image_generation_call", "id": "ig", "result": "iVBORw0KGgo="}
+    told: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1"}},
+        {"type": "response.output_item.done", "output_index": 0, "item": image},
+        *(sound, sound),
+        {"type": "response.output_item.done", "output_index": 1, "item": {**image, "id": "ig2"}},
+        {"type": "response.completed", "response": {"id": "resp_1", "status": "completed"}},
+    ]
+    events = [b"data: " + json.dumps({**each, "sequence_number": number}).encode() for number, each in enumerate(told)]
+    stream = b"\n\n".join(events) + b"\n\n"
+    for cut in range(2, len(events) - 1):
+        begun, _ = taken(b"\n\n".join(events[:cut]) + b"\n\n")
+        position = positions(begun)[-1]
+        rest, failure = taken(after(stream, position), position)
+        assert failure is None
+        media = [chunk.index for chunk in [*begun, *rest] if isinstance(chunk, Media)]
+        assert media == [0, 1, 1, 2]

@@ -3,9 +3,9 @@
 from itertools import islice
 
 from tests.unit.worker.recorded_streams import REQUEST
-from worker.providers.openai_chat import OpenAiChat
-from worker.providers.provider import HttpCall
-from worker.providers.source import open_chunks
+from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.provider import HttpCall
+from worker.upstream.source import open_chunks
 
 _EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.scrape import Scrape
-from tokentail.sweep import SweepTotals
+from tokentail.jobs.sweep import SweepTotals
 from worker.metrics import WorkerMetrics
 
 
@@ -83,7 +83,7 @@ def test_a_round_trip_is_counted_once(metrics: WorkerMetrics) -> None:
 
 
 def test_the_sweep_and_the_slots_are_read_when_asked(metrics: WorkerMetrics) -> None:
-    """They are counted elsewhere."""
+    """The sweep's and the slots' numbers are read from their owners at each scrape."""
     held = {"": 0, "openai": 15, "demo": 2}
     metrics.watch_held(["openai", "demo"], held.__getitem__)
     seen = scraped(metrics)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tokentail.cli.answers import print_answer
-from tokentail.client.answers import Update, parse_update
+from tokentail.client.responses import Update, parse_update
 
 
 def update(*tokens: str, status: str = "running", reset: bool = False, **end: object) -> Update:
@@ -30,7 +30,7 @@ def test_a_reset_starts_the_text_again(capsys: pytest.CaptureFixture[str]) -> No
 def test_on_a_terminal_a_reset_is_no_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads along sees what happened."""
+    """A person who reads along sees what happened."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert print_answer([update("Hel"), update("Hello", status="completed", reset=True)], as_json=False) == 0
     assert capsys.readouterr().err == ""
@@ -71,3 +71,28 @@ def test_a_models_text_does_not_steer_the_terminal(
     text, _, note = capsys.readouterr().out.partition("\n\x1b[2m")  # the note's dimness is ours
     assert text == "a\ufffd[2Jb\tc\n\ufffd"
     assert note.startswith("(cut off at the token limit)")
+
+
+def test_what_comes_beside_the_text_is_noted_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sources, media, tools and skipped content have a line each, once; those of a generation that broke off have
+    none; nothing of them is in the text."""
+    cited = {"type": "citation", "url": "https://a.example", "title": "One", "text": ""}
+    image = {"type": "media", "index": 0, "kind": "image", "media_type": "image/png", "data": "AAAA"}
+    call = {"type": "tool_call", "index": 0, "id": "c", "name": "weather\x1b[2J", "arguments": "{}"}
+    skipped = {"type": "skipped", "kind": "part", "provider_type": "hologram", "bytes": 9}
+    lost = update_with({"type": "code", "id": "1", "language": "python", "text": "1"})
+    last = update_with("See", cited, cited, image, call, skipped, status="completed", reset=True)
+    assert print_answer([lost, last], as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert out == "See"
+    assert err.splitlines() == [
+        "(source: One https://a.example)",
+        "(image image/png, in the job's events)",
+        "(the model calls the tool weather\ufffd[2J)",
+        "(not shown: hologram (9 bytes))",
+    ]
+
+
+def update_with(*events: object, status: str = "running", reset: bool = False) -> Update:
+    body = {"job_id": "j1", "status": status, "events": list(events), "cursor": "g.1", "reset": reset}
+    return parse_update(body | {"done": status not in {"queued", "running"}, "poll_after_ms": 0}, "long")

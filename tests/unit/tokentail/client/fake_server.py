@@ -1,4 +1,4 @@
-"""A server without a socket, and a time that passes only when somebody waits."""
+"""A server without a socket, and a clock that moves only in pauses."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ LOST = requests.exceptions.ConnectionError("reset by peer")
 
 @dataclass
 class FakeTime:
-    """A clock that moves when somebody pauses, or when a fake server takes its time."""
+    """A clock that moves when the client pauses or the fake server delays a response."""
 
     now: float = 0.0
     pauses: list[float] = field(default_factory=list)
@@ -38,7 +38,7 @@ class FakeTime:
 
 @dataclass
 class Answer:
-    """What the fake server does with one request. `parts` come one after the other; an error among them breaks it."""
+    """The fake server's response to one request. `parts` arrive one after the other; an error among them breaks it."""
 
     body: Any = None
     status: int = 200
@@ -49,7 +49,7 @@ class Answer:
 
 
 class FakeServer(BaseAdapter):
-    """Gives its answers one after the other, and keeps the requests; the last answer repeats."""
+    """Returns its answers one after the other, and records the requests; the last answer repeats."""
 
     def __init__(self, moment: FakeTime, answers: list[Answer]) -> None:
         super().__init__()
@@ -80,10 +80,10 @@ class FakeServer(BaseAdapter):
         return BytesIO(answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode())
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing needs to be closed."""
 
     def paths(self) -> list[str]:
-        """The last part of each path that was asked for."""
+        """The last part of each requested path."""
         return [urlsplit(request.url or "").path.rpartition("/")[2] for request in self.requests]
 
     def queries(self) -> list[dict[str, list[str]]]:
@@ -107,6 +107,9 @@ class _Parts(BufferedIOBase):
                 self._server.moment.now += self._timeout_s
             raise part
         return part
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self.read1(size or -1)
 
     def readable(self) -> bool:
         return True
@@ -141,21 +144,21 @@ def poll_body(*tokens: str, cursor: str, done: bool = False, reset: bool = False
 
 
 def poll(*tokens: str, cursor: str, done: bool = False, reset: bool = False, after_ms: int = 0) -> Answer:
-    """The answer to a poll."""
+    """The response to a poll."""
     return Answer(poll_body(*tokens, cursor=cursor, done=done, reset=reset, after_ms=after_ms))
 
 
 def event(*tokens: str, cursor: str, done: bool = False, reset: bool = False) -> bytes:
-    """The same as an event of a stream."""
+    """A poll's body as an event of a stream."""
     body = json.dumps(poll_body(*tokens, cursor=cursor, done=done, reset=reset))
     return f"id: {cursor}\ndata: {body}\n\n".encode()
 
 
 def stream(*parts: bytes | Exception) -> Answer:
-    """A stream that opens, gives these parts, and ends."""
+    """A stream that opens, brings these parts, and ends."""
     return Answer(headers=EVENT_STREAM, parts=[OPENING, *parts])
 
 
 def mute_stream() -> Answer:
-    """A stream that opens, and nothing comes."""
+    """A stream that opens and brings nothing."""
     return Answer(headers=EVENT_STREAM, parts=[SILENCE])

@@ -1,4 +1,4 @@
-"""The client's calls, long polls, and what it does when the way to the server is bad."""
+"""The client's calls, its long polls, and its behaviour on a bad network."""
 
 import json
 
@@ -16,7 +16,7 @@ def joined(updates: list[Update]) -> str:
 
 
 def test_following_sends_back_each_cursor_until_it_is_done() -> None:
-    """Every poll goes on where the last one ended, and none follows the end."""
+    """Every poll starts at the cursor of the last one, and no poll follows the end."""
     client, server, moment = make_client(
         [poll("a", cursor="g.2"), poll("b", cursor="g.3"), poll(cursor="g.4", done=True)]
     )
@@ -29,7 +29,7 @@ def test_following_sends_back_each_cursor_until_it_is_done() -> None:
 
 
 def test_following_begins_at_the_cursor_it_is_given() -> None:
-    """Another machine may go on with a cursor."""
+    """Another machine may resume at a cursor."""
     client, server, _ = make_client([poll(cursor="g.9", done=True)])
     list(client.follow("j1", "g.7", transport="long"))
     assert server.queries()[0]["cursor"] == ["g.7"]
@@ -48,7 +48,7 @@ def test_following_begins_at_the_cursor_it_is_given() -> None:
     ],
 )
 def test_a_passing_failure_is_resumed_from_the_cursor(failure: Answer) -> None:
-    """Lost connections and busy gateways lose no token and double none."""
+    """Lost connections and busy gateways neither lose nor repeat a token."""
     client, server, moment = make_client([poll("a", cursor="g.2"), failure, poll("b", cursor="g.3", done=True)])
     assert joined(list(client.follow("j1", transport="long"))) == "ab"
     assert [query["cursor"] for query in server.queries()] == [["0"], ["g.2"], ["g.2"]]
@@ -56,14 +56,14 @@ def test_a_passing_failure_is_resumed_from_the_cursor(failure: Answer) -> None:
 
 
 def test_retry_after_is_honoured() -> None:
-    """The server knows best when to come again."""
+    """The pause before a retry is the server's Retry-After."""
     client, _, moment = make_client([Answer(status=503, headers={"Retry-After": "7"}), Answer(JOB)])
     client.job("j1")
     assert moment.pauses == [7.0]
 
 
 def test_pauses_grow_up_to_a_limit() -> None:
-    """A server that is away is not asked in a tight loop, nor forgotten for minutes."""
+    """The pauses between retries grow, up to a few seconds."""
     client, _, moment = make_client([Answer(error=LOST)], patience_s=120)
     with pytest.raises(ServerUnreachable):
         client.job("j1")
@@ -73,7 +73,7 @@ def test_pauses_grow_up_to_a_limit() -> None:
 
 
 def test_patience_ends() -> None:
-    """A Retry-After beyond what is left of the patience is the answer."""
+    """A Retry-After beyond the rest of the patience ends the call with the error."""
     client, server, _ = make_client([Answer(status=503, headers={"Retry-After": "600"})], patience_s=60)
     with pytest.raises(ApiError) as caught:
         client.job("j1")
@@ -82,7 +82,7 @@ def test_patience_ends() -> None:
 
 
 def test_a_gateway_that_cuts_long_polls_gets_shorter_ones() -> None:
-    """A gateway with a limit below our wait makes polls shorter, not impossible."""
+    """A gateway with a time limit below our wait makes polls shorter."""
     cut = Answer(status=504, takes_s=6)
     client, server, _ = make_client([cut, cut, poll("a", cursor="g.2"), poll(cursor="g.3", done=True)], wait_s=20)
     assert joined(list(client.follow("j1", transport="long"))) == "a"
@@ -90,14 +90,14 @@ def test_a_gateway_that_cuts_long_polls_gets_shorter_ones() -> None:
 
 
 def test_the_read_timeout_is_longer_than_the_wait() -> None:
-    """A poll that is answered at the end of its wait is not a lost one."""
+    """A poll that is answered at the end of its wait is not counted as lost."""
     client, server, _ = make_client([poll(cursor="g.2", done=True)], wait_s=45)
     list(client.follow("j1", transport="long"))
     assert server.timeouts[0][1] > 45
 
 
 def test_short_polls_keep_the_servers_pace() -> None:
-    """Without a wait, poll_after_ms is when to come again."""
+    """The pause between short polls is poll_after_ms."""
     answers = [poll("a", cursor="g.2", after_ms=400), poll(cursor="g.3", done=True)]
     client, server, moment = make_client(answers)
     list(client.follow("j1", transport="short"))
@@ -106,7 +106,7 @@ def test_short_polls_keep_the_servers_pace() -> None:
 
 
 def test_a_reset_is_told() -> None:
-    """Whoever prints tokens must know when to clear."""
+    """A reset update makes a program clear the text that it has printed."""
     client, _, _ = make_client([poll("old", cursor="g.2"), poll("new", cursor="h.2", reset=True, done=True)])
     assert [update.is_reset for update in client.follow("j1", transport="long")] == [False, True]
 
@@ -123,7 +123,7 @@ def test_a_submission_sent_twice_carries_one_key() -> None:
 
 
 def test_two_submissions_carry_two_keys() -> None:
-    """Asking the same twice on purpose is two jobs."""
+    """Two calls of `submit` with the same prompt make two jobs."""
     client, server, _ = make_client([Answer(JOB, status=202)])
     client.submit("Why?")
     client.submit("Why?")
@@ -140,13 +140,22 @@ def test_the_key_is_sent_and_not_shown() -> None:
 
 
 def test_a_key_that_no_header_can_carry_is_refused() -> None:
-    """A pasted line break is told before it becomes a puzzle."""
+    """A key with a line break is refused with a clear error."""
     with pytest.raises(ValueError, match="API key"):
         Client("http://tokens.example", "two\nlines")
 
 
+def test_of_a_refusal_that_never_ends_only_the_beginning_is_read() -> None:
+    """A proxy's page may be endless; its status is what counts."""
+    parts: list[bytes | Exception] = [b"x" * 65536, AssertionError("it was read on")]
+    client, _, _ = make_client([Answer(status=400, parts=parts)])
+    with pytest.raises(ApiError) as caught:
+        client.job("a")
+    assert caught.value.status == 400
+
+
 def test_a_refusal_is_the_problem_document() -> None:
-    """Title, detail and status come from the server, and a refusal is not tried again."""
+    """Title, detail and status are the server's, and a refusal is not retried."""
     problem = {"title": "Invalid request", "status": 422, "detail": "model: no worker serves this model"}
     client, server, _ = make_client([Answer(problem, status=422)])
     with pytest.raises(ApiError, match="no worker serves this model") as caught:
@@ -158,7 +167,7 @@ def test_a_refusal_is_the_problem_document() -> None:
 
 @pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b"{}", b"\xff"])
 def test_a_page_that_is_not_ours_is_told(page: bytes) -> None:
-    """A login page of some proxy under status 200 is no job."""
+    """A proxy's login page with status 200 is an error."""
     client, _, _ = make_client([Answer(page)])
     with pytest.raises(ApiError, match="not the answer of a Tokentail server"):
         client.job("j1")
@@ -175,7 +184,7 @@ def test_a_redirect_is_told_and_not_followed() -> None:
 
 
 def test_an_untrusted_certificate_is_told_at_once() -> None:
-    """No patience makes a certificate good."""
+    """An untrusted certificate is an error at once, without retries."""
     client, server, _ = make_client([Answer(error=requests.exceptions.SSLError("self-signed"))])
     with pytest.raises(ServerUnreachable, match="certificate"):
         client.job("j1")
@@ -183,13 +192,13 @@ def test_an_untrusted_certificate_is_told_at_once() -> None:
 
 
 def test_an_address_that_is_none_is_told() -> None:
-    """No error of requests comes out."""
+    """An error of requests becomes one of the client's errors."""
     with pytest.raises(ServerUnreachable, match="cannot be asked"):
         Client("tokens.example").job("j1")
 
 
 def test_jobs_are_read_page_by_page() -> None:
-    """The caller sees one sequence."""
+    """The pages of the list are one sequence for the caller."""
     pages = [
         Answer({"jobs": [JOB], "next": "/v1/jobs?older_than=j1"}),
         Answer({"jobs": [JOB | {"id": "j0", "status": "completed"}], "next": None}),
@@ -200,7 +209,7 @@ def test_jobs_are_read_page_by_page() -> None:
 
 
 def test_text_cancel_and_delete_go_where_they_should() -> None:
-    """Each call of the protocol has its path, whatever is in a job's name."""
+    """Each call requests its path, with any characters in the job's id."""
     client, server, _ = make_client([Answer("Grüße".encode()), Answer(JOB | {"status": "cancelled"}), Answer(b"", 204)])
     assert client.text("j1") == "Grüße"
     assert client.cancel("j1").is_closed
@@ -213,14 +222,14 @@ def test_text_cancel_and_delete_go_where_they_should() -> None:
 
 
 def test_no_proxy_is_asked_for_this_machine() -> None:
-    """A proxy of the environment cannot reach our loopback."""
+    """A proxy of the environment is not used for this machine."""
     session = requests.Session()
     Client("http://127.0.0.1:8000", session=session)
     assert not session.trust_env
 
 
 def test_a_long_poll_that_was_sent_away_empty_comes_back_when_told() -> None:
-    """A server that stops, or where too many wait, answers at once: asking again at once would only add to it."""
+    """The client pauses after polls that a stopping or full server answers at once, to spare the server."""
     answers = [poll(cursor="g.1", after_ms=300), poll("a", cursor="g.3", done=True)]
     client, _, moment = make_client(answers)
     list(client.follow("j1", transport="long"))
@@ -229,14 +238,14 @@ def test_a_long_poll_that_was_sent_away_empty_comes_back_when_told() -> None:
 
 @pytest.mark.parametrize("error", ["[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol"])
 def test_a_connection_cut_under_tls_passes(error: str) -> None:
-    """It is told as an SSLError, but is no matter of certificates."""
+    """A connection cut under TLS is retried, though requests reports it like a bad certificate."""
     client, server, _ = make_client([Answer(error=requests.exceptions.SSLError(error)), Answer(JOB)])
     assert client.job("j1").id == "j1"
     assert len(server.requests) == 2
 
 
 def test_a_share_token_is_sent_with_each_request_and_not_shown() -> None:
-    """Who has a link reads its job without a key; errors do not give it away."""
+    """A share link's token reads its job without a key; errors do not contain the token."""
     client, server, _ = make_client([Answer(JOB), Answer(error=LOST)], token="let-me-read", patience_s=0)
     client.job("j1")
     assert server.queries()[0]["token"] == ["let-me-read"]
@@ -246,7 +255,7 @@ def test_a_share_token_is_sent_with_each_request_and_not_shown() -> None:
 
 
 def test_every_field_of_a_submission_is_sent() -> None:
-    """What the protocol takes, the client gives; what is not given is not sent."""
+    """The client sends each field of the protocol that is given, and no others."""
     fields = {
         "messages": [{"role": "user", "content": "hi"}],
         "temperature": 0,
@@ -267,7 +276,7 @@ def test_every_field_of_a_submission_is_sent() -> None:
 
 
 def test_ask_gives_the_whole_text() -> None:
-    """Submitted, followed, assembled; a reset clears."""
+    """`ask` submits, follows and returns the text; a reset clears the text so far."""
     client, _, _ = make_client(
         [Answer(JOB, status=202), poll("old", cursor="g.2"), poll("new", cursor="h.2", reset=True, done=True)]
     )
@@ -275,7 +284,7 @@ def test_ask_gives_the_whole_text() -> None:
 
 
 def test_ask_tells_of_a_job_that_failed() -> None:
-    """With what came until then; the text of an answer is in no message."""
+    """The error has the text so far as an attribute, but not in its message."""
     failed = poll("half", cursor="g.2", done=True)
     failed.body |= {"status": "failed", "error": {"type": "timeout", "message": "No token came in time."}}
     client, _, _ = make_client([Answer(JOB, status=202), failed])
@@ -286,7 +295,7 @@ def test_ask_tells_of_a_job_that_failed() -> None:
 
 
 def test_a_share_link_leads_to_the_server() -> None:
-    """It can be sent to somebody as it is."""
+    """The link is a whole address, which can be sent to another person."""
     body = {"token": "t", "expires_at": "2026-11-29T10:00:00Z", "link": "/?job=j1&token=t"}
     client, server, _ = make_client([Answer(body)])
     shared = client.share("j1")
@@ -298,7 +307,7 @@ def test_a_share_link_leads_to_the_server() -> None:
 
 
 def test_models_are_named() -> None:
-    """The default among them is known."""
+    """The models have names, and one of them is the default."""
     client, _, _ = make_client(
         [Answer({"object": "list", "data": [{"id": "demo"}, {"id": "openai/*"}], "default": "demo"})]
     )
@@ -307,13 +316,13 @@ def test_models_are_named() -> None:
 
 
 def test_no_more_jobs_are_read_than_asked_for() -> None:
-    """A page that is not needed is not fetched."""
+    """The client fetches only the pages that it needs."""
     client, server, _ = make_client([Answer({"jobs": [JOB, JOB], "next": "/v1/jobs?older_than=j1"})])
     assert len(list(client.jobs(limit=2))) == 2
     assert len(server.requests) == 1
 
 
 def test_a_wait_below_a_second_is_refused() -> None:
-    """It would be a short poll that does not say so."""
+    """A wait below a second is refused, because it would make long polls short ones."""
     with pytest.raises(ValueError, match="short"):
         Client("http://tokens.example", wait_s=0)

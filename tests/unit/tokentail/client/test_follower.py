@@ -1,4 +1,4 @@
-"""Following: each update once and in order, whatever the transport and whatever happens to it."""
+"""The follower delivers each update once and in order, whatever the transport and its failures."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ def transports(updates: list[Update]) -> list[str]:
 
 
 def test_one_stream_is_enough_where_streams_come_through() -> None:
-    """One request, every event an update, and the connection is given back."""
+    """One request brings every event as an update, and the connection returns to the pool."""
     client, server, moment = make_client([stream(event("a", cursor="g.2"), HEARTBEAT, event("b", cursor="g.3"), END)])
     updates = list(client.follow("j1"))
     assert joined(updates) == "ab"
@@ -50,14 +50,14 @@ def test_one_stream_is_enough_where_streams_come_through() -> None:
 
 
 def test_events_split_anywhere_are_the_same() -> None:
-    """The network cuts where it likes."""
+    """A stream may be cut into pieces anywhere."""
     whole = event("Grüße", cursor="g.2") + END
     client, _, _ = make_client([stream(*(whole[i : i + 1] for i in range(len(whole))))])
     assert joined(list(client.follow("j1"))) == "Grüße"
 
 
 def test_a_stream_that_is_cut_goes_on_at_its_cursor() -> None:
-    """An event that came in part did not come; those before it are not asked for again."""
+    """An incomplete event is not delivered, and the events before it are not requested again."""
     half = event("b", cursor="g.3")[:-5]
     client, server, moment = make_client(
         [stream(event("a", cursor="g.2"), half, CUT), stream(event("b", cursor="g.3"), END)]
@@ -69,14 +69,14 @@ def test_a_stream_that_is_cut_goes_on_at_its_cursor() -> None:
 
 
 def test_a_stream_that_ends_before_its_job_goes_on_at_its_cursor() -> None:
-    """A server that stops ends its streams; another goes on with them."""
+    """After a server's stop the follower continues its stream at another server."""
     client, server, _ = make_client([stream(event("a", cursor="g.2")), stream(END)])
     assert joined(list(client.follow("j1"))) == "a"
     assert server.cursors() == ["0", "g.2"]
 
 
 def test_cuts_every_few_events_do_not_end_streaming() -> None:
-    """As long as each stream brings something, it is worth asking for the next."""
+    """While each stream brings an update before its cut, streams are reopened."""
     parts = [stream(event(str(n), cursor=f"g.{n + 2}"), CUT) for n in range(9)]
     client, server, _ = make_client([*parts, stream(END)])
     assert joined(list(client.follow("j1"))) == "012345678"
@@ -85,7 +85,7 @@ def test_cuts_every_few_events_do_not_end_streaming() -> None:
 
 @pytest.mark.parametrize("mute", [mute_stream(), Answer(error=requests.exceptions.ReadTimeout())])
 def test_a_mute_stream_gives_way_to_long_polls(mute: Answer) -> None:
-    """Something on the way gathers the whole answer: after four seconds without a byte the cursor is polled."""
+    """A proxy buffers the whole response: after four seconds without a byte the follower polls."""
     client, server, moment = make_client([mute, poll("a", cursor="g.2"), POLLED_END])
     updates = list(client.follow("j1"))
     assert joined(updates) == "a"
@@ -96,7 +96,7 @@ def test_a_mute_stream_gives_way_to_long_polls(mute: Answer) -> None:
 
 
 def test_a_quiet_stream_is_not_a_mute_one() -> None:
-    """Its opening came at once; so it is asked for again, with patience for heartbeats."""
+    """A stream whose first event arrived in time is reopened after a silence, with a longer limit."""
     client, server, moment = make_client([stream(SILENCE), stream(HEARTBEAT, event("a", cursor="g.2"), END)])
     assert transports(list(client.follow("j1"))) == ["sse", "sse"]
     assert [timeout for _, timeout in server.timeouts] == [4, 15]
@@ -104,7 +104,7 @@ def test_a_quiet_stream_is_not_a_mute_one() -> None:
 
 
 def test_a_stream_that_falls_silent_between_heartbeats_is_left() -> None:
-    """What lets openings pass and then gathers is no way for a stream either."""
+    """A proxy that passes the first event and then buffers makes the follower poll."""
     silent = stream(event("a", cursor="g.2"), SILENCE)
     client, server, _ = make_client([silent, stream(event("b", cursor="g.3"), SILENCE), POLLED_END])
     assert joined(list(client.follow("j1"))) == "ab"
@@ -124,7 +124,7 @@ def test_a_stream_that_falls_silent_between_heartbeats_is_left() -> None:
     ],
 )
 def test_a_refused_stream_gives_way_to_long_polls(refusal: Answer) -> None:
-    """Whatever stands there instead of a stream, the job can be polled."""
+    """The follower polls when something else than a stream is returned."""
     client, server, moment = make_client([refusal, poll("a", cursor="g.2"), POLLED_END])
     assert transports(list(client.follow("j1"))) == ["long", "long"]
     assert server.paths() == ["stream", "tokens", "tokens"]
@@ -133,7 +133,7 @@ def test_a_refused_stream_gives_way_to_long_polls(refusal: Answer) -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 410])
 def test_a_job_that_is_refused_is_an_error(status: int) -> None:
-    """A poll tells whether it was the stream or the job."""
+    """After a refused stream a poll shows whether the job was refused."""
     client, server, _ = make_client([Answer({"title": "No"}, status=status)])
     with pytest.raises(ApiError) as caught:
         list(client.follow("j1"))
@@ -143,7 +143,7 @@ def test_a_job_that_is_refused_is_an_error(status: int) -> None:
 
 @pytest.mark.parametrize("failure", [Answer(error=LOST), Answer(status=502), stream(CUT), stream()])
 def test_two_streams_in_a_row_that_tell_nothing_give_way_to_polls(failure: Answer) -> None:
-    """One may be an accident."""
+    """Streams are abandoned only after two failures in a row."""
     again = Answer(**vars(failure))
     client, server, moment = make_client([failure, again, poll("a", cursor="g.2"), POLLED_END])
     assert joined(list(client.follow("j1"))) == "a"
@@ -152,7 +152,7 @@ def test_two_streams_in_a_row_that_tell_nothing_give_way_to_polls(failure: Answe
 
 
 def test_streams_are_tried_again_later_and_later() -> None:
-    """Where one is at home changes; but each try in vain costs seconds."""
+    """Streams are tried again, because networks change, but ever more rarely, because each vain try takes seconds."""
     slow = [poll(str(n % 10), cursor=f"g.{n + 2}") for n in range(12)]
     for answer in slow:
         answer.takes_s = 20
@@ -162,7 +162,7 @@ def test_streams_are_tried_again_later_and_later() -> None:
 
 
 def test_what_was_learned_of_the_way_holds_for_the_next_job() -> None:
-    """Behind a proxy that gathers, only the first job is late."""
+    """Behind a proxy that buffers, only the first job is late."""
     client, server, _ = make_client([mute_stream(), POLLED_END])
     list(client.follow("j1"))
     list(client.follow("j2"))
@@ -170,14 +170,14 @@ def test_what_was_learned_of_the_way_holds_for_the_next_job() -> None:
 
 
 def test_retry_after_of_a_refused_stream_is_honoured() -> None:
-    """A server with too many readers says when to come again."""
+    """The pause after a refused stream is the Retry-After of a server with too many readers."""
     client, _, moment = make_client([Answer(status=429, headers={"Retry-After": "7"}), stream(END)])
     list(client.follow("j1"))
     assert moment.pauses == [7.0]
 
 
 def test_waiting_polls_that_are_cut_become_short_ones() -> None:
-    """Where no request may wait even a second, the server's pace is kept."""
+    """Short polls obey the server's advice when no request may wait even a second."""
     cuts = [Answer(error=LOST, takes_s=1.1) for _ in range(4)]
     client, server, moment = make_client(
         [mute_stream(), *cuts, poll("a", cursor="g.2", after_ms=300), POLLED_END], patience_s=100
@@ -189,13 +189,13 @@ def test_waiting_polls_that_are_cut_become_short_ones() -> None:
 
 
 def test_a_reset_is_told_by_a_stream() -> None:
-    """What was read before is void."""
+    """A reset update tells to discard the text before it."""
     client, _, _ = make_client([stream(event("old", cursor="g.2"), event("new", cursor="h.2", reset=True, done=True))])
     assert joined(list(client.follow("j1"))) == "new"
 
 
 def test_events_come_over_every_transport() -> None:
-    """With `events` an update has what is no text, too; its tokens are the text among it."""
+    """With `events` an update has events in the order of the log; its tokens are the strings among them."""
     body: dict[str, Any] = poll_body(cursor="g.2")
     del body["tokens"]
     body["events"] = [{"type": "reasoning", "text": "hm"}, "a"]
@@ -210,14 +210,14 @@ def test_events_come_over_every_transport() -> None:
 
 @pytest.mark.parametrize("transport", ["sse", "long", "short"])
 def test_linger_is_asked_for_over_every_transport(transport: Choice) -> None:
-    """Fewer, larger updates."""
+    """`linger_ms` is sent with streams and polls."""
     client, server, _ = make_client([stream(END) if transport == "sse" else POLLED_END])
     list(client.follow("j1", transport=transport, linger_ms=200))
     assert server.queries()[0]["linger_ms"] == ["200"]
 
 
 def test_who_wants_streams_alone_gets_no_polls() -> None:
-    """A mute way is an error then, when patience ends."""
+    """With `sse` alone a mute stream is an error once the patience ends."""
     client, server, _ = make_client([mute_stream()], patience_s=60)
     with pytest.raises(ServerUnreachable):
         list(client.follow("j1", transport="sse"))
@@ -226,7 +226,7 @@ def test_who_wants_streams_alone_gets_no_polls() -> None:
 
 
 def test_who_wants_streams_alone_is_told_of_a_refusal() -> None:
-    """At once, for no patience changes it."""
+    """With `sse` alone a refused stream is an error at once, without retries."""
     client, server, _ = make_client([Answer({"title": "Gone"}, status=410)])
     with pytest.raises(ApiError, match="Gone"):
         list(client.follow("j1", transport="sse"))
@@ -234,7 +234,7 @@ def test_who_wants_streams_alone_is_told_of_a_refusal() -> None:
 
 
 def test_patience_begins_anew_after_each_stream_that_spoke() -> None:
-    """A day of passing failures is ridden out, if only something comes between."""
+    """Any number of temporary failures is survived if something arrives between them."""
     answers = [Answer(status=503, headers={"Retry-After": "50"}), stream(HEARTBEAT)] * 5
     client, server, _ = make_client([*answers, stream(END)], patience_s=60)
     list(client.follow("j1", transport="sse"))
@@ -242,7 +242,7 @@ def test_patience_begins_anew_after_each_stream_that_spoke() -> None:
 
 
 def test_polls_that_are_lost_now_and_then_go_on_waiting() -> None:
-    """Only polls that are lost in a row say something about waiting."""
+    """Only polls lost in a row make the wait shorter."""
     now_and_then = [Answer(error=LOST), poll(cursor="g.2")] * 8
     client, server, _ = make_client([mute_stream(), *now_and_then, POLLED_END])
     list(client.follow("j1"))
@@ -250,14 +250,14 @@ def test_polls_that_are_lost_now_and_then_go_on_waiting() -> None:
 
 
 def test_a_stream_is_asked_for_uncompressed() -> None:
-    """Whatever compresses it gathers it."""
+    """The follower asks for an uncompressed stream, because a proxy that compresses it buffers it."""
     client, server, _ = make_client([stream(END)])
     list(client.follow("j1"))
     assert server.requests[0].headers["Accept-Encoding"] == "identity"
 
 
 def test_patience_with_a_server_that_is_away_ends() -> None:
-    """It is an error then, and not an endless loop."""
+    """A stream that always ends without an update is an error, not an endless loop."""
     client, _, moment = make_client([Answer(error=LOST)], patience_s=60)
     with pytest.raises(ServerUnreachable):
         list(client.follow("j1"))
@@ -265,7 +265,7 @@ def test_patience_with_a_server_that_is_away_ends() -> None:
 
 
 def test_a_follower_that_is_left_closes_its_stream() -> None:
-    """Whoever has read enough keeps no connection busy."""
+    """A caller that stops to iterate releases the connection."""
     client, server, _ = make_client([stream(event("a", cursor="g.2"), event("b", cursor="g.3"))])
     updates = client.follow("j1")
     assert next(updates).text == "a"
@@ -275,14 +275,14 @@ def test_a_follower_that_is_left_closes_its_stream() -> None:
 
 
 def test_a_transport_that_is_none_is_refused_at_once() -> None:
-    """Not when the first update is asked for."""
+    """An unknown transport is an error of the call itself, not of the first update."""
     client, _, _ = make_client([POLLED_END])
     with pytest.raises(ValueError, match="auto, sse, long, short"):
         client.follow("j1", transport="websocket")  # type: ignore[arg-type]
 
 
 def test_the_event_that_grows_without_end_is_no_stream() -> None:
-    """Memory is bounded; polls tell the rest."""
+    """An event beyond the limit ends the stream, and polls bring the rest."""
     client, server, _ = make_client(
         [Answer(headers=EVENT_STREAM, parts=[OPENING, *[b"data: " + b"x" * (1 << 20)] * 9]), POLLED_END]
     )

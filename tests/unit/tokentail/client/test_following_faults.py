@@ -1,4 +1,4 @@
-"""Whatever the order of faults, resets and transports, a follower assembles the log's text."""
+"""A follower reads the log's text in any order of faults, resets and transports."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ STREAM_FAULTS = {"cut", "cut in an event", "silence", "mute", "refused", "html"}
 
 
 class FaultyLog(BaseAdapter):
-    """A log that grows with every request, begins anew where told, and is read through the faults it is given."""
+    """A log that grows with every request, resets where the test says, and is read through given faults."""
 
     def __init__(self, moment: FakeTime, steps: list[tuple[str, int]], reset_at: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class FaultyLog(BaseAdapter):
         return self._served.send(request, *arguments, **options)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing needs to be closed."""
 
     def _answer(self, request: requests.PreparedRequest, fault: str, is_stream: bool, is_over: bool) -> Answer:
         match fault:
@@ -92,7 +92,7 @@ def parameter(request: requests.PreparedRequest, name: str) -> str:
 )
 @settings(max_examples=100, deadline=None)
 def test_the_logs_text_is_assembled(steps: list[tuple[str, int]], reset_at: int, transport: Choice) -> None:
-    """Nothing is lost, doubled or of two generations."""
+    """No token is lost or repeated, and the text is of one generation."""
     if transport == "sse":
         steps = [step for step in steps if step[0] not in {"refused", "html"}]
     moment = FakeTime()

@@ -91,7 +91,7 @@ def test_a_start_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_restart_is_logged_with_the_exit_code(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever reads the log learns what died, and of what."""
+    """The log names what died, and of what."""
     clock = FakeClock()
     service = Service("worker", Program(exit_code=7), grace_s=1, clock=clock)
     service.start()

@@ -1,0 +1,1 @@
+"""What a client can ask for, whatever server carries it."""

@@ -1,0 +1,75 @@
+"""The calls about the deployment: whether it lives, whether it is ready, its numbers, the models that it serves."""
+
+from typing import Any
+
+from app.calls.positions import Catalog, QueuePositions, models_of
+from app.http.request import Request
+from app.http.response import Response, json_response
+from tokentail.jobs.fleet import Lease
+from tokentail.jobs.models import ServedModel, full_name, model_fault
+from tokentail.redis.backend import Backend, now_ms
+from tokentail.redis.errors import redis_errors
+
+
+class Health:
+    """Handlers of the calls of operators, load balancers and model pickers."""
+
+    def __init__(self, backend: Backend, catalog: Catalog, positions: QueuePositions, default_model: str) -> None:
+        self._backend = backend
+        self._catalog = catalog
+        self._places = positions
+        self._default_model = default_model
+
+    def health(self, _request: Request) -> Response:
+        """This process answers. It reads nothing: all threads may be waiting for Redis."""
+        return json_response({"status": "ok"})
+
+    def ready(self, _request: Request) -> Response:
+        """Redis can be reached. Without workers, too: jobs can be read and queued. Raises StoreUnavailable."""
+        with redis_errors():
+            self._backend.queue_client.ping()
+        leases = self._catalog.live()
+        queued, held_out = self._places.counts()
+        report = {
+            "status": "ready",
+            "workers": len(leases),
+            "slots": sum(lease.slots for lease in leases.values()),
+            "held": sum(len(lease.attempts) for lease in leases.values()),
+            "models": [model.name for model in models_of(leases)],
+            "queued": queued,
+            "held_out": held_out,  # of the queue, until their clients' earlier jobs end
+            "warning": None if leases else "No workers are running: jobs are waiting. Start one with: tokentail worker",
+        }
+        return json_response(report)
+
+    def overview(self, _request: Request) -> Response:
+        """The whole deployment in numbers, without anything of single jobs. Raises StoreUnavailable."""
+        leases = self._catalog.live()
+        queued, held_out = self._places.counts()
+        running = sum(len(lease.attempts) for lease in leases.values())
+        report = {
+            # A job that was accepted a moment ago may be in no queue yet; it waits all the same.
+            "jobs": {"queued": max(self._backend.admission.open_count() - running, 0), "running": running},
+            "queue": {"length": queued, "held_out": held_out, "head_age_s": self._backend.head_age_s(now_ms())},
+            "slots": sum(lease.slots for lease in leases.values()),
+            "ended_per_s": round(self._backend.observer.ended_per_s, 3),
+            "workers": [_worker(name, lease) for name, lease in leases.items()],
+        }
+        return json_response(report)
+
+    def models(self, _request: Request) -> Response:
+        """The models that a request may name, as OpenAI's clients know them. A name that ends in * is a prefix."""
+        models = self._catalog.models()
+        listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in models]
+        return json_response({"object": "list", "data": listed, "default": self._default(models)})
+
+    def _default(self, models: list[ServedModel]) -> str | None:
+        """The full name of the default model; None when it is not served."""
+        if not models or model_fault(self._default_model, models):
+            return None
+        return full_name(self._default_model, models) or models[0].name
+
+
+def _worker(name: str, lease: Lease) -> dict[str, Any]:
+    models = [model.name for model in lease.models]
+    return {"name": name, "slots": lease.slots, "held": len(lease.attempts), "ended": lease.ended, "models": models}

@@ -1,0 +1,113 @@
+"""The reads that never wait: text, views and lists.
+
+Refusals are raised as errors of the domain; `app/http/response.py` has the table.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from app.calls.polls import checked
+from app.calls.positions import Catalog, QueuePositions
+from app.http.bodies import job_view, text_of
+from app.http.paths import JOBS
+from app.http.query import page_query
+from app.http.request import Request
+from app.http.response import Response, is_match, json_response
+from app.reading.readers import Readers
+from app.reading.steps import hidden_from, shown_to
+from tokentail.errors import JobGone, JobNotFound
+from tokentail.jobs.job import Job, Status
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import BEGINNING, Cursor
+from tokentail.redis.backend import now_ms
+from tokentail.redis.store import Store
+
+_CHUNK = 5000  # elements in one read of a text
+
+
+class JobViews:
+    """Handlers of the calls that read jobs without waiting."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        readers: Readers,
+        catalog: Catalog,
+        positions: QueuePositions,
+        now_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._store = store
+        self._readers = readers
+        self._catalog = catalog
+        self._places = positions
+        self._now_ms = now_ms
+
+    def text(self, request: Request) -> Response:
+        """The current generation's text so far."""
+        owner, job_id = request.owner, checked(request.job_id)
+        batch = self._read(owner, job_id, BEGINNING, _CHUNK)
+        if is_match(request.headers.get("if-none-match"), _etag(batch)):
+            return Response(304, _text_headers(batch))
+        parts = [text_of(batch)]
+        while batch.first + len(batch.elements) < batch.length:
+            batch = self._read(owner, job_id, batch.cursor, _CHUNK)
+            if batch.is_reset:
+                parts.clear()
+            parts.append(text_of(batch))
+        headers = {"Content-Type": "text/plain; charset=utf-8", **_text_headers(batch)}
+        return Response(200, headers, "".join(parts).encode())
+
+    def _read(self, owner: str, job_id: str, cursor: Cursor, limit: int) -> Batch:
+        try:
+            batch = shown_to(owner, self._store.read(job_id, cursor, limit))
+        except JobGone as gone:
+            raise hidden_from(owner, gone) from None
+        self._readers.note([job_id])
+        return batch
+
+    def view(self, request: Request) -> Response:
+        """One job's status and numbers."""
+        return json_response(self.described(self.job(request.owner, request.job_id)))
+
+    def page(self, request: Request) -> Response:
+        """The owner's jobs, newest first; without those that cannot be read."""
+        page = page_query(request.query)
+        jobs, older_than = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms())
+        older = urlencode({"limit": page.limit, "older_than": older_than}) if older_than else None
+        views = [self.described(job) for job in jobs]
+        return json_response({"jobs": views, "next": f"{JOBS}?{older}" if older else None})
+
+    def job(self, owner: str, job_id: str) -> Job:
+        """The job, if it is the owner's. Raises JobNotFound (for another owner's job, too), JobGone."""
+        try:
+            job = self._store.view(checked(job_id))
+        except JobGone as gone:
+            if gone.owner != owner:
+                raise JobNotFound(JobNotFound.__doc__) from None
+            raise
+        if job.owner != owner:
+            raise JobNotFound(JobNotFound.__doc__)
+        return job
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job's view, with its queue position and what it waits for."""
+        if job.status is not Status.QUEUED:
+            return job_view(job)
+        place = self._places.position_of(job.id)
+        waits_for = None
+        if self._catalog.is_waited_for(job.model):
+            waits_for = "worker"
+        elif place is not None:
+            waits_for = "share" if place.is_held else "slot"
+        return job_view(job, None if place is None else place.before + 1, waits_for)
+
+
+def _etag(batch: Batch) -> str:
+    return f'"{batch.generation}.{batch.length}{".end" if batch.end_element else ""}"'
+
+
+def _text_headers(batch: Batch) -> dict[str, str]:
+    # A client may keep the text but must ask each time, so that it never shows the text of a job that has expired.
+    return {"ETag": _etag(batch), "Cache-Control": "private, no-cache", "Tokentail-Status": batch.status}

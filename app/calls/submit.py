@@ -1,0 +1,141 @@
+"""The writes: submit, cancel, delete. Each can be repeated.
+
+Refusals are raised as errors of the domain; `app/http/response.py` has the table. Once a job is accepted, nothing that
+fails after it makes the response an error: the client would send the request again, and pay for it twice.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from app.calls.jobs import JobViews
+from app.calls.polls import Polls, checked
+from app.calls.positions import Catalog
+from app.http.bodies import job_path, links
+from app.http.query import preferred_wait_s
+from app.http.request import Request
+from app.http.response import Response, json_response, media_type_refusal
+from app.reading.steps import HandlerSteps, RunBlocking
+from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreFull, StoreUnavailable, Unreadable
+from tokentail.jobs.admission import Admission
+from tokentail.jobs.dialects import check_dialect
+from tokentail.jobs.job import Job, Status
+from tokentail.jobs.models import dialect_of, resolve_model
+from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.request import GenerationRequest, parse_request
+from tokentail.jobs.submit import Submitter
+from tokentail.log.element import End
+from tokentail.redis.store import Store
+
+log = logging.getLogger(__name__)
+
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+class JobActions:
+    """Handlers of the calls that make, cancel and delete jobs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queue: JobQueue,
+        admission: Admission,
+        submitter: Submitter,
+        views: JobViews,
+        polls: Polls,
+        catalog: Catalog,
+        default_model: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._admission = admission
+        self._submitter = submitter
+        self._reads = views
+        self._catalog = catalog
+        self._default_model = default_model
+        self._polls = polls
+        self._now_ms = now_ms
+
+    def submit(self, request: Request) -> HandlerSteps[Response]:
+        """Submit a job; with `Prefer: wait=N`, wait for its text."""
+        if refused := media_type_refusal(request.headers):
+            return refused
+        preferred_s = preferred_wait_s(request.headers.get("prefer"))
+        if not preferred_s:
+            response: Response = yield RunBlocking(lambda: self._accepted(request, self._accept(request), None, None))
+            return response
+        wait_s = min(preferred_s, self._polls.max_wait_s)
+        job_id: str = yield RunBlocking(lambda: self._accept(request))
+        try:
+            text = yield from self._polls.whole_text(request.owner, job_id, wait_s)
+        except (StoreUnavailable, Unreadable):
+            text = None
+        response = yield RunBlocking(lambda: self._accepted(request, job_id, wait_s, text))
+        return response
+
+    def accept(self, request: Request, asked: GenerationRequest) -> str:
+        """Submit what is asked, which needs not be the request's body; the id of its job."""
+        key = _idempotency_key(request.headers)
+        models = self._catalog.models()
+        model = resolve_model(asked.model or None, models, self._default_model)
+        check_dialect(asked, dialect_of(model, models))
+        submission = self._submitter.submit(request.owner, asked, model, key)
+        log.info("job.submitted", extra={"job_id": submission.job_id, "model": model, "is_new": submission.is_new})
+        return submission.job_id
+
+    def _accept(self, request: Request) -> str:
+        return self.accept(request, parse_request(request.body))
+
+    def _accepted(self, request: Request, job_id: str, waited_s: float | None, text: str | None) -> Response:
+        """202 and the job's view; or 200 with its text, when the request has waited for it."""
+        applied = {"Preference-Applied": f"wait={waited_s:g}"} if waited_s is not None else {}
+        try:
+            view = self._reads.described(self._reads.job(request.owner, job_id))
+        except JobNotFound:
+            raise StoreUnavailable("The store has lost the job in the moment after it was accepted.") from None
+        except (StoreUnavailable, Unreadable):
+            view, text = {"id": job_id, "status": Status.QUEUED, "links": links(job_id)}, None
+        if text is None:
+            return json_response(view, 202, {"Location": job_path(job_id), **applied})
+        return json_response({**view, "text": text}, 200, {"Content-Location": job_path(job_id), **applied})
+
+    def cancel(self, request: Request) -> Response:
+        """Close the job at once, queued or running; a closed one stays as it is."""
+        owner, job_id = request.owner, request.job_id
+        job = self._reads.job(owner, job_id)
+        if not job.status.is_closed:
+            if self._store.close(job_id, End(Status.CANCELLED), self._now_ms()):
+                log.info("job.cancelled", extra={"job_id": job_id})
+            self._tidy(job)
+            job = self._reads.job(owner, job_id)
+        return json_response(self._reads.described(job))
+
+    def delete(self, request: Request) -> Response:
+        """Cancel the job and erase its content. A repetition changes nothing."""
+        job_id = request.job_id
+        try:
+            job = self._reads.job(request.owner, job_id)
+        except JobGone:
+            return Response(204)
+        if not self._store.delete(checked(job_id), self._now_ms()):
+            raise JobNotFound(JobNotFound.__doc__)
+        log.info("job.deleted", extra={"job_id": job_id})
+        self._tidy(job)
+        return Response(204)
+
+    def _tidy(self, job: Job) -> None:
+        """Take a closed job out of index and queue. What fails here, the sweep repeats."""
+        with suppress(StoreUnavailable, StoreFull, Unreadable):
+            self._admission.leave(job.owner, job.id)
+            if job.status is Status.QUEUED:
+                self._queue.discard(job.id, job.enqueues)
+
+
+def _idempotency_key(headers: Mapping[str, str]) -> str | None:
+    key = headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest(Fault("Idempotency-Key", "has 1 to 255 printable ASCII characters"))
+    return key

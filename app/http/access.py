@@ -1,0 +1,261 @@
+"""Access: finds the owner of a request, or refuses it, from its head alone. Pure.
+
+A request is refused in this order: a foreign Host (a page that rebinds its name to this machine), a cross-site write,
+a missing or wrong key. A key sees only its own jobs, so all other code knows the name of the key's owner only.
+Instead of a key a browser sends the cookie of its session, and a share link has a token for reading one job.
+A cookie counts only for requests of this server's own pages, whichever other origins may send requests.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from werkzeug.sansio.http import parse_cookie
+
+from app.http.paths import JOB
+from app.http.query import token_of
+from app.http.response import Response, problem
+from app.http.router import SAFE_METHODS, Found, Router
+from app.http.routes import ROUTER
+from app.http.signed_tokens import Signed, TokenSigner
+from tokentail.config.settings import LOOPBACK, Settings
+
+SESSION_S = 7 * 24 * 3600
+NO_KEY = problem(
+    401,
+    "Send an API key of this server as: Authorization: Bearer <key>",
+    {"WWW-Authenticate": 'Bearer realm="tokentail"'},
+)
+
+_FOREIGN_HOST = problem(
+    403,
+    "This server does not answer to that Host name; it may be added with TOKENTAIL_ALLOWED_HOSTS. "
+    "Without API keys it answers to localhost, to the IP addresses of a server that listens beyond this machine, "
+    "and to the names that are added.",
+)
+
+_COOKIE = "tokentail_session"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, Tokentail-Job, Tokentail-Status, x-request-id"
+# OpenAI's JavaScript SDK sends these from a page.
+_OPENAI_HEADERS = (
+    *("openai-organization", "openai-project", "x-stainless-arch", "x-stainless-async", "x-stainless-helper-method"),
+    *("x-stainless-lang", "x-stainless-os", "x-stainless-package-version", "x-stainless-poll-helper"),
+    *("x-stainless-custom-poll-interval", "x-stainless-retry-count", "x-stainless-runtime"),
+    *("x-stainless-runtime-version", "x-stainless-timeout"),
+)
+_PREFLIGHT = {
+    "Access-Control-Allow-Headers": ", ".join(
+        (
+            *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"),
+            *("Tokentail-On-Disconnect", *_OPENAI_HEADERS),
+        )
+    ),
+    "Access-Control-Max-Age": "600",
+}
+# No browser may guess the type of a response, show it in a frame, or tell other sites its address.
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def owner_name(key: str) -> str:
+    """The owner's name of a bearer key's jobs; the key cannot be found from it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The sender of a request: an owner of jobs, or a reader who may read one job of that owner."""
+
+    owner: str
+    only_job: str | None = None
+    ends_at_s: float = field(default=math.inf, compare=False)  # when the session or read token ends, in Unix seconds
+    shares: int = 0  # what the read token says of the job's counter: see app/calls/shares.py
+
+
+_ANYBODY = Caller("")
+
+
+class Access:
+    """One deployment's rules. `headers` are always a mapping of lower-case names."""
+
+    def __init__(self, settings: Settings, signer: TokenSigner, router: Router = ROUTER) -> None:
+        self._router = router
+        self._preflight = {"Access-Control-Allow-Methods": ", ".join(router.methods), **_PREFLIGHT}
+        self.signer = signer
+        self._owners = [(key.encode(), owner_name(key)) for key in settings.api_keys]
+        self._sealed = {signer.alias(name): name for _, name in self._owners}
+        self._hosts = {host.lower().strip("[]") for host in (*settings.allowed_hosts, settings.host)}
+        # A page that rebinds its name to this address has neither a key nor the cookie of another name.
+        are_keys_enough = bool(settings.api_keys) and not (settings.is_loopback or settings.allowed_hosts)
+        self._is_any_host = "*" in self._hosts or are_keys_enough
+        self._is_open = not (settings.api_keys or settings.is_loopback)
+        self._origins = {origin.lower().rstrip("/") for origin in settings.cors_origins}
+
+    def admit(
+        self, method: str, path: str, headers: Mapping[str, str], query_string: str, *, is_socket: bool = False
+    ) -> Caller | Response:
+        """The caller; or the response to a request that is refused.
+
+        A WebSocket is judged like a write: its client can cancel, and browsers let every page read what it receives.
+        """
+        if not self._is_known_host(headers.get("host", "")):
+            return _FOREIGN_HOST
+        found = self._router.find(path)
+        is_write = method not in SAFE_METHODS or is_socket or (found is not None and found.is_writing_get)
+        if is_write and self.is_cross_site(headers):
+            return problem(
+                403,
+                "A page of another site may neither write here nor open a WebSocket; "
+                "its origin may be added with TOKENTAIL_CORS_ORIGINS.",
+            )
+        # A preflight carries no key, and asks for no job.
+        needs_key = found.needs_key(method) if found else self._router.is_near_keyed_routes(path)
+        if method == "OPTIONS" or not needs_key:
+            return _ANYBODY
+        caller = self._caller(headers, query_string)
+        if caller is None:
+            return NO_KEY
+        if caller.only_job is not None and (
+            method not in {"GET", "HEAD"} or not _is_of_job(caller.only_job, path, found)
+        ):
+            return problem(403, "This read token is for reading one job.")
+        return caller
+
+    def owner_of_key(self, headers: Mapping[str, str]) -> str | None:
+        """The owner of the request's key; "" where no keys are configured; None when it has no key or a wrong one."""
+        if not self._owners:
+            return ""
+        scheme, _, sent = headers.get("authorization", "").partition(" ")
+        given = sent.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+        found = None
+        for key, name in self._owners:
+            # Every key is compared, each in constant time: how long it takes tells nothing about any of them.
+            if hmac.compare_digest(key, given):
+                found = name
+        return found
+
+    def session_cookie(self, owner: str, headers: Mapping[str, str], *, is_over: bool = False) -> str:
+        """The Set-Cookie of a session, which stands for a key. No script can read it, no other site can send it."""
+        value, age_s = ("", 0) if is_over else (self.signer.session(owner, SESSION_S), SESSION_S)
+        secure = "; Secure" if _is_https(headers) else ""
+        return f"{_COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
+
+    def _caller(self, headers: Mapping[str, str], query_string: str) -> Caller | None:
+        if not self._owners:
+            return _ANYBODY
+        if "authorization" in headers:
+            owner = self.owner_of_key(headers)
+            return None if owner is None else Caller(owner)
+        signed: Signed | None = None
+        if token := token_of(query_string):
+            signed = self.signer.read_token_of(token)
+        elif (session := parse_cookie(headers.get("cookie")).get(_COOKIE)) and not self._is_of_another_page(headers):
+            signed = self.signer.session_of(session)
+        owner = self._sealed.get(signed.alias) if signed else None
+        return (
+            None if signed is None or owner is None else Caller(owner, signed.job_id, signed.ends_at_s, signed.shares)
+        )
+
+    def is_over(self, caller: Caller) -> bool:
+        """Whether the session or the read token by which this caller was admitted has ended since."""
+        return caller.ends_at_s <= self.signer.clock()
+
+    def allowed_origin(self, headers: Mapping[str, str]) -> str:
+        """The origin that may read the answer to a GET with these headers; "" where no other origin may."""
+        return self.with_security_headers(Response(200), "GET", headers).headers.get("Access-Control-Allow-Origin", "")
+
+    def in_form(self, path: str, answer: Response) -> Response:
+        """The response in the form that this path's clients read: a refusal has another one for each interface."""
+        return self._router.in_form(path, answer)
+
+    def with_security_headers(self, answer: Response, method: str, headers: Mapping[str, str]) -> Response:
+        """The response with the headers that every response has, and with those that let another origin read it."""
+        answer = answer.plus(_ALWAYS)
+        varies = []
+        if self._owners and answer.headers.get("Cache-Control", "").startswith("private"):
+            varies.append("Authorization, Cookie")  # a browser may be one key's now and another's in a minute
+        if self._origins and "*" not in self._origins:
+            varies.append("Origin")
+        if varies:
+            answer = answer.plus({"Vary": ", ".join(varies)})
+        if not self._origins:
+            return answer
+        if "*" in self._origins:
+            cors = {"Access-Control-Allow-Origin": "*"}
+        elif self._is_allowed_origin(origin := headers.get("origin", "")):
+            cors = {"Access-Control-Allow-Origin": origin}
+        else:
+            return answer
+        if method == "OPTIONS" and "access-control-request-method" in headers:
+            return answer.plus({**cors, **self._preflight})
+        return answer.plus({**cors, "Access-Control-Expose-Headers": _EXPOSED})
+
+    def _is_known_host(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match[1].lower().strip("[]")
+        # No page of another site can make a browser send loopback names: they, and what ends in .localhost, are always
+        # this machine (RFC 6761, 6.3). The same is true of addresses: no DNS record turns another address into ours.
+        is_loopback = name in LOOPBACK or name.endswith(".localhost")
+        return self._is_any_host or is_loopback or name in self._hosts or (self._is_open and _is_address(name))
+
+    def _is_allowed_origin(self, origin: str) -> bool:
+        return "*" in self._origins or origin.lower() in self._origins
+
+    def is_cross_site(self, headers: Mapping[str, str]) -> bool:
+        """Whether a browser sent the request for a page that is neither this server's nor of an allowed origin."""
+        origin = headers.get("origin")
+        is_allowed = origin is not None and self._is_allowed_origin(origin)
+        return not is_allowed and self._is_of_another_page(headers)
+
+    def _is_of_another_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether a browser sent the request for a page that is not this server's."""
+        origin = headers.get("origin")
+        if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
+            return True
+        return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _is_https(headers: Mapping[str, str]) -> bool:
+    """Whether the browser uses TLS, by the proxy's header or by the origin of the page."""
+    proxied = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return proxied == "https" or headers.get("origin", "").lower().startswith("https://")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_of_job(job_id: str, path: str, found: Found | None) -> bool:
+    if found is not None:
+        return found.parameters.get("job_id") == job_id
+    return path.startswith(f"{JOB.format(job_id=job_id)}/")  # such a path is answered with 404
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    """Whether an Origin names the server that the request went to. The scheme may differ: a proxy may end TLS."""
+    try:
+        parts = urlsplit(origin)
+        port = str(parts.port or _DEFAULT_PORTS.get(parts.scheme, ""))
+    except ValueError:
+        return False
+    match = _HOST.fullmatch(host)
+    if match is None or not parts.hostname:
+        return False
+    return parts.hostname == match[1].lower().strip("[]") and port == (match[2] or _DEFAULT_PORTS.get(parts.scheme, ""))

@@ -1,0 +1,106 @@
+"""The bodies: what polls and views return, in JSON. Pure.
+
+A poll's body is joined from stored elements, which are JSON already; they are never decoded on the way out.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from app.http.paths import JOB
+from tokentail.jobs.job import Job
+from tokentail.log.batch import Batch
+from tokentail.log.element import decode
+
+_encode = msgspec.json.encode
+_JSON = {True: b"true", False: b"false"}
+
+
+def tokens_body(batch: Batch, poll_after_ms: int) -> bytes:
+    """A batch as polls of tokens return it: its tokens, the cursor behind it, and at the end how the job ended."""
+    return _batch_body(batch, b"tokens", batch.tokens, poll_after_ms)
+
+
+def events_body(batch: Batch, poll_after_ms: int) -> bytes:
+    """A batch as polls of events return it: all elements as the log has them, tokens as strings, events as objects."""
+    return _batch_body(batch, b"events", batch.elements, poll_after_ms)
+
+
+def _batch_body(batch: Batch, name: bytes, elements: Sequence[bytes], poll_after_ms: int) -> bytes:
+    # Written by hand, because web processes spend most of their time here; no value in it needs escaping.
+    body = b'{"job_id":"%b","status":"%b","%b":[%b],"cursor":"%b","reset":%b,"done":%b,"poll_after_ms":%d' % (
+        batch.job_id.encode(),
+        batch.status.encode(),
+        name,
+        b",".join(elements),
+        str(batch.cursor).encode(),
+        _JSON[batch.is_reset],
+        _JSON[batch.is_done],
+        poll_after_ms,
+    )
+    end = batch.end_element if batch.is_done else None
+    return body + b"}" if end is None else body + _outcome_json(end)
+
+
+@lru_cache(maxsize=1024)
+def _outcome_json(end_element: bytes) -> bytes:
+    """How a job ended, as the rest of a JSON object. Kept, because clients read an ended job repeatedly."""
+    return b"," + _encode(_outcome(decode(end_element)))[1:]
+
+
+def job_view(job: Job, queue_position: int | None = None, waits_for: str | None = None) -> dict[str, Any]:
+    """A job's view. `queue_position` and `waits_for` are for a queued job."""
+    first_token_ms = None if job.first_token_at_ms is None else job.first_token_at_ms - job.created_at_ms
+    return {
+        "id": job.id,
+        "status": job.status,
+        "model": job.model,
+        "queue_position": queue_position,  # 1 is next
+        "waits_for": waits_for,
+        "attempts": job.attempts,
+        "token_count": job.token_count,
+        "time_to_first_token_ms": first_token_ms,  # since it was submitted
+        **_outcome(job.end),
+        "provider_reason": (job.end or {}).get("provider_reason"),
+        "provider_request_id": (job.end or {}).get("provider_request_id"),
+        "metadata": job.submitted.get("metadata", {}),
+        "created_at": moment(job.created_at_ms),
+        "started_at": moment(job.started_at_ms),
+        "first_token_at": moment(job.first_token_at_ms),
+        "answer_first_token_at": moment(job.generation_token_at_ms if job.token_count else None),
+        "ended_at": moment(job.ended_at_ms),
+        "expires_at": moment(job.expires_at_ms),
+        "links": links(job.id),
+    }
+
+
+def links(job_id: str) -> dict[str, str]:
+    """The paths of the job's calls."""
+    here = job_path(job_id)
+    return {"self": here, **{name: f"{here}/{name}" for name in ("tokens", "events", "stream", "text", "cancel")}}
+
+
+def job_path(job_id: str) -> str:
+    """The path of a job."""
+    return JOB.format(job_id=job_id)
+
+
+def text_of(batch: Batch) -> str:
+    """The batch's tokens, joined."""
+    tokens: list[str] = msgspec.json.decode(b"[" + b",".join(batch.tokens) + b"]")
+    return "".join(tokens)
+
+
+def _outcome(end: dict[str, Any] | None) -> dict[str, Any]:
+    end = end or {}
+    return {name: end.get(name) for name in ("finish_reason", "usage", "error")}
+
+
+def moment(unix_ms: int | None) -> str | None:
+    """A point in time by RFC 3339, in UTC, to the millisecond."""
+    if unix_ms is None:
+        return None
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,34 @@
+"""The paths of all calls, as templates: each {name} stands for one segment, {name*} for one or more.
+
+No other file of the app contains a path; a test holds it. (The static files have a table of their own, in
+`app/serving/static_files.py`.)
+"""
+
+JOBS = "/v1/jobs"
+JOB = f"{JOBS}/{{job_id}}"
+JOB_TOKENS = f"{JOB}/tokens"
+JOB_EVENTS = f"{JOB}/events"
+JOB_TEXT = f"{JOB}/text"
+JOB_STREAM = f"{JOB}/stream"
+JOB_SOCKET = f"{JOB}/ws"
+JOB_SHARE = f"{JOB}/share"
+JOB_CANCEL = f"{JOB}/cancel"
+POLL = "/v1/poll"
+SESSION = "/v1/session"
+OVERVIEW = "/v1/overview"
+MODELS = "/v1/models"
+RAW_STREAM = "/stream"
+OPENAI = "/openai/"  # the beginning of OpenAI's paths
+CHAT = f"{OPENAI}v1/chat/completions"
+CHAT_COMPLETION = f"{CHAT}/{{completion_id}}"
+OPENAI_MODELS = f"{OPENAI}v1/models"
+OPENAI_MODEL = f"{OPENAI_MODELS}/{{model*}}"
+RESPONSES = f"{OPENAI}v1/responses"
+RESPONSE = f"{RESPONSES}/{{response_id}}"
+RESPONSE_CANCEL = f"{RESPONSE}/cancel"
+RESPONSE_INPUT = f"{RESPONSE}/input_items"
+HEALTH = "/healthz"
+READINESS = "/readyz"
+OPENAPI = "/openapi.json"
+DOCS = "/docs"
+DOCS_FILE = f"{DOCS}/{{name}}"

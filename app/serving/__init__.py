@@ -1,0 +1,1 @@
+"""Servers and protocols: Flask, ASGI, WebSocket, static files."""

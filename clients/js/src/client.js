@@ -1,0 +1,83 @@
+import { TRANSPORTS_OF, Follower } from "./follower.js";
+import { Connection, jobPath } from "./http.js";
+import { DEFAULT_TIMING } from "./timing.js";
+import { TransportHealth } from "./transport_health.js";
+
+/** A client of one server, with one set of credentials. */
+export class Tokentail {
+  #connection;
+  #health = {};
+
+  constructor({ url = "", key, token, fetch, timing } = {}) {
+    // `fetch` is looked up at each call, because a page may replace it. Browsers refuse to run it as our method.
+    const globalFetch = (...given) => globalThis.fetch(...given);
+    const timings = { ...DEFAULT_TIMING, ...timing };
+    this.#connection = new Connection(url.replace(/\/+$/, ""), key, token, fetch ?? globalFetch, timings);
+  }
+
+  /** Submit a request, such as `{prompt}` or `{messages}`; resolves to the job. Retries do not make a second job. */
+  submit(request, { idempotencyKey = randomKey(), signal } = {}) {
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
+    return this.#connection.call("POST", "/v1/jobs", { headers, body: JSON.stringify(request), signal });
+  }
+
+  /** An iterator of the job's steps from `cursor` on; it ends after the step with `done`. */
+  follow(jobId, options = {}) {
+    const { transport = "auto" } = options;
+    if (!Object.hasOwn(TRANSPORTS_OF, transport)) throw new TypeError(`There is no transport "${transport}".`);
+    const health = (this.#health[transport] ??= new TransportHealth(this.#connection.timing));
+    return new Follower(this.#connection, String(jobId), options, TRANSPORTS_OF[transport], health).steps();
+  }
+
+  cancel(jobId, { signal } = {}) {
+    return this.#connection.call("POST", `${jobPath(jobId)}/cancel`, { signal });
+  }
+
+  async delete(jobId, { signal } = {}) {
+    await this.#connection.call("DELETE", jobPath(jobId), { signal });
+  }
+
+  job(jobId, { signal } = {}) {
+    return this.#connection.call("GET", jobPath(jobId), { signal });
+  }
+
+  jobs({ limit, olderThan, signal } = {}) {
+    return this.#connection.call("GET", "/v1/jobs", { query: { limit, older_than: olderThan }, signal });
+  }
+
+  /** The text of the current generation so far. */
+  text(jobId, { signal } = {}) {
+    return this.#connection.call("GET", `${jobPath(jobId)}/text`, { signal });
+  }
+
+  models({ signal } = {}) {
+    return this.#connection.call("GET", "/v1/models", { signal });
+  }
+
+  /** A link with which others can read this job, and the read token in it. */
+  share(jobId, { expiresInS, signal } = {}) {
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ expires_in_s: expiresInS }); // which leaves out what is undefined
+    return this.#connection.call("POST", `${jobPath(jobId)}/share`, { headers, body, signal });
+  }
+
+  /** Refuse every link to this job that was made so far. */
+  async revokeShares(jobId, { signal } = {}) {
+    await this.#connection.call("DELETE", `${jobPath(jobId)}/share`, { signal });
+  }
+
+  /** Exchange a key for a session's cookie; from then on this client sends no key. */
+  async openSession(key, { signal } = {}) {
+    await this.#connection.call("POST", "/v1/session", { key, signal });
+    this.#connection.forgetKey();
+  }
+
+  async closeSession({ signal } = {}) {
+    await this.#connection.call("DELETE", "/v1/session", { signal });
+  }
+}
+
+/** A random key; `crypto.randomUUID` is missing in pages that were loaded by plain HTTP from another machine. */
+function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,210 @@
+import { Attempt, Environment } from "./environment.js";
+import { TransportError } from "./errors.js";
+import { LEAST_WAIT_MS, MOST_BACKOFF_MS, MOST_FAULTS, randomBetween, retryPauseMs } from "./timing.js";
+import { Transports, elementsOf } from "./transports.js";
+
+/** The transports of each `transport` option, the best one first. */
+export const TRANSPORTS_OF = {
+  auto: ["sse", "long", "short"],
+  websocket: ["websocket", "sse", "long", "short"],
+  sse: ["sse"],
+  long: ["long"],
+  short: ["short"],
+};
+const MOST_CUTS = 3; // of streams in a row that each lasted less than STABLE_MS
+const STABLE_MS = 30000;
+const MOST_UNOPENED = 2; // WebSockets in a row that did not open
+const OFFLINE_MS = 30000; // a browser that reports to be offline may be wrong
+
+const isPoll = (transport) => transport === "long" || transport === "short";
+
+/**
+ * Follows one job from a cursor to its end, by the best of `transports` that works.
+ *
+ * The rule it keeps: the cursor moves only with a step that is delivered, and every request contains the cursor. So a
+ * request or stream may fail at any moment, and each token is still delivered once and in order.
+ */
+export class Follower {
+  #cursor;
+  #signal;
+  #pausesHidden;
+  #onTransport;
+  #candidates;
+  #health;
+  #current; // index in #candidates
+  #transports;
+  #environment;
+  #failures = 0; // attempts in a row that brought nothing
+  #faults = 0;
+  #cuts = 0;
+  #unopened = 0;
+  #downgrade; // the last one, until the new transport brings something
+  #isToCheck = false; // a WebSocket is silent: one short poll shows whether it withholds something
+  #probe;
+
+  constructor(connection, jobId, options, candidates, health) {
+    const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport } = options;
+    this.#transports = new Transports(connection, jobId, events, lingerMs, onTraffic);
+    this.#cursor = String(cursor);
+    this.#signal = signal;
+    this.#pausesHidden = pauseHidden;
+    this.#onTransport = onTransport;
+    this.#candidates = candidates;
+    this.#health = health;
+    this.#current = health.transport;
+  }
+
+  async *steps() {
+    const environment = (this.#environment = new Environment(this.#signal, this.#pausesHidden));
+    if (this.#current > 0) this.#report("learned before");
+    try {
+      for (;;) {
+        await environment.visible();
+        this.#tryUpgrade();
+        const transport = this.#isToCheck ? "short" : this.#transport;
+        const attempt = environment.attempt();
+        let pauseMs;
+        try {
+          for await (const body of this.#transports.bodies(transport, this.#cursor, attempt)) {
+            environment.check();
+            this.#received(body);
+            this.#cursor = body.cursor;
+            yield { ...body, transport };
+            if (body.done) return;
+          }
+          environment.check();
+          pauseMs = this.#ended(transport, attempt);
+        } catch (error) {
+          environment.check();
+          if (!(error instanceof TransportError)) throw error;
+          pauseMs = this.#failed(error, transport, attempt);
+        } finally {
+          attempt.end();
+        }
+        await environment.sleep(pauseMs);
+      }
+    } finally {
+      this.#probe?.attempt.end();
+      environment.close();
+    }
+  }
+
+  get #transport() {
+    return this.#candidates[this.#current];
+  }
+
+  #report(why) {
+    this.#onTransport?.(this.#transport, why);
+  }
+
+  #received(body) {
+    this.#failures = this.#faults = this.#unopened = 0;
+    const hasNews = body.done || body.reset || elementsOf(body).length > 0;
+    if (this.#isToCheck) {
+      this.#isToCheck = false;
+      if (hasNews && !body.done) this.#tryDowngrade("mute", "the WebSocket is mute");
+    }
+    const downgrade = this.#downgrade;
+    if (downgrade === undefined) return;
+    this.#downgrade = undefined;
+    if (downgrade.kind === "away" && downgrade.hasFailedSince) {
+      // No transport worked, so the server was away, and the transport before the downgrade is sound.
+      this.#current = downgrade.from;
+      this.#report("the server is back");
+    } else {
+      this.#health.downgraded(this.#current);
+    }
+  }
+
+  /** An attempt ended without an error; returns how long to pause before the next one. */
+  #ended(transport, attempt) {
+    if (isPoll(transport)) return this.#transports.pollPauseMs;
+    return this.#failed(new TransportError("cut", "the stream ended early"), transport, attempt);
+  }
+
+  /** An attempt failed; returns how long to pause before the next one. Throws errors that no attempt would change. */
+  #failed(error, transport, attempt) {
+    const { kind } = error;
+    if (kind === "interrupted") return 0;
+    if (kind === "silent") {
+      this.#isToCheck = true;
+      return 0;
+    }
+    if (this.#downgrade) this.#downgrade.hasFailedSince = true;
+    this.#failures += 1;
+    if (kind === "fault") this.#faults += 1;
+    if (kind === "unopened") this.#unopened += 1;
+    if (kind === "cut") this.#cuts = attempt.lastedMs < STABLE_MS ? this.#cuts + 1 : 0;
+    const isHopeless = kind === "refused" || this.#faults >= MOST_FAULTS;
+    const why = isHopeless ? error.message : this.#reasonToDowngrade(error, transport, attempt);
+    if (why && this.#tryDowngrade(kind, why)) return 0;
+    if (isHopeless) throw error.final;
+    if (kind !== "cut" || isPoll(transport)) {
+      return this.#environment.isOffline ? OFFLINE_MS : retryPauseMs(error, this.#failures);
+    }
+    // A web process that stops cuts all its streams at once: a random pause spreads their return.
+    return Math.min(this.#transports.retryMs, MOST_BACKOFF_MS) * randomBetween(0.2, 1);
+  }
+
+  #reasonToDowngrade(error, transport, attempt) {
+    const { kind, message } = error;
+    if (transport === "short") return undefined;
+    if (transport === "long") {
+      const neverWaits = attempt.lastedMs < LEAST_WAIT_MS && this.#failures > MOST_CUTS;
+      return this.#isLeastWaitCut(error, attempt) || neverWaits ? "long polls are cut" : undefined;
+    }
+    const isReason = {
+      mute: true,
+      unopened: this.#unopened >= MOST_UNOPENED,
+      away: this.#failures >= MOST_CUTS,
+      cut: this.#cuts >= MOST_CUTS,
+    };
+    return isReason[kind] ? (kind === "cut" ? "cut too often" : message) : undefined;
+  }
+
+  /** Whether even the shortest long poll is cut. A longer one that was cut waits less from now on. */
+  #isLeastWaitCut({ retryAfterMs }, { lastedMs }) {
+    if (lastedMs < LEAST_WAIT_MS || retryAfterMs !== undefined) return false; // waiting was not why it failed
+    return !this.#transports.shortenWait(lastedMs);
+  }
+
+  #tryDowngrade(kind, why) {
+    if (this.#current + 1 >= this.#candidates.length) return false;
+    this.#downgrade = { kind, from: this.#current, hasFailedSince: false };
+    this.#current += 1;
+    this.#cuts = this.#failures = this.#faults = this.#unopened = 0;
+    this.#report(why);
+    return true;
+  }
+
+  #tryUpgrade() {
+    const health = this.#health;
+    if (this.#probe?.hasPassed !== undefined) {
+      if (this.#probe.hasPassed) this.#upgrade();
+      else health.upgradeFailed();
+      this.#probe = undefined;
+    } else if (this.#current > 0 && !this.#probe && !this.#downgrade && performance.now() >= health.tryUpgradeAt) {
+      const better = this.#candidates[this.#current - 1];
+      if (better === "long") this.#upgrade();
+      else this.#startProbe(better);
+    }
+  }
+
+  #upgrade() {
+    this.#current -= 1;
+    if (this.#transport === "long") this.#transports.resetWait();
+    this.#health.upgraded(this.#current);
+    this.#report("tried again");
+  }
+
+  /** Open the better transport beside the current one, to learn whether it works. */
+  #startProbe(transport) {
+    const attempt = new Attempt();
+    const probe = (this.#probe = { attempt, hasPassed: undefined });
+    const opened = this.#transports.probe(transport, this.#cursor, attempt);
+    opened.then(
+      () => (probe.hasPassed = true),
+      () => (probe.hasPassed = false),
+    ).then(() => attempt.end());
+  }
+}

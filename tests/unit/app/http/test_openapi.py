@@ -1,0 +1,110 @@
+"""The OpenAPI document and the page that shows it."""
+
+import json
+import re
+from typing import Any
+
+import fakeredis
+import pytest
+
+from app.calls.wiring import wire_calls
+from app.http.api_page import api_page_file
+from app.http.openapi import openapi_document
+from app.http.response import problem_of
+from app.serving.flask_app import create_app
+from app.serving.static_files import STATIC_PATHS
+from tokentail import errors
+from tokentail.config.settings import load_settings
+from tokentail.errors import (
+    AttemptLost,
+    Fault,
+    InvalidRequest,
+    JobGone,
+    LibraryChanged,
+    ReferenceNotFound,
+    SettingsError,
+    SuspectedJob,
+    TokentailError,
+    TooManyJobs,
+)
+from tokentail.redis.backend import wire
+
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}", *STATIC_PATHS}
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(openapi_document())
+    return decoded
+
+
+def test_the_document_has_every_route_and_no_other(document: dict[str, Any]) -> None:
+    """What is served is described, and what is described is served."""
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    settings = load_settings({})
+    app = create_app(wire_calls(settings, wire(client, client, settings)))
+    served = {
+        (re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {
+        (path, method.upper())
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    assert {(path, method) for path, method in served if path not in UNDOCUMENTED} == described
+    client.close()
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """No schema is named that is not there, and none is there that nobody names."""
+    referenced = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert referenced == set(document["components"]["schemas"])
+
+
+def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
+    """Generated clients need a name for each call."""
+    names = re.findall(r'"operationId": "([^"]+)"', json.dumps(document))
+    assert len(names) == len(set(names)) == 29
+
+
+def test_the_page_needs_no_other_host_and_no_inline_script() -> None:
+    """The page works without the internet and under its own Content-Security-Policy."""
+    page = api_page_file("")
+    assert page is not None
+    html = page.body.decode()
+    assert "//" not in html
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", html, re.DOTALL)
+    assert scripts
+    assert all("src=" in attributes and not content for attributes, content in scripts)
+    assert " on" not in re.sub(r">[^<]*<", "><", html), "no inline handlers"
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "http" not in policy
+    for name in re.findall(r'(?:src|href)="docs/([^"]+)"', html):
+        file = api_page_file(name)
+        assert file is not None
+        assert file.body
+    assert api_page_file("../index.css") is None
+
+
+def test_every_error_of_the_domain_has_its_problem() -> None:
+    """One table knows all errors that a call can let out; those that belong to processes have no place in HTTP."""
+    inner = {AttemptLost, LibraryChanged, SettingsError, SuspectedJob, TokentailError}
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, TokentailError) and kind not in inner
+    ]
+    assert len(kinds) > 5
+    for kind in kinds:
+        faults = (Fault("f", "m"),)
+        made = {InvalidRequest: faults, ReferenceNotFound: faults, JobGone: ("owner-name",), TooManyJobs: ("x", 7)}
+        error = kind(*made.get(kind, ("x",)))
+        told = problem_of(error)
+        assert told is not None, kind
+        assert b"owner-name" not in told.body
+        assert (told.status in {429, 503}) == ("Retry-After" in told.headers)
+    assert problem_of(AttemptLost()) is None

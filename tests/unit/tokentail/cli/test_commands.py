@@ -1,0 +1,24 @@
+"""The command line without a command."""
+
+import sys
+
+import pytest
+
+from tokentail.cli import main
+
+
+def test_without_a_command_the_help_is_printed_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the version of click: the same text as with --help, on stdout, and no error."""
+    printed = []
+    for arguments in ([], ["--help"]):
+        monkeypatch.setattr(sys, "argv", ["tokentail", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        out, err = capsys.readouterr()
+        assert err == ""
+        printed.append(out)
+    assert printed[0].startswith("Usage: tokentail ")
+    assert printed[0] == printed[1]

@@ -1,0 +1,60 @@
+"""The seam at which Redis's errors become ours: an outage by any name, a full store, and mistakes of this project."""
+
+import pytest
+import redis
+
+from tokentail.errors import StoreFull, StoreUnavailable, Unreadable
+from tokentail.redis.client import connect
+from tokentail.redis.errors import redis_errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.ConnectionError("Error 111 connecting to host:6379"),
+        redis.exceptions.TimeoutError("Timeout reading from socket"),
+        redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
+        redis.exceptions.AuthenticationError("invalid username-password pair"),
+        redis.exceptions.ReadOnlyError("You can't write against a read only replica."),
+        redis.exceptions.MasterDownError("Link with MASTER is down"),
+        redis.exceptions.ClusterDownError("The cluster is down"),
+        redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
+        redis.exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        redis.exceptions.ResponseError("BUSY Redis is busy running a script."),
+        ConnectionResetError(),
+        BrokenPipeError(),
+    ],
+    ids=lambda error: f"{type(error).__name__} {str(error)[:12]}",
+)
+def test_an_outage_by_any_name_is_an_outage(error: Exception) -> None:
+    """The caller may try again, and sees no error class of redis-py."""
+    with pytest.raises(StoreUnavailable), redis_errors():
+        raise error
+
+
+def test_no_memory_is_told_apart_from_an_outage() -> None:
+    """Trying again at once would not help."""
+    with pytest.raises(StoreFull), redis_errors():
+        raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+
+def test_our_own_mistakes_are_not_outages() -> None:
+    """A faulty script is a bug, and trying again would hide it."""
+    with pytest.raises(redis.exceptions.ResponseError), redis_errors():
+        raise redis.exceptions.ResponseError("ERR Error compiling script")
+
+
+def test_a_key_of_the_wrong_type_is_named() -> None:
+    """Somebody else wrote there; the log line needs the key, and a client must not learn it."""
+    with pytest.raises(Unreadable) as refused, redis_errors("tt:owner:a"):
+        raise redis.exceptions.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+    assert (refused.value.key, "tt:" in str(refused.value)) == ("tt:owner:a", False)
+
+
+def test_an_address_with_its_password_is_not_repeated() -> None:
+    """What goes wrong while connecting ends up in logs."""
+    client = connect("redis://:hidden@127.0.0.1:1/0", timeout_s=0.2)
+    with pytest.raises(StoreUnavailable) as refused, redis_errors():
+        client.ping()
+    client.close()
+    assert "hidden" not in str(refused.value)

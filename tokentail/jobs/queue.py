@@ -1,0 +1,116 @@
+"""The queue: RQ, carrying one thing, the job id. RQ never retries; each enqueue of a job has its own RQ id."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.job import Job as RQJob
+from rq.serializers import JSONSerializer
+
+from tokentail.errors import Unreadable
+from tokentail.identifiers import job_id_in
+from tokentail.redis.client import RedisClient
+from tokentail.redis.errors import redis_errors
+from tokentail.redis.keys import QUEUE_NAME
+from tokentail.redis.mending import expel, mend, mended
+
+Value = TypeVar("Value")
+
+TASK = "worker.task.run"  # named, not imported: the web process never loads the worker
+_HEAD = 9  # the last position among which the next job is looked for: entries that are not ours may precede it
+
+
+def open_queue(client: RedisClient) -> Queue:
+    """The one RQ queue, with the one serializer: JSON, never pickle."""
+    return Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer)
+
+
+class JobQueue:
+    """What is waiting for a worker."""
+
+    def __init__(self, client: RedisClient, result_ttl_s: int = 60) -> None:
+        """`result_ttl_s` is how long RQ keeps what operators see of an execution that is over."""
+        self._client = client
+        self._queue: Any = open_queue(client)
+        self._result_ttl_s = result_ttl_s
+
+    def enqueue(self, job_id: str, enqueues: int) -> None:
+        """Put the job in the queue for its `enqueues`-th time. Doing it twice does it once."""
+        try:
+            with redis_errors(self._queue.key):
+                self._enqueue(job_id, enqueues)
+        except Unreadable:
+            with redis_errors(self._queue.key):
+                mend(self._client, queue_types(self._queue))
+                self._client.delete(RQJob.key_for(_rq_id(job_id, enqueues)))  # the first try may have come so far
+                self._enqueue(job_id, enqueues)
+
+    def _enqueue(self, job_id: str, enqueues: int) -> None:
+        # A duplicate: an earlier try got through.
+        with suppress(DuplicateJobError):
+            self._queue.enqueue(
+                TASK,
+                job_id,
+                job_id=_rq_id(job_id, enqueues),
+                unique=True,
+                description=job_id,
+                job_timeout=-1,  # deadlines are the worker's own
+                result_ttl=self._result_ttl_s,
+                failure_ttl=self._result_ttl_s,
+            )
+
+    def discard(self, job_id: str, enqueues: int) -> None:
+        """Take a closed job out of the queue, so that no job waits behind it."""
+        rq_id = _rq_id(job_id, enqueues)
+        # What a worker has taken is the worker's: RQ cannot delete an execution that just ends.
+        if self._mended(lambda: self._queue.remove(rq_id)):
+            with redis_errors():
+                self._client.delete(RQJob.key_for(rq_id))
+
+    def length(self) -> int:
+        """How many jobs are waiting."""
+        return self._mended(lambda: int(self._queue.count))
+
+    def head(self) -> str | None:
+        """The job that will be taken next; None when the queue is empty."""
+        return next(iter(self._read(_HEAD)), None)
+
+    def waiting(self) -> dict[str, int]:
+        """Job id → jobs before it in the queue."""
+        return {job_id: place for place, job_id in enumerate(self._read(-1))}
+
+    def _read(self, last: int) -> list[str]:
+        """The jobs up to position `last`, in order. Entries that do not name a job of this project are removed."""
+        key = self._queue.key
+        entries: list[bytes] = self._mended(lambda: self._client.lrange(key, 0, last))
+        if foreign := [entry for entry in entries if job_in(entry) is None]:
+            with redis_errors(key):
+                expel(self._client, key, "list", foreign)
+        return [job_id for entry in entries if (job_id := job_in(entry))]
+
+    def _mended(self, call: Callable[[], Value]) -> Value:
+        """Make the call; a key of the wrong type is dropped first, and the sweep enqueues the jobs lost with it."""
+        with redis_errors(self._queue.key):
+            return mended(self._client, queue_types(self._queue), call)
+
+
+def queue_types(queue: Queue) -> dict[str, str]:
+    """The keys of RQ by which jobs enter and leave the queue, with their types."""
+    return {queue.key: "list", queue.intermediate_queue_key: "list", Queue.redis_queues_keys: "set"}
+
+
+def job_id_of(rq_id: str) -> str:
+    """The job that an RQ id stands for."""
+    return rq_id.rsplit("-", 1)[0]
+
+
+def job_in(entry: bytes) -> str | None:
+    """The job that an entry of the queue stands for; None for an entry that does not name one."""
+    job_id, _, number = entry.rpartition(b"-")
+    return job_id_in(job_id) if number.isdigit() else None
+
+
+def _rq_id(job_id: str, enqueues: int) -> str:
+    return f"{job_id}-{enqueues}"

@@ -1,0 +1,176 @@
+"""The writing end of a log: one attempt's elements, their positions, and what the store's answers mean for them.
+
+Pure: it returns what to append next and receives how that went. It keeps everything the attempt wrote, so that a store
+that lost its tail can be given it back at the same positions (law 8).
+"""
+
+from array import array
+from bisect import bisect_right
+
+from tokentail.errors import AttemptLost, Unreadable
+from tokentail.jobs.job import Claim, Status, Usage
+from tokentail.log.append import MAX_APPEND, Append, Appended
+from tokentail.log.counts import counts_text, parse_counts, shown_bytes_of
+from tokentail.log.element import End, Event, Start, encode
+from tokentail.redis.keys import live_channel
+
+_UNSHOWN = "~"  # stands before a position in an answer of which the log has nothing yet, not even its `start`
+
+
+class LogWriter:
+    """Grows with `write`, drains with `next_append` and `settle`; at most one append is under way at a time."""
+
+    def __init__(self, job_id: str, attempt: str, claim: Claim) -> None:
+        self.job_id = job_id
+        self.attempt = attempt
+        self.generation = claim.generation
+        self.token_count = claim.token_count
+        self.byte_count = claim.byte_count
+        self._first = claim.length  # index in the log of what this attempt wrote first
+        self._first_byte = claim.byte_count
+        self._elements: list[bytes] = []
+        # The counts in an append are those at its last element, also when more was written since.
+        self._token_counts = array("q")  # after each element
+        self._byte_counts = array("q")
+        self._upstreams = [claim.upstream]
+        self._upstreams_at = [0]  # how many elements had been written at each
+        self._settled_upstream = claim.upstream
+        self.usage, self.shown_bytes = parse_counts(claim.counts)  # of the generation, as far as it has come
+        self._settled_usage: Usage | None = self.usage
+        self._settled = 0  # how many of them the store is known to have
+        self._next: Start | None = None  # written before the next element
+        self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
+        self._last_start = -1
+        self._end_status: Status | None = None
+
+    def __repr__(self) -> str:
+        done = f"{self._first}+{self._settled}/{len(self._elements)}"
+        return f"<LogWriter {self.job_id} {done} {self._end_status or 'open'}>"
+
+    @property
+    def upstream(self) -> str:
+        """The upstream's position, where it can be resumed. Set it after writing what came before that position."""
+        return self._upstreams[-1].removeprefix(_UNSHOWN)
+
+    @upstream.setter
+    def upstream(self, position: str) -> None:
+        self._upstreams.append(_UNSHOWN + position if position and self._next is not None else position)
+        self._upstreams_at.append(len(self._elements))
+
+    @property
+    def is_upstream_shown(self) -> bool:
+        """Whether the upstream's position is in the answer that readers see, so that what follows continues it."""
+        return self.upstream == self._upstreams[-1] != ""
+
+    @property
+    def unsettled(self) -> int:
+        """How many elements the store is not yet known to have."""
+        return len(self._elements) - self._settled
+
+    @property
+    def unsettled_bytes(self) -> int:
+        """How many bytes the unsettled elements have."""
+        return self.byte_count - (self._byte_counts[self._settled - 1] if self._settled else self._first_byte)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the `end` was written, so that nothing may follow."""
+        return self._end_status is not None
+
+    def begin(self, generation: str, provider: str, model: str) -> None:
+        """A new generation starts with the next element. Until then readers keep what the log has.
+
+        Neither the upstream's position nor an `end` that is no success starts it.
+        """
+        self._next = Start(generation, provider, model)
+        if self.upstream:
+            self.upstream = ""  # a position in another answer
+
+    def start(self, generation: str, provider: str, model: str) -> None:
+        """Start a generation at once: readers of an older one will clear what they have."""
+        self._next = None
+        self.generation = generation
+        self.token_count = self.shown_bytes = 0
+        self._last_start = len(self._elements)
+        self._starts[self._last_start] = generation
+        self.write(Start(generation, provider, model))
+        if self.upstream:
+            self.upstream = ""  # a position in another answer
+
+    def write(self, element: str | Event) -> None:
+        """Add one token or event."""
+        if self.is_ended:
+            raise ValueError("An ended log takes nothing more.")
+        if self._next is not None and not (isinstance(element, End) and element.status is not Status.COMPLETED):
+            position = self.upstream
+            self.start(self._next.generation, self._next.provider, self._next.model)
+            if position:
+                self.upstream = position
+        encoded = encode(element)
+        if isinstance(element, str):
+            self.token_count += 1
+        elif isinstance(element, End):
+            self._end_status = element.status
+        self.byte_count += len(encoded)
+        self.shown_bytes += shown_bytes_of(element, encoded)
+        self._elements.append(encoded)
+        self._token_counts.append(self.token_count)
+        self._byte_counts.append(self.byte_count)
+
+    def next_append(self, now_ms: int) -> Append | None:
+        """The append to send now; the same one until it is settled; None when there is nothing to send."""
+        is_news = (self._upstreams[-1], self.usage) != (self._settled_upstream, self._settled_usage)
+        if self.unsettled or (is_news and not self.is_ended):
+            return self._append_from(self._settled, now_ms)
+        return None
+
+    def probe(self, now_ms: int) -> Append | None:
+        """An append that changes nothing in a healthy store and finds a lost tail. None before anything was written."""
+        return self._append_from(len(self._elements) - 1, now_ms) if self._elements else None
+
+    def claim_probe(self, now_ms: int) -> Append:
+        """An append without elements, which shows whether the attempt still holds its job.
+
+        An attempt that goes on with an earlier answer may wait long for its first element.
+        """
+        return self._append_from(0, now_ms)
+
+    def settle(self, append: Append, outcome: Appended) -> None:
+        """Take in the store's answer. Raises AttemptLost if the store lost elements of earlier attempts: no process has
+        them.
+
+        Raises Unreadable if the log has more than was written: its holder alone appends to it (law 4).
+        """
+        if outcome.length > self._first + len(self._elements):
+            raise Unreadable(live_channel(self.job_id))
+        if outcome.length < self._first:
+            raise AttemptLost("The store lost elements that this attempt did not write.")
+        if outcome.is_lost:
+            self._settled = outcome.length - self._first
+        else:
+            self._settled = append.expected - self._first + len(append.elements)
+            self._settled_upstream = append.upstream
+            self._settled_usage = parse_counts(append.counts)[0]
+
+    def _append_from(self, position: int, now_ms: int) -> Append:
+        # A generation starts at the head of an append, so that one script sets both.
+        stop = min(len(self._elements), position + MAX_APPEND)
+        if self._last_start > position:
+            stop = min(stop, *(at for at in self._starts if at > position))
+        mark = bisect_right(self._upstreams_at, stop) - 1
+        if stop < len(self._elements) and self._upstreams_at[mark] > position:
+            stop = self._upstreams_at[mark]  # so that the upstream's position is that of the last element
+        return Append(
+            job_id=self.job_id,
+            attempt=self.attempt,
+            expected=self._first + position,
+            elements=tuple(self._elements[position:stop]),
+            now_ms=now_ms,
+            # Without elements it brings only the upstream's position, and the script leaves the counts alone.
+            token_count=self._token_counts[stop - 1] if stop else self.token_count,
+            byte_count=self._byte_counts[stop - 1] if stop else self.byte_count,
+            upstream=self._upstreams[mark],
+            counts=counts_text(self.usage, self.shown_bytes),
+            generation=self._starts.get(position, ""),
+            end_status=self._end_status if stop == len(self._elements) else None,
+        )

@@ -1,1 +1,0 @@
-"""What web and worker processes expose alike. The core reports facts and knows nothing of Prometheus."""

@@ -1,0 +1,62 @@
+"""The backend: everything that a process needs of Redis, opened from the settings."""
+
+import time
+from dataclasses import dataclass
+
+from tokentail.config.settings import Settings
+from tokentail.errors import JobGone, JobNotFound, Unreadable
+from tokentail.jobs.admission import Admission, AdmissionLimits
+from tokentail.jobs.fleet import Fleet, Observer
+from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.sweep import Sweeper, SweepLimits
+from tokentail.redis.client import RedisClient, connect
+from tokentail.redis.store import Store
+
+
+def now_ms() -> int:
+    """The wall clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The parts, wired. One a process."""
+
+    buffer_client: RedisClient
+    queue_client: RedisClient
+    store: Store
+    queue: JobQueue
+    fleet: Fleet
+    observer: Observer
+    admission: Admission
+    sweeper: Sweeper
+
+    def head_age_s(self, now_ms: int) -> float | None:
+        """How many seconds the next job in the queue has waited; None when none waits. Raises StoreUnavailable."""
+        head = self.queue.head()
+        if head is None:
+            return None
+        try:
+            queued_at_ms = self.store.view(head).queued_at_ms
+        except (JobNotFound, JobGone, Unreadable):
+            return None  # closed, and not yet out of the queue; or unreadable
+        return max(now_ms - queued_at_ms, 0) / 1000
+
+
+def open_backend(settings: Settings, timeout_s: float) -> Backend:
+    """Wire the backend. Connects on first use; each try at Redis takes at most `timeout_s`, and there are two."""
+    return wire(connect(settings.buffer, timeout_s=timeout_s), connect(settings.queue, timeout_s=timeout_s), settings)
+
+
+def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settings) -> Backend:
+    """The backend on given clients."""
+    store = Store(buffer_client, settings.retention)
+    queue = JobQueue(queue_client, settings.rq_result_ttl_s)
+    fleet = Fleet(buffer_client)
+    observer = Observer(fleet, settings.lease_s, time.monotonic)
+    admission_limits = AdmissionLimits(settings.max_open_jobs, settings.max_client_jobs, settings.client_share)
+    admission = Admission(store, queue, observer, admission_limits)
+    longest_s = max(settings.job_timeout_s, settings.max_timeout_s)
+    limits = SweepLimits(settings.max_losses, settings.queue_timeout_s, longest_s)
+    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms)
+    return Backend(buffer_client, queue_client, store, queue, fleet, observer, admission, sweeper)

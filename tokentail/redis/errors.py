@@ -1,0 +1,64 @@
+"""The seam at which errors of redis-py become this project's own. No file outside this room names an error of redis-py.
+
+RQ's calls raise redis-py's errors, too. Code that must outlive all of them catches REDIS_FAULTS.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from tokentail.errors import LaterFormat, StoreFull, StoreUnavailable, Unreadable
+from tokentail.redis.keys import PREFIX
+from tokentail.redis.script import Command, Reply
+
+# Everything that a call to Redis raises, from "not there" to "full".
+REDIS_FAULTS = (redis.exceptions.RedisError, OSError)
+# What a connection that was lost, or never made, raises.
+LOST_CONNECTIONS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+
+# Loading, failing over or not writable: redis-py makes classes of some of Redis's words, and takes the word away.
+_OUTAGES = (
+    *LOST_CONNECTIONS,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,  # MASTERDOWN, too
+    redis.exceptions.TryAgainError,
+)
+_OUTAGE_WORDS = {"BUSY", "MISCONF", "NOREPLICAS"}
+_SCRIPT_WORDS = re.compile(rf"\b(UNREADABLE|LATERFORMAT) ({PREFIX}\S+)")  # of `lua/prelude.lua`
+
+
+@contextmanager
+def redis_errors(key: str = "") -> Iterator[None]:
+    """Raise StoreFull, StoreUnavailable or Unreadable in place of redis-py's errors. An Unreadable names `key`."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError:
+        raise StoreFull(StoreFull.__doc__) from None
+    except _OUTAGES as error:
+        raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({type(error).__name__})") from None
+    except redis.exceptions.ResponseError as error:
+        word = str(error).split(" ", 1)[0]
+        if word in _OUTAGE_WORDS:
+            raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({error})") from None
+        if found := _SCRIPT_WORDS.search(str(error)):
+            kind = LaterFormat if found[1] == "LATERFORMAT" else Unreadable
+            raise kind(found[2]) from None
+        if "WRONGTYPE" in str(error) or word.startswith("user_script:"):
+            raise Unreadable(key) from None  # the second is Lua's own error about a value that it did not expect
+        raise
+
+
+def is_script_missing(reply: Any) -> bool:
+    """Whether Redis does not know the script of a call, which must then be sent whole."""
+    return isinstance(reply, redis.exceptions.NoScriptError)
+
+
+def outcome(command: Command[Reply], reply: Any) -> Reply:
+    """What the reply to a command means. Raises this project's errors, also for a reply that is an error."""
+    if isinstance(reply, Exception):
+        with redis_errors(command.keys[0]):
+            raise reply
+    return command.answer(reply)

@@ -1,0 +1,113 @@
+"""The names in Redis: every key and every channel of this project. No other file spells one.
+
+Pure: it builds names and takes them apart. RQ names its own keys, which hold the queue and what operators see of it;
+this project gives RQ only the queue's name.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from tokentail.identifiers import is_job_id, job_id_in
+
+PREFIX = "tt:"  # of every key and channel
+
+# Open jobs, and which of them may be in the queue: indexes, in a slot of their own, repaired by the sweep.
+OPEN_JOBS = "tt:{open}:jobs"  # sorted set by creation
+OPEN_CLIENTS = "tt:{open}:clients"  # set of the owners that have open jobs
+REBUILD = "tt:{open}:rebuild"  # set while an index may lack entries: the sweep rebuilds the index from the records
+READER_MARKS = "tt:{open}:readers"  # hash: job that ends when no reader is left → after how long, and its last read
+WORKERS = "tt:workers"  # hash: worker → its lease and what it serves
+CATALOG = "tt:catalog"  # the models that were served last, for the time in which no worker lives
+SWEEP_TURN = "tt:sweep"  # held by the process that sweeps now
+ALIVE_CHANNEL = "tt:alive"  # nothing is published there; a subscription to it may send pings
+WORKER_CHANNELS = "tt:worker:"  # with a worker's name: the channel that `worker_channel` describes
+RECORDS = "tt:{*}:job"  # pattern of all jobs' records
+
+QUEUE_NAME = "tokentail"  # of RQ's queue
+
+
+def job_keys(job_id: str) -> tuple[str, str, str]:
+    """A job's record, log and request."""
+    slot = f"tt:{{{job_id}}}"  # braces: all of a job is in one cluster slot
+    return f"{slot}:job", f"{slot}:log", f"{slot}:request"
+
+
+def record_of(job_id: str) -> str:
+    """The hash with what the store keeps of a job beside its log."""
+    return job_keys(job_id)[0]
+
+
+def live_channel(job_id: str) -> str:
+    """The channel on which a job's news is published (`news.py`). Its name is that of the log's key."""
+    return job_keys(job_id)[1]
+
+
+def job_of(key: str) -> str | None:
+    """The job to which a key belongs; None for a key beside the jobs."""
+    slot, is_found, _ = key.removeprefix("tt:{").partition("}")
+    return slot if is_found and is_job_id(slot) else None
+
+
+def recorded_job(key: bytes) -> str | None:
+    """The job to which a key that matches RECORDS belongs; None when the key is not a record."""
+    return job_id_in(key.removeprefix(b"tt:{").removesuffix(b"}:job"))
+
+
+def followed_job_id(channel: str) -> str:
+    """The job whose news is published on a channel."""
+    return channel.removeprefix("tt:{").removesuffix("}:log")
+
+
+def worker_channel(worker: str) -> str:
+    """The channel on which a worker receives the record key of a job of its own that another process closed."""
+    return WORKER_CHANNELS + worker
+
+
+def closed_job_id(message: bytes) -> str:
+    """The job named in a message on a worker's channel."""
+    return message.decode("utf-8", "replace").removeprefix("tt:{").removesuffix("}:job")
+
+
+def held_jobs(owner: str) -> str:
+    """Sorted set of an owner's open jobs that may not be in the queue yet, by creation."""
+    return f"tt:{{open}}:held:{owner}"
+
+
+def admitted_jobs(owner: str) -> str:
+    """Set of an owner's open jobs that are in the queue or run."""
+    return f"tt:{{open}}:admitted:{owner}"
+
+
+def open_keys(owner: str) -> tuple[str, ...]:
+    """The keys in which an owner's open jobs are counted."""
+    return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner)
+
+
+def open_types(owners: Sequence[str]) -> dict[str, str]:
+    """The keys in which these owners' open jobs are counted, with the type that each must have."""
+    types = {OPEN_JOBS: "zset", OPEN_CLIENTS: "set"}
+    for owner in owners:
+        types |= {held_jobs(owner): "zset", admitted_jobs(owner): "set"}
+    return types
+
+
+def owner_index(owner: str) -> str:
+    """Sorted set of an owner's jobs by creation."""
+    return f"tt:owner:{owner}"
+
+
+def idempotency_key(owner: str, key: str) -> str:
+    """Where the job of an Idempotency-Key is remembered; the key itself is the client's, so only its digest is kept."""
+    digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+    return f"tt:idempotency:{digest}"
+
+
+def rq_results(rq_id: str) -> str:
+    """RQ's stream with the results of an execution."""
+    return f"rq:results:{rq_id}"
+
+
+def repeat_key(owner: str, path: str, body: bytes) -> str:
+    """Where the newest job of a body is remembered until its answer was delivered; only a digest is kept."""
+    digest = hashlib.sha256(f"{owner}\n{path}\n".encode() + body).hexdigest()
+    return f"tt:repeat:{digest}"

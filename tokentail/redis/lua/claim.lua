@@ -1,0 +1,27 @@
+-- ARGV: attempt, worker, now, how often the job may have been lost.
+-- Returns {'claimed', length, tokens, bytes, upstream, counts, attempts, request, owner, created at, first token at or
+-- ''}, or {'refused', status or ''}, or {'suspect', how often it was lost}.
+local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
+local r = recorded('status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner', 'created_at', 'first_token_at',
+  'losses', 'counts', 'format')
+if not r[1] then
+  return {'refused', ''}
+end
+local attempts, losses = number(r[6]), number(r[10] or '0')
+local is_repeat = r[1] == 'running' and r[2] == attempt
+if not is_repeat then
+  if r[1] ~= 'queued' then
+    return {'refused', r[1]}
+  end
+  if losses > tonumber(ARGV[4]) then
+    return {'suspect', losses}
+  end
+end
+local tokens, bytes, length, body = number(r[3]), number(r[4]), look('LLEN', log), look('GET', request) or ''
+if not is_repeat then
+  attempts = attempts + 1
+  redis.call('HSET', record, 'status', 'running', 'attempt', attempt, 'worker', worker, 'attempts', attempts)
+  redis.call('HSETNX', record, 'started_at', now)
+  publish(length, {})
+end
+return {'claimed', length, tokens, bytes, r[5] or '', r[11] or '', attempts, body, r[7] or '', r[8] or '', r[9] or ''}

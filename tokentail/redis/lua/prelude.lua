@@ -1,0 +1,83 @@
+-- Stands before every script. KEYS are always the same three of one job, in one cluster slot:
+local record, log, request = KEYS[1], KEYS[2], KEYS[3]
+
+-- Followers subscribe to a channel named like the log. A message is the index of its first element and the message's
+-- format, then one element a line; without elements it means that the record changed.
+local function publish(index, elements)
+  redis.call('PUBLISH', log, index .. ' 1\n' .. table.concat(elements, '\n'))
+end
+
+local function is_open(status)
+  return status == 'queued' or status == 'running'
+end
+
+local function is_status(text)
+  return is_open(text) or text == 'completed' or text == 'failed' or text == 'cancelled'
+end
+
+-- Ends the script; the store raises Unreadable for this key. A script calls it before it writes anything.
+local function unreadable(key)
+  error('UNREADABLE ' .. key, 0)
+end
+
+-- A script's first look at a key, which finds out that the key is of another type than ours.
+local function look(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    if string.find(tostring(reply.err), 'WRONGTYPE', 1, true) then
+      unreadable(key)
+    end
+    error(tostring(reply.err), 0)
+  end
+  return reply
+end
+
+local function is_number(text)
+  return text and #text <= 14 and string.find(text, '^%d+$')
+end
+
+local function number(text)
+  if not is_number(text) then
+    unreadable(record)
+  end
+  return tonumber(text)
+end
+
+-- The values of the named fields of the record: `status` is named first, and is false without a record; `format` last.
+local function recorded(...)
+  local r = look('HMGET', record, ...)
+  local format = r[#r]
+  if format and format ~= '1' then
+    if number(format) > 1 then
+      error('LATERFORMAT ' .. record, 0) -- a newer process wrote it, and such a process can read it
+    end
+    unreadable(record)
+  end
+  if not is_status(r[1]) and (r[1] or redis.call('EXISTS', record) == 1) then
+    unreadable(record)
+  end
+  for i = 1, #r do
+    if r[i] and #r[i] > 65536 then
+      unreadable(record)
+    end
+  end
+  return r
+end
+
+-- The log's last element if it is the `end`, else ''. A store that lost its tail may have closed a job and lack it.
+local function closing_element()
+  local last = redis.call('LINDEX', log, -1)
+  if last and string.sub(last, 1, 13) == '{"type":"end"' then
+    return last
+  end
+  return ''
+end
+
+-- Design law 3: `end` and the status change together. Law 6: only `end` sets an expiry, on log and request alike.
+-- The record outlives them as a tombstone.
+local function finish(status, now, retention_ms, tombstone_ms)
+  redis.call('HSET', record, 'status', status, 'worker', '', 'ended_at', now, 'expires_at', now + retention_ms)
+  redis.call('PEXPIRE', log, retention_ms)
+  redis.call('PEXPIRE', request, retention_ms)
+  redis.call('PEXPIRE', record, retention_ms + tombstone_ms)
+end

@@ -1,0 +1,243 @@
+"""Script calls: what goes into each script, and what its reply means.
+
+Pure: it builds commands and decodes replies; `script_client.py` sends them. The scripts are in `lua/`, one a file;
+together they enforce the laws of the log (docs/protocol.md).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tokentail.errors import AttemptLost, JobNotFound, SuspectedJob
+from tokentail.identifiers import job_id_in, new_generation
+from tokentail.jobs.job import Claim, Job, NewJob, Retention, Status
+from tokentail.log.append import Append, Appended
+from tokentail.log.batch import MAX_READ_BYTES, Batch
+from tokentail.log.cursor import OPENING, Cursor
+from tokentail.log.element import End, Submitted, encode
+from tokentail.log.survey import Survey
+from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, open_keys, owner_index
+from tokentail.redis.replies import FIELDS, NEEDED, batch_decoder, check_request, job_decoder, number, number_or_none
+from tokentail.redis.script import Command, Script
+
+FORMAT = 1  # of records; the scripts refuse a later one, and read a record without one as this
+ANY_LOSSES = 1_000_000  # a claim of a job however often it was lost
+
+_create, _claim, _append, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
+    Script(name, preludes=("prelude",))
+    for name in ("create", "claim", "append", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
+)
+_vital, _enter, _admit, _listed, _adopt, _turn, _remember = (
+    Script(name) for name in ("vital", "enter", "admit", "listed", "adopt", "turn", "remember")
+)
+
+
+def enter(owner: str, job_id: str, now_ms: int, most: int, most_of_owner: int, share: int) -> Command[list[Any]]:
+    """Count the job among the open ones: [b"admitted"], [b"held"], [b"full"], or [b"client", admitted jobs]."""
+    return Command(_enter, open_keys(owner), (owner, job_id, now_ms, most, most_of_owner, share), list)
+
+
+def admit(owner: str, share: int, ended: Sequence[str]) -> Command[list[str]]:
+    """Take `ended` out of the count; the jobs of the owner that may enter the queue now."""
+    return Command(
+        _admit,
+        open_keys(owner),
+        (owner, share, *ended),
+        lambda reply: [job_id for member in reply if (job_id := job_id_in(member))],
+    )
+
+
+def adopt(owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> Command[bool]:
+    """Count an open job that an index has lost; whether it was counted nowhere."""
+    return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted)), bool)
+
+
+def whole_ms(score: float) -> int:
+    """A time by which an index is ordered; 0 for one that is no time."""
+    return int(score) if math.isfinite(score) else 0
+
+
+def take_turn(ttl_ms: int) -> Command[int]:
+    """0 when another process sweeps; 1 when this one does; 2 when it does because the key was spoilt."""
+    return Command(_turn, (SWEEP_TURN,), (ttl_ms,), int)
+
+
+def remember(name: str, job_id: str, digest: str, ttl_ms: int) -> Command[tuple[str, str, bool]]:
+    """The job id and digest that an Idempotency-Key is bound to, and whether a binding had to be replaced."""
+
+    def decode_bound(reply: list[Any]) -> tuple[str, str, bool]:
+        first_id, first_digest = reply[0].decode().split(" ")
+        return first_id, first_digest, bool(reply[1])
+
+    return Command(_remember, (name,), (f"{job_id} {digest}", ttl_ms), decode_bound)
+
+
+def listed(owner: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
+    """At most `most` of an owner's jobs, newest first, each with its creation; those before the job `last`, if any.
+
+    `created_ms` is the place of `last` when it is no longer on the list; without it the page is then empty.
+    """
+
+    def decode_listed(reply: list[bytes]) -> list[tuple[bytes, int]]:
+        return [(reply[i], whole_ms(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+    return Command(_listed, (owner_index(owner),), (last, created_ms, most), decode_listed)
+
+
+def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
+    """A Redis command that makes one write to `key` even when memory is full."""
+    return ("EVAL", _vital.source, 1, key, command, *args)
+
+
+def create(job: NewJob, request: bytes) -> Command[bool]:
+    """Whether the job was made; False when it was there already."""
+    submitted = encode(Submitted(job.model, job.metadata))
+    fields: dict[str, str | int] = {
+        # First what each append reads and writes: Redis looks for a field of a small hash one by one.
+        "status": Status.QUEUED,
+        "attempt": "",
+        "format": FORMAT,
+        "tokens": 0,
+        "bytes": len(submitted),
+        "appended_at": "",
+        "upstream": "",
+        "counts": "",
+        "pace": "",
+        "owner": job.owner,
+        "model": job.model,
+        "created_at": job.created_at_ms,
+        "queued_at": job.created_at_ms,
+        "attempts": 0,
+        "enqueues": 1,
+        "worker": "",
+        "generation": OPENING,
+        "base": 1,
+    }
+    flat = [part for pair in fields.items() for part in pair]
+    return Command(_create, job_keys(job.id), (submitted, request, *flat), bool)
+
+
+def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = ANY_LOSSES) -> Command[Claim | None]:
+    """The claim; None when the job is running elsewhere, closed, deleted or expired.
+
+    Raises SuspectedJob (when decoded) where the job was lost more than `most_losses` times; it is left in the queue.
+    Raises Unreadable for a request that is no JSON object, though the job is claimed then.
+    """
+
+    keys = job_keys(job_id)
+
+    def decode_claim(reply: list[Any]) -> Claim | None:
+        if reply[0] == b"suspect":
+            raise SuspectedJob(reply[1])
+        if reply[0] != b"claimed":
+            return None
+        _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown = reply
+        check_request(keys[2], request)
+        # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
+        return Claim(
+            owner=owner.decode(),
+            generation=new_generation(),
+            length=length,
+            token_count=tokens,
+            byte_count=size,
+            upstream=upstream.decode(),
+            counts=counts.decode(),
+            attempts=attempts,
+            request=request,
+            created_at_ms=number(created),
+            first_token_at_ms=number_or_none(shown),
+        )
+
+    return Command(_claim, keys, (attempt, worker, now_ms, most_losses), decode_claim)
+
+
+def append(a: Append, retention: Retention) -> Command[Appended]:
+    """Append once, however often it is sent. Raises AttemptLost (when decoded) if the attempt was fenced out."""
+    args = (
+        a.attempt,
+        a.expected,
+        a.now_ms,
+        a.token_count,
+        a.byte_count,
+        a.upstream,
+        a.counts,
+        a.generation,
+        a.end_status or "",
+        retention.content_ms,
+        retention.tombstone_ms,
+        *a.elements,
+    )
+    return Command(_append, job_keys(a.job_id), args, _decode_appended)
+
+
+def _decode_appended(reply: list[Any]) -> Appended:
+    if reply[0] == b"fenced":
+        raise AttemptLost(AttemptLost.__doc__)
+    return Appended(reply[1], reply[0] == b"lost")
+
+
+def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: str = "*") -> Command[bool]:
+    """Whether this call failed or cancelled the job; False when it was closed before, or not held by `holder`."""
+    if end.status is Status.COMPLETED:
+        raise ValueError("Only its holder completes a job, by an append.")
+    args = (holder, encode(end), end.status, now_ms, retention.content_ms, retention.tombstone_ms, WORKER_CHANNELS)
+
+    def decode_closed(reply: list[Any]) -> bool:
+        if reply[0] == b"absent":
+            raise JobNotFound(JobNotFound.__doc__)
+        return bool(reply[0] == b"closed")
+
+    return Command(_close, job_keys(job_id), args, decode_closed)
+
+
+def requeue(job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bool = False) -> Command[int]:
+    """The number of the enqueue that must follow; 0 when the job has moved on."""
+    return Command(_requeue, job_keys(job_id), (holder, enqueues, now_ms, int(is_loss)), int)
+
+
+def delete(job_id: str, now_ms: int, retention: Retention) -> Command[str | None]:
+    """Cancel if open, then erase the content; the job's owner, or None when there is no such job."""
+
+    def decode_owner(reply: list[bytes]) -> str | None:
+        return reply[0].decode() if reply else None
+
+    return Command(_delete, job_keys(job_id), (now_ms, retention.tombstone_ms, WORKER_CHANNELS), decode_owner)
+
+
+def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
+    """At most `limit` elements and about MAX_READ_BYTES. Raises JobNotFound or JobGone (when decoded)."""
+    keys = job_keys(job_id)
+    args = (cursor.generation, cursor.index, limit, MAX_READ_BYTES)
+    return Command(_read, keys, args, batch_decoder(job_id, keys[1]))
+
+
+def revoke(job_id: str) -> Command[int]:
+    """Refuse the read tokens of a job that were made so far; how often that was done, 0 when there is no such job."""
+    return Command(_revoke, job_keys(job_id), (), int)
+
+
+def view(job_id: str) -> Command[Job]:
+    """What is known of the job. Raises JobNotFound or JobGone (when decoded)."""
+    keys = job_keys(job_id)
+    return Command(_view, keys, (len(NEEDED), *FIELDS), job_decoder(job_id, keys[1]))
+
+
+def close_spoilt(
+    job_id: str, owner: str, model: str, survey: Survey, end: End, now_ms: int, retention: Retention
+) -> Command[bool]:
+    """Whether this call failed a job whose keys cannot be read; False when it was closed before, or deleted."""
+    args = (
+        owner,
+        model,
+        encode(Submitted(model, {})),
+        encode(end),
+        now_ms,
+        retention.content_ms,
+        retention.tombstone_ms,
+        "" if survey.is_whole else survey.length,
+        survey.generation,
+        survey.base,
+        new_generation(),
+        WORKER_CHANNELS,
+    )
+    return Command(_close_spoilt, job_keys(job_id), args, bool)

@@ -1,0 +1,141 @@
+"""The store: jobs and their logs in Redis.
+
+Every call can be repeated after a lost reply. Errors of redis-py do not leave it: StoreUnavailable, StoreFull or
+Unreadable come out instead.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from tokentail.errors import JobNotFound, Unreadable
+from tokentail.jobs.job import Claim, Job, NewJob
+from tokentail.log.append import Append, Appended
+from tokentail.log.batch import Batch
+from tokentail.log.cursor import Cursor
+from tokentail.log.element import End
+from tokentail.log.survey import Survey
+from tokentail.redis import keys, scripts
+from tokentail.redis.errors import redis_errors
+from tokentail.redis.owner_lists import OwnerLists
+from tokentail.redis.reader_marks import ReaderMarks
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NAME = 1024
+_SURVEYED_AT_ONCE = 100  # elements
+
+
+class Store(OwnerLists, ReaderMarks):
+    """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
+
+    # -- a job and its log ------------------------------------------------------------------------------------------
+
+    def create(self, job: NewJob, request: bytes) -> bool:
+        """Make the job and its log; False when it is there already."""
+        return self.run(scripts.create(job, request))
+
+    def read(self, job_id: str, cursor: Cursor, limit: int) -> Batch:
+        """At most `limit` elements from `cursor` on. Raises JobNotFound, JobGone."""
+        return self.run(scripts.read(job_id, cursor, limit))
+
+    def view(self, job_id: str) -> Job:
+        """What is known of the job. Raises JobNotFound, JobGone."""
+        return self.run(scripts.view(job_id))
+
+    def request(self, job_id: str) -> bytes:
+        """The job's request as it was stored. Raises JobNotFound where it is not there, or not any more."""
+        key = keys.job_keys(job_id)[2]
+        with redis_errors(key):
+            stored: bytes | None = self.client.get(key)
+        if stored is None:
+            raise JobNotFound(JobNotFound.__doc__)
+        return stored
+
+    def claim(
+        self, job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = scripts.ANY_LOSSES
+    ) -> Claim | None:
+        """Take a queued job for one attempt; None when it is not to be had. Raises SuspectedJob."""
+        return self.run(scripts.claim(job_id, attempt, worker, now_ms, most_losses))
+
+    def append(self, append: Append) -> Appended:
+        """Add elements at the expected index, once. Raises AttemptLost when fenced out."""
+        return self.run(scripts.append(append, self.retention))
+
+    def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
+        """Appends to many logs in one round trip; each has its own outcome, AttemptLost and StoreFull included."""
+        return self.run_many([scripts.append(append, self.retention) for append in appends])
+
+    def close(self, job_id: str, end: End, now_ms: int, *, holder: str = "*") -> bool:
+        """Close an open job with `end`; False when it was closed before or `holder` no longer holds it."""
+        return self.run(scripts.close(job_id, end, now_ms, self.retention, holder=holder))
+
+    def requeue(self, job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bool = False) -> int:
+        """Take the job from `holder` and back to the queue; the number of the enqueue that must follow, or 0."""
+        return self.run(scripts.requeue(job_id, holder, enqueues, now_ms, is_loss=is_loss))
+
+    def delete(self, job_id: str, now_ms: int) -> bool:
+        """Cancel the job if it is open, erase its content and unlist it; False when there is no such job."""
+        owner = self.run(scripts.delete(job_id, now_ms, self.retention))
+        if owner is not None:
+            self._unlist(owner, [job_id])
+        return owner is not None
+
+    def revoke(self, job_id: str) -> bool:
+        """Refuse all read tokens that were made for the job; False when there is no such job."""
+        return self.run(scripts.revoke(job_id)) > 0
+
+    # -- what other programs spoilt ------------------------------------------------------------------------------------
+
+    def survey(self, job_id: str) -> Survey:
+        """Which part of the job's log can be read."""
+        survey, key = Survey(), keys.live_channel(job_id)
+        with suppress(Unreadable), redis_errors(key):  # a key of another type has no such part
+            while survey.is_whole and (
+                elements := self.client.lrange(key, survey.length, survey.length + _SURVEYED_AT_ONCE - 1)
+            ):
+                survey.take(elements)
+        return survey
+
+    def close_spoilt(self, job_id: str, owner: str | None, end: End, now_ms: int) -> bool:
+        """Close a job of which a key cannot be read, and make its keys readable; False when it was closed or deleted.
+
+        Without an `owner`, it is the one in the record.
+        """
+        survey = self.survey(job_id)
+        if owner is None:
+            owner = self._recorded(job_id, "owner")
+        model = self._recorded(job_id, "model")
+        return self.run(scripts.close_spoilt(job_id, owner, model, survey, end, now_ms, self.retention))
+
+    def _recorded(self, job_id: str, field: str) -> str:
+        """A field of the record as far as it can be read."""
+        key = keys.job_keys(job_id)[0]
+        with suppress(Unreadable, UnicodeDecodeError), redis_errors(key):
+            value: bytes = self.client.hget(key, field) or b""
+            return value.decode() if len(value) <= _LONGEST_NAME else ""
+        return ""
+
+    # -- beside the jobs: outside their slots, written before them -----------------------------------------------------
+
+    def remember(self, owner: str, key: str, job_id: str, digest: str, ttl_ms: int) -> tuple[str, str]:
+        """Bind an Idempotency-Key to a job, once: the job id and body digest that it is bound to, ours or earlier.
+
+        A binding that cannot be read is replaced: which job it was for is lost.
+        """
+        name = keys.idempotency_key(owner, key)
+        first_id, first_digest, is_replaced = self.run(scripts.remember(name, job_id, digest, ttl_ms))
+        if is_replaced:
+            log.warning("key.replaced", extra={"key": name})
+        return first_id, first_digest
+
+    def job_ids(self) -> Iterator[str]:
+        """The ids of all jobs that have a record. Looks at every key that Redis has."""
+        with redis_errors():
+            for name in self.client.scan_iter(keys.RECORDS, count=1000):
+                if job_id := keys.recorded_job(name):
+                    yield job_id
+
+    def view_many(self, job_ids: Sequence[str]) -> list[Job | Exception]:
+        """`view` of each, in one round trip; JobNotFound or JobGone stand in the place of those that are not there."""
+        return self.run_many([scripts.view(job_id) for job_id in job_ids])

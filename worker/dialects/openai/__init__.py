@@ -1,0 +1,1 @@
+"""OpenAI's interfaces, and servers that speak them."""

@@ -1,0 +1,247 @@
+"""The runner: takes jobs and sees each to its end, many at once in one process.
+
+Every job it claims ends here (completed or failed), is lost to another attempt, or is handed over. It knows neither
+RQ, whose worker calls `run`, nor Redis.
+"""
+
+import logging
+from collections import deque
+from functools import partial
+
+import gevent
+from gevent.pool import Pool
+
+from tokentail.config.settings import Settings
+from tokentail.errors import (
+    AttemptLost,
+    JobGone,
+    JobNotFound,
+    LaterFormat,
+    StoreFull,
+    StoreUnavailable,
+    SuspectedJob,
+    Unreadable,
+)
+from tokentail.jobs.job import Claim, Failure, FailureKind
+from tokentail.jobs.request import DEFAULT_TIMEOUTS, GenerationRequest, decode_request
+from tokentail.log.writer import LogWriter
+from tokentail.redis.backend import Backend, now_ms
+from tokentail.telemetry.log_lines import facts_of
+from worker.chunk import ProviderFailure
+from worker.dialects.registry import Registry
+from worker.meters import Meters, NoMeters
+from worker.running.attempt import Attempt, HandedOver
+from worker.running.deadlines import DeadlinePassed, Deadlines
+from worker.running.generation import Generation
+from worker.running.group_commit import GroupCommit
+from worker.running.provider_calls import ProviderCalls
+from worker.running.suspects import Suspects
+from worker.upstream.provider import Provider
+from worker.upstream.seams import Transport
+
+log = logging.getLogger(__name__)
+
+_HAND_OVER_S = 20.0  # for giving all jobs back; a Redis that hangs must not keep the process
+_AT_ONCE = 32  # jobs given back at a time
+_RETRY_S = 0.5  # between tries at a store that does not answer
+
+
+class Runner:
+    """The jobs that this process holds."""
+
+    def __init__(
+        self,
+        worker: str,
+        settings: Settings,
+        backend: Backend,
+        registry: Registry,
+        transport: Transport,
+        meters: Meters | None = None,
+    ) -> None:
+        self.worker = worker
+        self._settings = settings
+        self._backend = backend
+        self._registry = registry
+        self._meters = meters or NoMeters()
+        self._held: dict[str, Attempt] = {}  # by its token: a job that we lost may be ours again, as another attempt
+        self._suspects = Suspects(settings.worker_concurrency, settings.max_losses)
+        self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
+        self.ended = 0  # jobs that were seen to their end here
+        self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
+        self._calls = ProviderCalls(settings, transport, backend.store, self._commit, self._meters)
+
+    @property
+    def attempts(self) -> list[str]:
+        """The tokens of the attempts under way."""
+        return list(self._held)
+
+    def jobs_of(self, provider: str) -> int:
+        """How many jobs are held for that provider; "" stands for jobs without a provider."""
+        return sum(attempt.provider == provider for attempt in self._held.values())
+
+    def commit_forever(self) -> None:
+        """The group commit; run it in a greenlet of its own."""
+        self._commit.run()
+
+    def run(self, job_id: str) -> str:
+        """See the job to its end, in the calling greenlet; what became of it, in a word for operators."""
+        attempt = Attempt(job_id)
+        try:
+            claim = self._claim(attempt)
+            # Refused: closed before its turn, or somebody else has it, or it must wait.
+            return "refused" if claim is None else self._hold(attempt, claim)
+        finally:
+            self._suspects.leave(attempt.token)
+
+    def _hold(self, attempt: Attempt, claim: Claim) -> str:
+        job_id, writer = attempt.job_id, attempt.claimed(claim)
+        self._held[attempt.token] = attempt
+        log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
+        try:
+            with attempt:
+                outcome = self._see_to_end(attempt, writer, claim.request)
+        except (AttemptLost, Unreadable) as error:
+            if isinstance(error, Unreadable):
+                self._close_spoilt(job_id, error)
+            provider = self._provider_of(attempt.aside(partial(decode_request, claim.request)))
+            outcome = "closed" if self._cancel_unless_taken_over(writer, provider) else "lost"
+        except HandedOver:
+            outcome = "handed over"
+        except Exception as error:
+            # Our lease will not name the attempt any more, so the sweep takes the job back and counts it as lost:
+            # another try comes later, perhaps elsewhere, and there is a last one.
+            log.error("job.dropped", extra={"job_id": job_id, **facts_of(error)})
+            outcome = "dropped"
+        finally:
+            del self._held[attempt.token]
+        self._meters.job_left(attempt.provider, outcome)
+        log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
+        if writer.is_ended and not writer.unsettled:
+            self._kept.append((self._commit.answered_s + self._settings.lease_s, writer))
+            self.ended += 1
+            self._leave(claim.owner, job_id)
+        return outcome
+
+    def _claim(self, attempt: Attempt) -> Claim | None:
+        most_losses = self._suspects.freely
+        while True:
+            try:
+                return self._backend.store.claim(attempt.job_id, attempt.token, self.worker, now_ms(), most_losses)
+            except SuspectedJob as suspect:
+                most_losses = suspect.losses
+                if not self._suspects.take(attempt.token, most_losses):
+                    log.info("job.left_waiting", extra={"job_id": attempt.job_id, "losses": most_losses})
+                    return None  # it is in no queue now: the sweep puts it there again, in some seconds
+            except Unreadable as error:
+                self._close_spoilt(attempt.job_id, error)
+                return None
+            except (StoreUnavailable, StoreFull):
+                # It may have been claimed, and only the reply lost. The same attempt may ask again, and nobody else.
+                gevent.sleep(_RETRY_S)
+
+    def _see_to_end(self, attempt: Attempt, writer: LogWriter, stored_request: bytes) -> str:
+        request = attempt.aside(partial(decode_request, stored_request))
+        generation = Generation(writer, self._settings.max_log_bytes, request.max_tokens or None)
+        of_model = self._registry.timeouts_of(str(request.model))
+        deadlines = Deadlines(self._settings, request.timeouts or DEFAULT_TIMEOUTS, attempt.interrupt, of_model)
+        try:
+            if (provider := self._provider_of(request)) is None:
+                raise ProviderFailure(Failure(FailureKind.REJECTED, "No worker serves this model any more."))
+            attempt.provider = provider.name
+            self._calls.answer(attempt, writer, generation, deadlines, request, provider)
+            generation.complete()
+            outcome = "completed"
+        except (ProviderFailure, DeadlinePassed) as error:
+            if isinstance(error, DeadlinePassed) and generation.is_finished:
+                generation.complete()  # the body was held open after the model's last word
+                outcome = "completed"
+            else:
+                generation.fail(error.failure)
+                outcome = f"failed: {error.failure.kind}"
+        except (AttemptLost, HandedOver, Unreadable):
+            raise
+        except Exception as error:
+            log.error("job.crashed", extra={"job_id": attempt.job_id, **facts_of(error)})
+            generation.fail(Failure(FailureKind.INTERNAL, f"The worker failed ({type(error).__name__})."))
+            outcome = "failed: internal"
+        finally:
+            deadlines.close()
+            # A deadline that passed in this very moment must not hit the answer's way into the store.
+            attempt.withdraw(DeadlinePassed)
+        self._commit.flush(writer)
+        return outcome
+
+    def _provider_of(self, request: GenerationRequest) -> Provider | None:
+        return self._registry.provider_for(str(request.model))  # the web process has put in the full name
+
+    def _cancel_unless_taken_over(self, writer: LogWriter, provider: Provider | None) -> bool:
+        """Whether the job was closed rather than taken over; if so, stop an answer that would go on without us."""
+        try:
+            is_over = self._backend.store.view(writer.job_id).status.is_closed
+        except (JobGone, JobNotFound):
+            is_over = True  # deleted
+        except (StoreUnavailable, Unreadable):
+            is_over = False  # another worker may be about to take the answer up
+        if is_over and provider is not None:
+            self._calls.cancel(writer, provider)
+        return is_over
+
+    def _close_spoilt(self, job_id: str, error: Unreadable) -> None:
+        """Bring a job of which a key cannot be read to its end; one of a later format is left to newer processes."""
+        if isinstance(error, LaterFormat):
+            log.info("job.left_to_newer", extra={"job_id": job_id})
+            return
+        try:
+            self._backend.sweeper.close_spoilt(job_id)
+        except (StoreUnavailable, StoreFull, Unreadable) as failure:
+            # The sweep closes it.
+            log.warning("job.not_closed", extra={"job_id": job_id, "error": type(failure).__name__})
+
+    # -- from outside -------------------------------------------------------------------------------------------------
+
+    def closed_elsewhere(self, job_id: str) -> None:
+        """Somebody else closed the job: stop, and close its upstream."""
+        for attempt in self._held.values():
+            if attempt.job_id == job_id:
+                attempt.interrupt(AttemptLost(AttemptLost.__doc__))
+
+    def look_after_logs(self) -> None:
+        """Have the store checked against all that this process wrote lately (law 8). Call it about once a second."""
+        now = self._commit.answered_s  # a fail-over may take longer than a lease, and only then shows what was lost
+        while self._kept and self._kept[0][0] < now:
+            self._kept.popleft()
+        for writer in [*(a.writer for a in self._held.values() if a.writer), *(w for _, w in self._kept)]:
+            self._commit.probe(writer)
+
+    def hand_over(self) -> None:
+        """Stop every job that is still held, and give it back to the queue at once."""
+        held = list(self._held.values())
+        for attempt in held:
+            attempt.interrupt(HandedOver())
+        with gevent.Timeout(_HAND_OVER_S, False):  # what is left then, other workers take when our lease has run out
+            Pool(_AT_ONCE).map(self._give_back, held)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        try:
+            job = self._backend.store.view(attempt.job_id)
+            enqueues = self._backend.store.requeue(job.id, attempt.token, job.enqueues, now_ms())
+            if enqueues:
+                self._backend.queue.enqueue(job.id, enqueues)
+                log.info("job.given_back", extra={"job_id": job.id})
+        except (JobNotFound, JobGone):
+            log.info("job.gone", extra={"job_id": attempt.job_id})
+        except (StoreUnavailable, StoreFull) as error:
+            # The lease ends with the process, and the sweep gives the job to another.
+            log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": str(error)})
+        except Exception as error:  # one job must not keep the others from being given back
+            log.warning("job.give_back_failed", extra={"job_id": attempt.job_id, "error": type(error).__name__})
+
+    def _writer_lost(self, writer: LogWriter, error: Exception) -> None:
+        if attempt := self._held.get(writer.attempt):
+            attempt.interrupt(error)
+
+    def _leave(self, owner: str, job_id: str) -> None:
+        try:
+            self._backend.admission.leave(owner, job_id)
+        except (StoreUnavailable, StoreFull, Unreadable):
+            log.warning("job.not_counted_out", extra={"job_id": job_id})  # the sweep does it

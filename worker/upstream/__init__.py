@@ -1,0 +1,1 @@
+"""Calls to providers: HTTP, framing and failures. Dialects stand on it."""

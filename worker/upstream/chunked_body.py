@@ -1,0 +1,81 @@
+"""A chunked HTTP body: all of its chunks that have arrived, in one read.
+
+Providers send each event in an HTTP chunk of its own, and the libraries read one chunk at a time, through four layers:
+more than all the rest that a token costs. So what lies whole in the connection's buffer is taken out here; everything
+else (the chunk that is cut, extensions, the last chunk and its trailers, errors) is left to http.client, whose books
+are kept.
+
+The one file that uses the insides of http.client (`fp`, `chunked`, `chunk_left`) and of urllib3 (`_fp`, the socket of a
+connection); tokentail/config/library_checks.py lists them. A body without these is read without the shortcut.
+"""
+
+import http.client
+import io
+import socket
+from typing import Any
+
+_LONGEST_SIZE = 8  # hexadecimal digits of a chunk's size
+_LINE_END = b"\r\n"
+
+
+class ChunkedBody:
+    """The body of one answer, of which http.client has read the head."""
+
+    def __init__(self, body: http.client.HTTPResponse, buffer: io.BufferedReader) -> None:
+        self._body: Any = body
+        self._buffer = buffer
+
+    def read_whole_chunks(self) -> bytes:
+        """The content of the chunks that lie whole in the buffer, waiting for the first bytes if it is empty.
+
+        Empty when the next chunk is none of these: http.client reads it then. Raises what its reading raises.
+        """
+        body = self._body
+        if body.chunk_left or body.fp is None:
+            return b""  # in the middle of a chunk, or at the end
+        buffered = self._buffer.peek(1)
+        at = 0 if body.chunk_left is None else len(_LINE_END)  # http.client leaves the end of a chunk's last line
+        whole, taken = [], 0
+        while (line_end := buffered.find(_LINE_END, at, at + _LONGEST_SIZE + len(_LINE_END))) > at:
+            digits = buffered[at:line_end]
+            if not digits.isalnum():
+                break
+            try:
+                size = int(digits, 16)
+            except ValueError:
+                break  # http.client says what is wrong with it
+            start = line_end + len(_LINE_END)
+            at = start + size + len(_LINE_END)
+            if size == 0 or at > len(buffered):
+                break
+            whole.append(buffered[start : start + size])
+            taken = at
+        if taken:
+            self._buffer.read(taken)
+            body.chunk_left = None
+        return b"".join(whole)
+
+
+def chunked_body(raw: Any) -> ChunkedBody | None:
+    """The body under urllib3's answer; None where it is not chunked, is compressed, or cannot be looked into."""
+    body = getattr(raw, "_fp", None)
+    if (
+        isinstance(body, http.client.HTTPResponse)
+        and getattr(body, "chunked", False) is True
+        and hasattr(body, "chunk_left")
+        and isinstance(body.fp, io.BufferedReader)
+        and raw.headers.get("content-encoding", "identity") == "identity"
+    ):
+        return ChunkedBody(body, body.fp)
+    return None
+
+
+def socket_of(raw: Any) -> socket.socket | None:
+    """The socket under an answer. A connection that will not be used again has left it to the body's reader."""
+    if raw.closed:
+        return None
+    found = getattr(raw.connection, "sock", None)
+    if found is None:
+        reader = getattr(getattr(raw, "_fp", None), "fp", None)
+        found = getattr(getattr(reader, "raw", None), "_sock", None)
+    return found

@@ -1,0 +1,74 @@
+"""What several dialects make of content that is neither text nor a tool call. Pure.
+
+All that comes out can be written as JSON in UTF-8, whatever the provider sent.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tokentail.log.element import Citation, Skipped
+from worker.upstream.event_stream import malformed_event
+from worker.upstream.surrogate_joiner import paired
+
+_MAX_WORD = 100  # characters of a provider's own word
+_MOST_TYPES = 100  # of skipped content in one answer
+_BLANK: tuple[Any, ...] = (None, "", [], {}, False)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON text. Raises ProviderFailure (malformed) for what JSON cannot say, such as NaN."""
+    try:
+        return paired(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except (ValueError, RecursionError):
+        raise malformed_event() from None
+
+
+def storable(value: Any) -> Any:
+    """A value as the log can hold it, equal to the provider's. Raises ProviderFailure as `json_text` does."""
+    return msgspec.json.decode(json_text(value))
+
+
+def json_size(value: Any) -> int:
+    """The size of a value's JSON, in bytes."""
+    return len(json_text(value).encode())
+
+
+class SkippedContent:
+    """What an answer held for which the log has no event, counted by kind and the provider's word."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[tuple[str, str], int] = {}
+
+    def add(self, kind: str, provider_type: Any, size: int) -> None:
+        """Count content of this size. What has no name of its own, or is of one type too many, is counted as one."""
+        named = words(provider_type)[:_MAX_WORD]
+        key = (kind, named if (kind, named) in self._bytes or len(self._bytes) < _MOST_TYPES else "")
+        self._bytes[key] = self._bytes.get(key, 0) + size
+
+    def rest(self) -> Iterator[Skipped]:
+        """One note for each kind and type; afterwards the count begins anew."""
+        found, self._bytes = self._bytes, {}
+        for (kind, named), size in found.items():
+            yield Skipped(kind, named, size)
+
+
+def has_content(fields: dict[str, Any], structural: frozenset[str]) -> bool:
+    """Whether an object says anything beyond its structural fields."""
+    return any(value not in _BLANK for name, value in fields.items() if name not in structural)
+
+
+def words(value: Any) -> str:
+    """A text of the provider's as the log can hold it; empty for all that is no text."""
+    return paired(value) if isinstance(value, str) else ""
+
+
+def citation(url: Any, title: Any, text: Any = "", span: tuple[Any, Any] = (None, None), offset: int = 0) -> Citation:
+    """A Citation from fields of any type. `span` is moved by `offset`, and left out unless both ends are numbers."""
+    start, end = (at + offset if type(at) is int and 0 <= at < 1 << 53 else UNSET for at in span)
+    is_span = start is not UNSET and end is not UNSET and start <= end
+    none: UnsetType = UNSET
+    return Citation(words(url), words(title), words(text), start if is_span else none, end if is_span else none)

@@ -1,0 +1,91 @@
+"""One text of an answer, as it is shown: every character whole, and nothing said twice. Pure.
+
+Some servers repeat the whole text in the last piece. So a piece that equals all the text before it waits: if more text
+follows, it was none of these; if none does, it is left out. Blanks at either end make no difference. Text that came in
+one piece of fewer than 16 characters is never taken to be repeated: an answer "ha" "ha" stays whole.
+"""
+
+import zlib
+
+from worker.upstream.surrogate_joiner import SurrogateJoiner
+
+_MORE_THAN_A_TOKEN = 16  # characters
+_AT_ONCE = 64  # pieces
+_MOST_BLANKS = 1000  # at the end of a text, which are then counted as text
+
+
+class SaidText:
+    """What was shown of one text, as a length and a checksum: an answer may be long, and there may be many."""
+
+    def __init__(self) -> None:
+        self._joiner = SurrogateJoiner()
+        self._shown = 0  # characters
+        self._recent: list[str] = []  # shown pieces that the next four do not count yet
+        self._size = 0  # characters, without the blanks at both ends
+        self._sum = 0  # of the same
+        self._blanks = ""  # at the end
+        self._pieces = 0
+        self._held = ""  # a piece that may be a repetition
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether something waits for what comes next."""
+        return bool(self._held) or self._joiner.is_holding
+
+    def piece(self, piece: str) -> str:
+        """The text that this piece completes; empty when all of it has to wait."""
+        text = self._joiner.join(piece)
+        if text and (self._held or 2 * len(text) >= self._shown > 0):  # a shorter one repeats nothing
+            text, self._held = self._held + text, ""
+            if self._is_told_by(text.strip()):
+                text, self._held = "", text
+        if text:
+            self._shown += len(text)
+            self._recent.append(text)
+            if len(self._recent) >= _AT_ONCE:
+                self._count()
+        return text
+
+    def last_piece(self, piece: str) -> str:
+        """Like `piece`, for one that may tell the whole text, of which the last part has not been shown."""
+        self._count()
+        text = piece.lstrip()
+        if self._is_told_by(text[: self._size]):
+            piece = text[self._size :].removeprefix(self._blanks)
+        return self.piece(piece)
+
+    def whole(self, text: str) -> str:
+        """What was not shown of the whole text. A text that contradicts what was shown adds nothing."""
+        self._count()
+        core = self._joiner.join(text).lstrip()
+        if self._size and zlib.crc32(_bytes(core[: self._size])) != self._sum:
+            return ""
+        rest = core[self._size :].removeprefix(self._blanks) if self._size else text
+        self._held = ""
+        return self.piece(rest) if rest.strip() else ""
+
+    def rest(self) -> str:
+        """What is left at the end."""
+        self._held = ""
+        return self._joiner.rest()
+
+    def _is_told_by(self, text: str) -> bool:
+        self._count()
+        is_long = self._pieces > 1 or self._size >= _MORE_THAN_A_TOKEN
+        return is_long and len(text) == self._size and zlib.crc32(_bytes(text)) == self._sum
+
+    def _count(self) -> None:
+        """Count the recent pieces, all at once: a sum for each would cost more than all else that is done for it."""
+        if self._pieces < 2:
+            self._pieces += sum(not piece.isspace() for piece in self._recent)
+        text = self._blanks + "".join(self._recent)
+        self._recent.clear()
+        body = text if self._size else text.lstrip()
+        core = body.rstrip() if len(self._blanks) < _MOST_BLANKS else body
+        self._size += len(core)
+        self._sum = zlib.crc32(_bytes(core), self._sum)
+        self._blanks = body[len(core) :]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
