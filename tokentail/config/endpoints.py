@@ -16,12 +16,10 @@ names:
 Then `groq/llama-3.3-70b` is a model name.
 """
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,12 +27,14 @@ from msgspec import UNSET
 
 from tokentail.config.local_model import LOCAL_MODEL
 from tokentail.config.settings import Settings
+from tokentail.config.toml_file import NamedTables, read_entry, read_tables
 from tokentail.errors import SettingsError
 from tokentail.jobs.dialects import HTTP_DIALECTS
 from tokentail.jobs.request import DEFAULT_TIMEOUTS, Timeouts
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _RESERVED = {"demo", "local"}
+_NOUN = "a provider"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
@@ -111,11 +111,9 @@ def load_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[E
 
 
 def key_variables(settings: Settings) -> set[str]:
-    """The variables that, by the file, hold keys. A file that cannot be read holds none."""
-    try:
-        entries = [entry for _, entry in _entries(settings.providers) if isinstance(entry, _Entry)]
-    except SettingsError:
-        return set()
+    """The variables that, by the file, hold keys. What has faults names none."""
+    read = (read_entry(table, _Entry, _NOUN) for table in _tables(settings.providers).tables.values())
+    entries = [entry for entry in read if isinstance(entry, _Entry)]
     named = {entry.api_key_env for entry in entries} - {""}
     return named.union(*(_variables(entry) for entry in entries))
 
@@ -154,8 +152,10 @@ def _ollama_url(host: str) -> str:
 
 def _named(path: str, environment: Mapping[str, str]) -> list[Endpoint]:
     endpoints: list[Endpoint] = []
-    faults: list[str] = []
-    for name, entry in _entries(path):
+    file = _tables(path)
+    faults = list(file.faults)
+    for name, table in file.tables.items():
+        entry = read_entry(table, _Entry, _NOUN)
         told = list(_faults(name, entry, environment)) if isinstance(entry, _Entry) else entry
         faults.extend(f"{path}: providers.{name}: {fault}" for fault in told)
         if isinstance(entry, _Entry) and not told:
@@ -163,6 +163,10 @@ def _named(path: str, environment: Mapping[str, str]) -> list[Endpoint]:
     if faults:
         raise SettingsError(faults)
     return endpoints
+
+
+def _tables(path: str) -> NamedTables:
+    return read_tables(path, "TOKENTAIL_PROVIDERS", "providers")
 
 
 def _endpoint(name: str, entry: _Entry, environment: Mapping[str, str]) -> Endpoint:
@@ -193,42 +197,6 @@ def _variables(entry: _Entry) -> set[str]:
 
 def _expanded(text: str, environment: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda found: environment.get(found[1], ""), text)
-
-
-def _entries(path: str) -> list[tuple[str, _Entry | list[str]]]:
-    """(name, entry or what is wrong with it) of the file's providers."""
-    if not path:
-        return []
-    try:
-        with open(path, "rb") as file:
-            document: dict[str, Any] = tomllib.load(file)
-    except OSError as error:
-        raise SettingsError([f"TOKENTAIL_PROVIDERS: {path} cannot be read: {error.strerror}"]) from None
-    except RecursionError:
-        raise SettingsError([f"{path}: is not TOML: it is nested too deeply"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: is not TOML: {error}"]) from None
-    providers = document.get("providers")
-    if set(document) != {"providers"} or not isinstance(providers, dict):
-        raise SettingsError([f"{path}: holds tables named [providers.NAME], and nothing else"])
-    return [(name, _entry(table)) for name, table in providers.items()]
-
-
-def _entry(table: Any) -> _Entry | list[str]:
-    if not isinstance(table, dict):
-        return ["is not a table"]
-    fields = {each.name: each for each in msgspec.structs.fields(_Entry)}
-    faults = [f"{name}: is missing" for name, each in fields.items() if each.required and name not in table]
-    for name, value in table.items():
-        if name not in fields:
-            meant = difflib.get_close_matches(name, fields, n=1)
-            faults.append(f"{name}: is no option of a provider" + (f"; did you mean {meant[0]}?" if meant else ""))
-            continue
-        try:
-            msgspec.convert(value, fields[name].type)
-        except msgspec.ValidationError as error:
-            faults.append(f"{name}: {error}")
-    return faults or msgspec.convert(table, _Entry)
 
 
 def _faults(name: str, entry: _Entry, environment: Mapping[str, str]) -> Iterator[str]:
