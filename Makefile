@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel client-js chaos bench run upgrade sdk-drift real-servers clients clean
+.PHONY: setup check test test-wheel client-js chaos bench run upgrade release sdk-drift real-servers clients clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,10 @@ upgrade: setup
 	  | cat <(sed -n '/^#/p' constraints.txt) - > $(VENV)/constraints.new
 	@diff constraints.txt $(VENV)/constraints.new | grep '^[<>]' || echo "Nothing has changed."
 	@mv $(VENV)/constraints.new constraints.txt
+
+# Build wheels, sdists, the npm package, bills of materials and checksums into dist/, twice, and compare: [UNTAGGED=1]
+release: setup
+	$(BIN)/python packaging/release.py $(if $(UNTAGGED),--untagged)
 
 # Fetch the newest SDKs of the providers, and print what they define and the tables in docs/dialects lack.
 sdk-drift: setup
