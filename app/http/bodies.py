@@ -66,6 +66,7 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
         **_outcome(job.end),
         "provider_reason": (job.end or {}).get("provider_reason"),
         "provider_request_id": (job.end or {}).get("provider_request_id"),
+        "user": job.user,
         "metadata": job.submitted.get("metadata", {}),
         "created_at": moment(job.created_at_ms),
         "started_at": moment(job.started_at_ms),

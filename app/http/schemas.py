@@ -151,6 +151,7 @@ def _job(more: dict[str, Schema]) -> Schema:
         "provider_request_id": _or_null(
             {"type": "string", "description": "The provider's id of the call, for its support."}
         ),
+        "user": _or_null({"type": "string", "description": "The application's user, as the request named it."}),
         "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
         **{f"{name}_at": moment for name in ("created", "started", "first_token", "ended", "expires")},
         "answer_first_token_at": {

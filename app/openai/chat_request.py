@@ -14,7 +14,7 @@ from app.openai.body import (
     request_of,
     text_or_fault,
 )
-from app.openai.users import as_digests, user_faults
+from app.openai.users import as_digests, user_faults, user_field
 from tokentail.errors import Fault, InvalidRequest
 from tokentail.jobs.body import refuse
 from tokentail.jobs.readable_fault import printable
@@ -86,10 +86,12 @@ def chat_request(fields: Fields, model: str, dialect: str) -> ChatRequest:
     choice = fields.get("tool_choice")
     if choice is not None and (tools or choice not in ("auto", "none")):
         ours["tool_choice"] = choice
+    if user := fields.get(user_field(fields)):
+        ours["user"] = user
     if extra := _extra(fields, dialect):
         ours["extra"] = extra
     return ChatRequest(
-        request=request_of(ours, dialect, renamed({"max_tokens": limit})),
+        request=request_of(ours, dialect, renamed({"max_tokens": limit, "user": user_field(fields)})),
         is_stream=flag(fields, "stream"),
         with_usage=flag(object_of(fields, "stream_options"), "include_usage"),
         is_stored=flag(fields, "store"),

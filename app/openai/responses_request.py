@@ -20,7 +20,7 @@ from app.openai.body import (
     text_or_fault,
 )
 from app.openai.responses_items import Earlier, answer_message, job_of_response, messages_of, place_of_item
-from app.openai.users import as_digests, user_faults
+from app.openai.users import as_digests, user_faults, user_field
 from tokentail.errors import Fault, InvalidRequest, ReferenceNotFound
 from tokentail.jobs.body import refuse
 from tokentail.jobs.readable_fault import printable
@@ -109,6 +109,8 @@ def responses_request(fields: Fields, model: str, dialect: str, earlier: Mapping
     choice = fields.get("tool_choice")
     if choice is not None and (tools or choice not in ("auto", "none")):
         ours["tool_choice"] = _tool_choice(choice)
+    if user := fields.get(user_field(fields)):
+        ours["user"] = user
     if extra := _extra(fields, dialect):
         ours["extra"] = extra
     is_background, is_stored = flag(fields, "background"), flag(fields, "store", default=True)
@@ -116,7 +118,7 @@ def responses_request(fields: Fields, model: str, dialect: str, earlier: Mapping
         raise InvalidRequest(Fault("store", "a background response must be stored; leave store out"))
     echo = {name: plain_throughout(fields[name]) for name in _ECHOED if name in fields}
     origin = {**echo, "interface": "responses", "background": is_background, "store": is_stored, "input": items}
-    theirs = _named_as_sent([place for place, _ in turns])
+    theirs = _named_as_sent([place for place, _ in turns], user_field(fields))
     request = request_of({**ours, "origin": origin}, dialect, theirs)
     return ResponsesRequest(request, flag(fields, "stream"), is_background, is_stored)
 
@@ -125,10 +127,13 @@ def _place(fields: Mapping[str, Any], n: int) -> str:
     return "input" if isinstance(fields["input"], str) else f"input[{n}]"
 
 
-def _named_as_sent(places: Sequence[str]) -> Callable[[str], str]:
-    """Names a field of ours as the client does. `places` says of each of our messages what it was made of."""
+def _named_as_sent(places: Sequence[str], user: str) -> Callable[[str], str]:
+    """Names a field of ours as the client does. `places` says of each of our messages what it was made of.
+
+    `user` is the field that names the user.
+    """
     names = {"max_tokens": "max_output_tokens", "reasoning_effort": "reasoning.effort", "messages": "input"}
-    by_first_name = renamed({**names, "response_format": "text.format"})
+    by_first_name = renamed({**names, "response_format": "text.format", "user": user})
 
     def theirs(path: str) -> str:
         # What we nest, they write flat.

@@ -1,4 +1,4 @@
-"""The names by which an application knows its own users: what providers receive of them. Pure."""
+"""The names by which an application knows its own users: what our request and what providers receive of them. Pure."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from tokentail.errors import Fault
 
-_NAMES = ("user", "safety_identifier")
+_NAMES = ("safety_identifier", "user")  # the second is the older one
 
 
 def user_faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
@@ -16,7 +16,12 @@ def user_faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(name, "is a string")
 
 
+def user_field(fields: Mapping[str, Any]) -> str:
+    """The field that names the user; `user` where no field does."""
+    return next((name for name in _NAMES if fields.get(name)), "user")
+
+
 def as_digests(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields with a digest in place of each user's name: a provider needs to tell users apart, and no more."""
-    named = {name: fields[name] for name in _NAMES if name in fields}
-    return {**fields, **{name: hashlib.sha256(value.encode()).hexdigest()[:32] for name, value in named.items()}}
+    named = {name: fields[name].encode(errors="surrogatepass") for name in _NAMES if name in fields}
+    return {**fields, **{name: hashlib.sha256(value).hexdigest()[:32] for name, value in named.items()}}

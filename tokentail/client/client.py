@@ -82,6 +82,7 @@ class Client:
         timeouts: Mapping[str, float] | None = None,
         on_abandon: Literal["cancel"] | None = None,
         abandon_after_s: float | None = None,
+        user: str | None = None,
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> RemoteJob:
@@ -107,6 +108,7 @@ class Client:
             "timeouts": timeouts,
             "on_abandon": on_abandon,
             "abandon_after_s": abandon_after_s,
+            "user": user,
             "metadata": metadata,
         }
         body = {name: value for name, value in fields.items() if value is not None}

@@ -79,6 +79,7 @@ class NewJob:
     model: str
     created_at_ms: int  # Unix time
     metadata: dict[str, str] = field(default_factory=dict)
+    user: str = ""  # of the owner's users, the one whose job it is; "" for none
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class Job:
     end: dict[str, Any] | None  # the log's last element, once the job is closed
     generation_token_at_ms: int | None = None  # the first token of the latest generation that had one
     shares: int = 0  # how often its owner has revoked the links that were shared
+    user_digest: str = ""  # of the user's name, which is in the log's first element; "" for none
+
+    @property
+    def user(self) -> str | None:
+        """The user's name as the application gave it."""
+        return self.submitted.get("user")
 
 
 @dataclass(frozen=True)

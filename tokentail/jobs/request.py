@@ -16,6 +16,7 @@ from tokentail.jobs.body import json_value, refuse, value_of_kind
 from tokentail.jobs.message import Message, NonEmpty, RequestPart, ResponseFormat
 from tokentail.jobs.message_faults import message_faults
 from tokentail.jobs.tools import CustomTool, NamedTool, ProviderTool, Tool, name_of, normal_tool, tool_faults, tool_of
+from tokentail.jobs.user import UserName
 
 # What `extra` may not name: what makes a stream of one answer of one model, and what has a field of its own.
 OURS = frozenset(
@@ -60,6 +61,7 @@ class GenerationRequest(RequestPart, frozen=True):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | UnsetType = UNSET
     extra: dict[str, Any] | UnsetType = UNSET  # passed on to the provider as it is, beside what is ours
     metadata: Annotated[dict[str, str], Meta(max_length=16)] | UnsetType = UNSET
+    user: UserName | UnsetType = UNSET  # of the application's users, the one whose job this is
     timeouts: Timeouts | UnsetType = UNSET
     on_abandon: Literal["cancel"] | UnsetType = UNSET  # what becomes of an answer that has no reader
     abandon_after_s: Annotated[float, Meta(ge=5, le=86400)] | UnsetType = UNSET  # since its last one, or the submission

@@ -55,7 +55,7 @@ class Submitter:
             if job_id != own_id and self._has_started(job_id):
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
-        job = NewJob(job_id, owner, model, now_ms, metadata)
+        job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "")
         is_admitted = self._admission.enter(owner, job_id, now_ms)
         try:
             self._store.list_for(owner, job_id, now_ms)

@@ -18,6 +18,7 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
 
     model: str
     metadata: dict[str, str]
+    user: str | msgspec.UnsetType = msgspec.UNSET  # as the application names it
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):

@@ -18,6 +18,7 @@ from tokentail.log.pace import Pace, decode_pace
 
 _NUMBER = re.compile(r"[0-9]{1,14}", re.ASCII)
 _PACE = re.compile(rb"[0-9.]{1,20} [0-9.]{1,20}", re.ASCII)
+_DIGEST = re.compile(r"([0-9a-f]{32})?", re.ASCII)
 _GENERATION = re.compile(r"[0-9a-z]{1,16}", re.ASCII)
 _SKIMMED_BYTES = 64 << 10
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -30,7 +31,7 @@ NEEDED = (
 FIELDS = (
     *NEEDED,
     *("losses", "started_at", "first_token_at", "generation_token_at", "pace", "appended_at", "ended_at", "expires_at"),
-    "shares",
+    *("shares", "user"),
     "format",  # is checked by the script, which wants it last
 )
 
@@ -52,6 +53,13 @@ def _generation(text: bytes) -> str:
     if not _GENERATION.fullmatch(generation):
         raise ValueError("This is not a name of ours.")
     return generation
+
+
+def _digest(text: bytes) -> str:
+    digest = text.decode()
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("This is not a digest of ours.")
+    return digest
 
 
 def _pace(text: bytes) -> Pace | None:
@@ -127,6 +135,7 @@ def job_decoder(job_id: str, log: str) -> Callable[[list[Any]], Job]:
             submitted=_event(submitted, log, "submitted"),
             end=_event(end, log, "end") if end else None,
             shares=number_or_none(record["shares"]) or 0,
+            user_digest=_digest(record["user"]),
         )
 
     return decode_job

@@ -8,9 +8,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from tokentail.errors import AttemptLost, JobNotFound, SuspectedJob
 from tokentail.identifiers import job_id_in, new_generation
 from tokentail.jobs.job import Claim, Job, NewJob, Retention, Status
+from tokentail.jobs.user import user_digest
 from tokentail.log.append import Append, Appended
 from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
@@ -91,7 +94,7 @@ def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes
 
 def create(job: NewJob, request: bytes) -> Command[bool]:
     """Whether the job was made; False when it was there already."""
-    submitted = encode(Submitted(job.model, job.metadata))
+    submitted = encode(Submitted(job.model, job.metadata, job.user or UNSET))
     fields: dict[str, str | int] = {
         # First what each append reads and writes: Redis looks for a field of a small hash one by one.
         "status": Status.QUEUED,
@@ -113,6 +116,8 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
         "generation": OPENING,
         "base": 1,
     }
+    if job.user:
+        fields["user"] = user_digest(job.owner, job.user)
     flat = [part for pair in fields.items() for part in pair]
     return Command(_create, job_keys(job.id), (submitted, request, *flat), bool)
 

@@ -110,6 +110,8 @@ export interface GenerationRequest {
   /** Ends the answer when it has had no reader for `abandon_after_s` seconds (5 to 86400; 60 is the default). */
   on_abandon?: "cancel";
   abandon_after_s?: number;
+  /** Whose job it is among the application's own users: 1 to 128 characters. */
+  user?: string;
   metadata?: Record<string, string>;
 }
 
@@ -148,6 +150,7 @@ export interface Job extends Outcome {
   time_to_first_token_ms: number | null;
   provider_reason: string | null;
   provider_request_id: string | null;
+  user: string | null;
   metadata: Record<string, string>;
   created_at: string;
   started_at: string | null;

@@ -7,7 +7,11 @@ local submitted, element, now, readable = ARGV[3], ARGV[4], ARGV[5], ARGV[8]
 local needed = {attempts = 0, enqueues = 1, tokens = 0, bytes = 0, created_at = now, queued_at = now}
 local others = {'started_at', 'first_token_at', 'generation_token_at', 'appended_at', 'losses'}
 
-local function has_its_numbers()
+local function is_digest(text)
+  return #text == 32 and not string.find(text, '[^0-9a-f]')
+end
+
+local function has_its_values()
   for name in pairs(needed) do
     if not is_number(redis.call('HGET', record, name)) then
       return false
@@ -18,7 +22,8 @@ local function has_its_numbers()
       return false
     end
   end
-  return true
+  local user = redis.call('HGET', record, 'user')
+  return not user or is_digest(user)
 end
 
 local function has_type(key, wanted)
@@ -31,7 +36,7 @@ local is_hash, is_list = has_type(record, 'hash'), has_type(log, 'list')
 if is_hash and readable == '' then
   local status, is_deleted = unpack(redis.call('HMGET', record, 'status', 'is_deleted'))
   local has_ended = is_list and is_status(status) and not is_open(status) and closing_element() ~= ''
-  if is_deleted or (has_ended and has_its_numbers()) then
+  if is_deleted or (has_ended and has_its_values()) then
     return 0
   end
 end
@@ -76,6 +81,7 @@ end
 for _, name in ipairs(others) do
   keep(name, is_number)
 end
+keep('user', is_digest)
 local shares = redis.call('HGET', record, 'shares')
 if shares and not is_number(shares) then
   redis.call('HSET', record, 'shares', now) -- no read token has that count, and none that was revoked counts again

@@ -49,7 +49,7 @@ def test_what_clients_leave_out_may_be_null_or_empty() -> None:
     nothing: dict[str, Any] = dict.fromkeys(("temperature", "tools", "stop", "response_format", "user", "n", "seed"))
     assert ours(**nothing) == plain
     assert ours(tools=[], stop=[], n=1, logprobs=False, modalities=["text"], service_tier="auto") == plain
-    assert ours("anthropic", n=1, user="u", parallel_tool_calls=True, tool_choice="auto") == plain
+    assert ours("anthropic", n=1, parallel_tool_calls=True, tool_choice="auto") == plain
 
 
 def test_the_first_of_two_limits_wins() -> None:
@@ -171,3 +171,20 @@ def test_what_is_empty_but_of_the_wrong_type_is_refused(name: str) -> None:
     for wrong in (0, False):
         fields: dict[str, Any] = {name: wrong}
         assert refused(**fields)[0].startswith(name)
+
+
+@pytest.mark.parametrize("dialect", ["openai_chat", "anthropic"])
+def test_the_user_is_ours_whatever_the_provider(dialect: str) -> None:
+    """Either of OpenAI's fields names the user of the job, the newer one first; an empty one names nobody."""
+    assert ours(dialect, user="ann")["user"] == "ann"
+    assert ours(dialect, safety_identifier="ann", user="bob")["user"] == "ann"
+    assert ours(dialect, safety_identifier="", user="bob")["user"] == "bob"
+    assert "user" not in ours(dialect, user="")
+
+
+@pytest.mark.parametrize("name", ["user", "safety_identifier"])
+def test_a_user_that_cannot_be_kept_is_refused_by_the_name_that_was_sent(name: str) -> None:
+    """Too long a name, control characters, and what is no text at all."""
+    for wrong in ("u" * 129, "a\x00", "\ud800"):
+        fields: dict[str, Any] = {name: wrong}
+        assert refused(**fields) == [name]

@@ -97,6 +97,8 @@ def test_control_characters_are_taken_out_everywhere() -> None:
         ({"instructions": 0}, "instructions"),
         ({"include": [[]]}, "include[0]"),
         ({"user": 5}, "user"),
+        ({"safety_identifier": "\ud800"}, "safety_identifier"),
+        ({"user": "u" * 129}, "user"),
         ({"safety_identifier": {"name": "Ann"}}, "safety_identifier"),
         ({"background": True, "store": False}, "store"),
         ({"stream": "yes"}, "stream"),
