@@ -33,6 +33,21 @@ def newest_text(up: Up) -> str:
     return "".join(up.get(f"/v1/jobs/{job['id']}/tokens")["tokens"])
 
 
+@pytest.mark.checkout
+def test_the_clone_line_works_as_pasted(tmp_path: Path) -> None:
+    """With the address set, the folder has what `make run` needs; without it, the shell says what is missing."""
+    (line,) = re.findall(r"^git clone .*$", README, re.MULTILINE)
+    script = ["bash", "-c", f"{line} && ls Makefile"]
+    repository = str(Path(__file__).parents[2])
+    cloned = subprocess.run(
+        script, cwd=tmp_path, env=environment(REPOSITORY=repository), capture_output=True, text=True, check=False
+    )
+    assert cloned.stdout == "Makefile\n", cloned.stderr
+    refused = subprocess.run(script, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "first set REPOSITORY to the address of this repository" in refused.stderr
+
+
 def test_the_python_client_works_as_printed(shared_up: Up) -> None:
     """The Python example of the README prints the whole text."""
     printed = run(sys.executable, "-c", block("python", "import requests", shared_up))
@@ -50,7 +65,7 @@ def test_the_javascript_client_works_as_printed(shared_up: Up, tmp_path: Path) -
     """The JavaScript example of the README prints the whole text, under Node with nothing installed."""
     node = shutil.which("node")
     if node is None:
-        missing = "node is needed to run the README's JavaScript: install Node.js 18 or newer"
+        missing = "node is needed to run the README's JavaScript: install Node.js 20 or newer"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
