@@ -16,6 +16,7 @@ from app.calls.wiring import wire_calls
 from app.metrics import DeploymentCollector, WebMetrics
 from app.serving.background_loop import BackgroundLoop
 from app.serving.server import listen, serve
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError
 from tokentail.pauses import shorten_pauses
@@ -39,23 +40,24 @@ def main() -> int:
     try:
         settings = load_settings(os.environ)
         settings.require_redis()
+        keys = KeyRing(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log_level)
-    if settings.allow_open and not (settings.is_loopback or settings.api_keys):
+    if settings.allow_open and not (settings.is_loopback or settings.is_keyed):
         log.warning("web.open", extra={"host": settings.host, "danger": "anybody who reaches it can use it"})
-    return _run(settings, listen_fd)
+    return _run(settings, keys, listen_fd)
 
 
-def _run(settings: Settings, listen_fd: int | None) -> int:
+def _run(settings: Settings, keys: KeyRing, listen_fd: int | None) -> int:
     try:
         listener = listen(settings, listen_fd)
     except OSError as error:
         log.error("web.cannot_listen", extra={"host": settings.host, "port": settings.port, "error": error.strerror})
         return 1
     backend = open_backend(settings, timeout_s=_TRY_S)
-    calls = wire_calls(settings, backend)
+    calls = wire_calls(settings, backend, keys=keys)
     metrics = None
     if settings.web_metrics:
         scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)

@@ -24,6 +24,7 @@ from app.calls.wiring import wire_calls
 from app.reading.hub_thread import HubThread
 from app.serving.background_loop import BackgroundLoop
 from app.serving.flask_app import create_app
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError
 from tokentail.redis.backend import open_backend
@@ -42,6 +43,7 @@ def application() -> "Application":
     _refuse_eventlet()
     settings = load_settings(os.environ)
     settings.require_redis()
+    KeyRing(settings)  # a keys file that cannot be read is reported now, not with the first request
     configure_logging(settings.log_level)
     opened = Application(settings)
     atexit.register(opened.close)

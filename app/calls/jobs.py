@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from app.calls.polls import checked
 from app.calls.positions import Catalog, QueuePositions
-from app.http.bodies import job_view, text_of
+from app.http.bodies import job_view, operators_view, text_of
 from app.http.paths import JOBS
 from app.http.query import page_query
 from app.http.request import Request
@@ -17,6 +17,7 @@ from app.http.response import Response, is_match, json_response
 from app.reading.readers import Readers
 from app.reading.steps import hidden_from, shown_to
 from tokentail.errors import JobGone, JobNotFound
+from tokentail.jobs.api_key import Role
 from tokentail.jobs.job import Job, Status
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING, Cursor
@@ -68,8 +69,13 @@ class JobViews:
         return batch
 
     def view(self, request: Request) -> Response:
-        """One job's status and numbers."""
-        return json_response(self.described(self.job(request.owner, request.job_id)))
+        """One job's status and numbers; for an operator, of any owner's job and without content."""
+        return self.view_of(request, self.job_for(request))
+
+    def view_of(self, request: Request, job: Job) -> Response:
+        """The job's view, as the caller may see it."""
+        view = self.described(job)
+        return json_response(operators_view(job, view) if request.role is Role.OPERATOR else view)
 
     def page(self, request: Request) -> Response:
         """The owner's jobs, newest first; without those that cannot be read."""
@@ -78,6 +84,12 @@ class JobViews:
         older = urlencode({"limit": page.limit, "older_than": older_than}) if older_than else None
         views = [self.described(job) for job in jobs]
         return json_response({"jobs": views, "next": f"{JOBS}?{older}" if older else None})
+
+    def job_for(self, request: Request) -> Job:
+        """The path's job: one of the caller's own, or for an operator anybody's. Raises JobNotFound, JobGone."""
+        if request.role is Role.OPERATOR:
+            return self._store.view(checked(request.job_id))
+        return self.job(request.owner, request.job_id)
 
     def job(self, owner: str, job_id: str) -> Job:
         """The job, if it is the owner's. Raises JobNotFound (for another owner's job, too), JobGone."""

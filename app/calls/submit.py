@@ -103,15 +103,14 @@ class JobActions:
         return json_response({**view, "text": text}, 200, {"Content-Location": job_path(job_id), **applied})
 
     def cancel(self, request: Request) -> Response:
-        """Close the job at once, queued or running; a closed one stays as it is."""
-        owner, job_id = request.owner, request.job_id
-        job = self._reads.job(owner, job_id)
+        """Close the job at once, queued or running; a closed one stays as it is. An operator may close anybody's."""
+        job = self._reads.job_for(request)
         if not job.status.is_closed:
-            if self._store.close(job_id, End(Status.CANCELLED), self._now_ms()):
-                log.info("job.cancelled", extra={"job_id": job_id})
+            if self._store.close(job.id, End(Status.CANCELLED), self._now_ms()):
+                log.info("job.cancelled", extra={"job_id": job.id, "by": request.role})
             self._tidy(job)
-            job = self._reads.job(owner, job_id)
-        return json_response(self._reads.described(job))
+            job = self._reads.job_for(request)
+        return self._reads.view_of(request, job)
 
     def delete(self, request: Request) -> Response:
         """Cancel the job and erase its content. A repetition changes nothing."""

@@ -20,6 +20,7 @@ from app.http.signed_tokens import TokenSigner
 from app.openai.wiring import openai_handlers
 from app.reading.readers import Readers
 from app.reading.tails import Tails
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings
 from tokentail.jobs.submit import Submitter
 from tokentail.redis.backend import Backend, now_ms
@@ -68,8 +69,9 @@ def wire_calls(
     now_ms: Callable[[], int] = now_ms,
     clock: Callable[[], float] = time.monotonic,
     router: Router = ROUTER,
+    keys: KeyRing | None = None,
 ) -> Calls:
-    """The calls on a backend, for the routes of `router`."""
+    """The calls on a backend, for the routes of `router`. Raises SettingsError for a keys file that cannot be read."""
     store, queue = backend.store, backend.queue
     readers = Readers(lambda job_ids: store.mark_read(job_ids, now_ms()), clock)
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
@@ -87,7 +89,8 @@ def wire_calls(
         default_model=settings.model,
         now_ms=now_ms,
     )
-    access = Access(settings, TokenSigner(settings, time.time), router)
+    keys = keys or KeyRing(settings)
+    access = Access(settings, TokenSigner(settings, time.time, keys.secret), router, keys)
     health = Health(backend, catalog, positions, settings.model)
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)

@@ -6,8 +6,6 @@ Instead of a key a browser sends the cookie of its session, and a share link has
 A cookie counts only for requests of this server's own pages, whichever other origins may send requests.
 """
 
-import hashlib
-import hmac
 import ipaddress
 import math
 import re
@@ -20,10 +18,12 @@ from werkzeug.sansio.http import parse_cookie
 from app.http.paths import JOB
 from app.http.query import token_of
 from app.http.response import Response, problem
-from app.http.router import SAFE_METHODS, Found, Router
+from app.http.router import SAFE_METHODS, Found, Route, Router
 from app.http.routes import ROUTER
 from app.http.signed_tokens import Signed, TokenSigner
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import LOOPBACK, Settings
+from tokentail.jobs.api_key import ApiKey, Role
 
 SESSION_S = 7 * 24 * 3600
 NO_KEY = problem(
@@ -68,11 +68,6 @@ _ALWAYS = {
 }
 
 
-def owner_name(key: str) -> str:
-    """The owner's name of a bearer key's jobs; the key cannot be found from it."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The sender of a request: an owner of jobs, or a reader who may read one job of that owner."""
@@ -81,6 +76,8 @@ class Caller:
     only_job: str | None = None
     ends_at_s: float = field(default=math.inf, compare=False)  # when the session or read token ends, in Unix seconds
     shares: int = 0  # what the read token says of the job's counter: see app/calls/shares.py
+    role: Role = Role.CLIENT
+    of_keys: int = field(default=0, compare=False)  # the number of the key ring by which the caller was admitted
 
 
 _ANYBODY = Caller("")
@@ -89,17 +86,19 @@ _ANYBODY = Caller("")
 class Access:
     """One deployment's rules. `headers` are always a mapping of lower-case names."""
 
-    def __init__(self, settings: Settings, signer: TokenSigner, router: Router = ROUTER) -> None:
+    def __init__(
+        self, settings: Settings, signer: TokenSigner, router: Router = ROUTER, keys: KeyRing | None = None
+    ) -> None:
         self._router = router
+        self.keys = keys or KeyRing(settings)
         self._preflight = {"Access-Control-Allow-Methods": ", ".join(router.methods), **_PREFLIGHT}
         self.signer = signer
-        self._owners = [(key.encode(), owner_name(key)) for key in settings.api_keys]
-        self._sealed = {signer.alias(name): name for _, name in self._owners}
+        self._aliases: tuple[int, dict[str, str]] = 0, {}  # by the number of the key ring: each alias with its owner
         self._hosts = {host.lower().strip("[]") for host in (*settings.allowed_hosts, settings.host)}
         # A page that rebinds its name to this address has neither a key nor the cookie of another name.
-        are_keys_enough = bool(settings.api_keys) and not (settings.is_loopback or settings.allowed_hosts)
+        are_keys_enough = settings.is_keyed and not (settings.is_loopback or settings.allowed_hosts)
         self._is_any_host = "*" in self._hosts or are_keys_enough
-        self._is_open = not (settings.api_keys or settings.is_loopback)
+        self._is_open = not (settings.is_keyed or settings.is_loopback)
         self._origins = {origin.lower().rstrip("/") for origin in settings.cors_origins}
 
     def admit(
@@ -130,20 +129,30 @@ class Access:
             method not in {"GET", "HEAD"} or not _is_of_job(caller.only_job, path, found)
         ):
             return problem(403, "This read token is for reading one job.")
-        return caller
+        return self._role_refusal(caller, found.route(method) if found else None) or caller
 
     def owner_of_key(self, headers: Mapping[str, str]) -> str | None:
         """The owner of the request's key; "" where no keys are configured; None when it has no key or a wrong one."""
-        if not self._owners:
+        if not self.keys.is_keyed:
             return ""
+        key = self._key(headers)
+        return key.owner if key else None
+
+    def _key(self, headers: Mapping[str, str]) -> ApiKey | None:
         scheme, _, sent = headers.get("authorization", "").partition(" ")
         given = sent.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
-        found = None
-        for key, name in self._owners:
-            # Every key is compared, each in constant time: how long it takes tells nothing about any of them.
-            if hmac.compare_digest(key, given):
-                found = name
-        return found
+        return self.keys.find(given) if given else None
+
+    def _role_refusal(self, caller: Caller, route: Route | None) -> Response | None:
+        """The one check of roles: the response to a caller whose role may not make this call. It has no exception.
+
+        Where no keys are configured there is one caller, and it may make every call.
+        """
+        if not self.keys.is_keyed or route is None or caller.role in route.roles:
+            return None
+        needed = " or ".join(sorted(route.roles))
+        has = f"Yours has the role {caller.role}, which {caller.role.meaning}."
+        return problem(403, f"This call takes a key with the role {needed}. {has}")
 
     def session_cookie(self, owner: str, headers: Mapping[str, str], *, is_over: bool = False) -> str:
         """The Set-Cookie of a session, which stands for a key. No script can read it, no other site can send it."""
@@ -152,24 +161,35 @@ class Access:
         return f"{_COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
 
     def _caller(self, headers: Mapping[str, str], query_string: str) -> Caller | None:
-        if not self._owners:
+        if not self.keys.is_keyed:
             return _ANYBODY
         if "authorization" in headers:
-            owner = self.owner_of_key(headers)
-            return None if owner is None else Caller(owner)
+            key = self._key(headers)
+            return None if key is None else Caller(key.owner, role=key.role, of_keys=self.keys.number)
         signed: Signed | None = None
         if token := token_of(query_string):
             signed = self.signer.read_token_of(token)
         elif (session := parse_cookie(headers.get("cookie")).get(_COOKIE)) and not self._is_of_another_page(headers):
             signed = self.signer.session_of(session)
-        owner = self._sealed.get(signed.alias) if signed else None
-        return (
-            None if signed is None or owner is None else Caller(owner, signed.job_id, signed.ends_at_s, signed.shares)
-        )
+        owner = self._owner_of_alias(signed.alias) if signed else None
+        if signed is None or owner is None:
+            return None
+        role = self.keys.of_owner(owner).role if signed.job_id is None else Role.CLIENT
+        return Caller(owner, signed.job_id, signed.ends_at_s, signed.shares, role, self.keys.number)
+
+    def _owner_of_alias(self, alias: str) -> str | None:
+        """The owner that a signed token names; None for one that has no key any more."""
+        self.keys.look()
+        number, owners = self._aliases
+        if number != self.keys.number:
+            number, owners = self.keys.number, {self.signer.alias(owner): owner for owner in self.keys.owners()}
+            self._aliases = number, owners
+        return owners.get(alias)
 
     def is_over(self, caller: Caller) -> bool:
-        """Whether the session or the read token by which this caller was admitted has ended since."""
-        return caller.ends_at_s <= self.signer.clock()
+        """Whether the caller must be admitted anew: its session or read token has ended, or the keys have changed."""
+        self.keys.look()
+        return caller.ends_at_s <= self.signer.clock() or (self.keys.is_keyed and caller.of_keys != self.keys.number)
 
     def allowed_origin(self, headers: Mapping[str, str]) -> str:
         """The origin that may read the answer to a GET with these headers; "" where no other origin may."""
@@ -183,7 +203,7 @@ class Access:
         """The response with the headers that every response has, and with those that let another origin read it."""
         answer = answer.plus(_ALWAYS)
         varies = []
-        if self._owners and answer.headers.get("Cache-Control", "").startswith("private"):
+        if self.keys.is_keyed and answer.headers.get("Cache-Control", "").startswith("private"):
             varies.append("Authorization, Cookie")  # a browser may be one key's now and another's in a minute
         if self._origins and "*" not in self._origins:
             varies.append("Origin")

@@ -78,6 +78,12 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
     }
 
 
+def operators_view(job: Job, view: dict[str, Any]) -> dict[str, Any]:
+    """What an operator sees of a job's view: its owner besides, and nothing that the client or the model wrote."""
+    open_to_operators = {name: view["links"][name] for name in ("self", "cancel")}
+    return {**view, "owner": job.owner, "links": open_to_operators, "metadata": {}}
+
+
 def links(job_id: str) -> dict[str, str]:
     """The paths of the job's calls."""
     here = job_path(job_id)

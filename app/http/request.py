@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.http.query import query_of
+from tokentail.jobs.api_key import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Request:
     query_string: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    role: Role = Role.CLIENT  # of the caller's key
 
     @property
     def job_id(self) -> str:

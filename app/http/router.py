@@ -9,6 +9,7 @@ from typing import Any
 from app.http.request import Request
 from app.http.response import Response
 from app.http.schemas import Schema
+from tokentail.jobs.api_key import Role
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PARAMETER = re.compile(r"\{(\w+\*?)\}")
@@ -35,6 +36,9 @@ class Auth(Enum):
 
 Handler = Callable[[Request], Any]
 
+CLIENTS = frozenset({Role.CLIENT})
+OPERATORS = frozenset({Role.OPERATOR})
+
 
 @dataclass(frozen=True, eq=False)
 class Route:
@@ -51,6 +55,7 @@ class Route:
     parameters: tuple[Schema, ...] = ()  # of the query and the headers
     body: Schema = field(default_factory=dict)
     auth: Auth = Auth.KEY
+    roles: frozenset[Role] = CLIENTS  # of the keys that may make the call
     is_writing_get: bool = False  # a GET that changes something, so that foreign pages may not send it
 
 

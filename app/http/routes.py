@@ -7,9 +7,11 @@ name of the row. A new body is also a schema in `schemas.py`.
 from app.http import operations as op
 from app.http import paths
 from app.http.openai_errors import in_openai_form
+from app.http.openai_routes import OPENAI_ROUTES
 from app.http.operations import json_body, no_body
-from app.http.router import Auth, Kind, Route, Router
+from app.http.router import CLIENTS, OPERATORS, Auth, Kind, Route, Router
 
+_BOTH = CLIENTS | OPERATORS
 _STOP = no_body("The client has received everything and must not reconnect.")
 
 ROUTES = (
@@ -75,6 +77,7 @@ ROUTES = (
         "Read a job's status and numbers.",
         {200: json_body("Job", "The job's status, times, counts and links.")},
         (404, 410),
+        roles=_BOTH,
     ),
     Route(
         "DELETE",
@@ -142,6 +145,7 @@ ROUTES = (
         "Stop the job. A repetition changes nothing.",
         {200: json_body("Job", "The job's view after the cancel.")},
         (404, 410),
+        roles=_BOTH,
     ),
     Route(
         "GET",
@@ -179,6 +183,7 @@ ROUTES = (
         "overview",
         "Read the state of the whole deployment, in numbers.",
         {200: json_body("Overview", "Numbers of jobs, the queue and the workers.")},
+        roles=_BOTH,
     ),
     Route(
         "GET",
@@ -187,89 +192,9 @@ ROUTES = (
         "listModels",
         "List the models that a request may name.",
         {200: json_body("Models", "The models, and the one that is used when a request names none.")},
+        roles=_BOTH,
     ),
-    Route(
-        "POST",
-        paths.CHAT,
-        Kind.STREAM,
-        "createChatCompletion",
-        "OpenAI's Chat Completions: answer a conversation, whole or as a stream.",
-        {200: op.openai_body("The answer, in OpenAI's form; with `stream`, events.")},
-        (400, 404, 409, 413, 415, 429),
-        body=op.OPENAI_REQUEST,
-    ),
-    Route(
-        "GET",
-        paths.CHAT_COMPLETION,
-        Kind.STREAM,
-        "retrieveChatCompletion",
-        "OpenAI's Chat Completions: the whole answer of a job that has ended.",
-        {200: op.openai_body("The answer, in OpenAI's form.")},
-        (404, 409),
-    ),
-    Route(
-        "GET",
-        paths.OPENAI_MODELS,
-        Kind.BLOCKING,
-        "listOpenAiModels",
-        "OpenAI's list of models: those that can be asked for by the name that is listed.",
-        {200: op.openai_body("The models, in OpenAI's form.")},
-    ),
-    Route(
-        "GET",
-        paths.OPENAI_MODEL,
-        Kind.BLOCKING,
-        "retrieveOpenAiModel",
-        "OpenAI's view of one model.",
-        {200: op.openai_body("The model, in OpenAI's form.")},
-        (404,),
-    ),
-    Route(
-        "POST",
-        paths.RESPONSES,
-        Kind.STREAM,
-        "createResponse",
-        "OpenAI's Responses: make a response, whole, as a stream, or in the background.",
-        {200: op.openai_body("The response, in OpenAI's form; with `stream`, events.")},
-        (400, 404, 409, 413, 415, 429),
-        body=op.OPENAI_REQUEST,
-    ),
-    Route(
-        "GET",
-        paths.RESPONSE,
-        Kind.STREAM,
-        "retrieveResponse",
-        "OpenAI's Responses: the response as it is now; with `stream`, its events above `starting_after`.",
-        {200: op.openai_body("The response, in OpenAI's form; with `stream`, events.")},
-        (400, 404, 409),
-    ),
-    Route(
-        "DELETE",
-        paths.RESPONSE,
-        Kind.BLOCKING,
-        "deleteResponse",
-        "OpenAI's Responses: cancel the job and erase its content.",
-        {200: op.openai_body("The id of the response that was deleted.")},
-        (404,),
-    ),
-    Route(
-        "POST",
-        paths.RESPONSE_CANCEL,
-        Kind.STEPS,
-        "cancelResponse",
-        "OpenAI's Responses: stop the job.",
-        {200: op.openai_body("The response after the cancel.")},
-        (404,),
-    ),
-    Route(
-        "GET",
-        paths.RESPONSE_INPUT,
-        Kind.BLOCKING,
-        "listResponseInputItems",
-        "OpenAI's Responses: the items of the request.",
-        {200: op.openai_body("The items, in OpenAI's form.")},
-        (404,),
-    ),
+    *OPENAI_ROUTES,
     Route(
         "GET",
         paths.HEALTH,

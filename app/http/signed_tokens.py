@@ -30,8 +30,12 @@ class Signed:
 class TokenSigner:
     """Signs and recognizes. `clock` is in Unix seconds."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        self._secret = settings.secret.encode() or _secret_of_keys(settings.api_keys)
+    def __init__(self, settings: Settings, clock: Callable[[], float], secret_of_file: str = "") -> None:
+        """`secret_of_file` is that of the keys file, for a deployment that sets neither a secret nor keys."""
+        if settings.secret or settings.api_keys or not secret_of_file:
+            self._secret = settings.secret.encode() or _secret_of_keys(settings.api_keys)
+        else:
+            self._secret = secret_of_file.encode()
         self._sessions = self._serializer("session")
         self._reading = self._serializer("read")
         self.clock = clock

@@ -59,7 +59,7 @@ def _refuse_first(app: Flask, calls: Calls) -> None:
             return to_flask(admitted)
         if revoked := calls.shares.refusal(admitted):
             return to_flask(revoked)
-        g.owner = admitted.owner
+        g.caller = admitted
         if request.method == "OPTIONS" and request.routing_exception is None:
             allow = current_app.make_default_options_response().headers["Allow"]
             return to_flask(Response(204, {"Allow": allow}))
@@ -87,11 +87,12 @@ def _add_route(app: Flask, calls: Calls, route: Route, hub: "HubThread | None") 
             raise MethodNotAllowed([route.method])  # its body would be the only trace of what it wrote
         asked = Request(
             method=request.method,
-            owner=g.owner,
+            owner=g.caller.owner,
             parameters=parameters,
             query_string=request.query_string.decode("latin-1"),
             headers=lower_headers(request.headers),
             body=b"" if request.method in SAFE_METHODS else request.get_data(),
+            role=g.caller.role,
         )
         if hub is not None and route.kind is Kind.STEPS:
             return to_flask(hub.drive(handler(asked), asked.owner))

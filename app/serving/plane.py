@@ -108,4 +108,5 @@ async def _send_stream(hub: Hub, steps: Stream, context: RequestContext) -> None
 
 def _request(parameters: Mapping[str, str], context: RequestContext, body: bytes) -> Request:
     method, query_string = context.scope["method"], context.scope["query_string"].decode("latin-1")
-    return Request(method, context.caller.owner, parameters, query_string, context.headers, body)
+    caller = context.caller
+    return Request(method, caller.owner, parameters, query_string, context.headers, body, caller.role)

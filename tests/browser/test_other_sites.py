@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from app.http.access import owner_name
 from tests.browser.conftest import KEY, PAGE
 from tests.browser.harness import BrowserHarness
 from tests.browser.seen import ready_state, soon
 from tests.scripted_worker import ScriptedWorker
+from tokentail.config.key_ring import owner_name
 from tokentail.redis.backend import Backend
 
 ATTEMPTS = (Path(__file__).parent / "foreign.js").read_text()

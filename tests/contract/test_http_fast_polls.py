@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from app.http.access import owner_name
 from tests.http_harness import HttpHarness, open_harness
 from tests.loopback import LoopThread
 from tests.scripted_worker import COMPLETED
 from tests.waiting import eventually
+from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 from tokentail.log.element import Reasoning
 from tokentail.redis.backend import wire

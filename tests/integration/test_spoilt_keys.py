@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from app.http.access import owner_name
 from tests import foreign_content
 from tests.integration.web_process import WebProcess
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
+from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import Backend, wire
 

@@ -46,6 +46,7 @@ class Settings:
         "model of requests that name none, such as local, demo or openai/NAME; empty: the first one served",
     )
     api_keys: tuple[str, ...] = _setting("TOKENTAIL_API_KEYS", (), "bearer keys, comma-separated", secret=True)
+    keys_file: str = _setting("TOKENTAIL_KEYS_FILE", "", "TOML file with named API keys; tokentail keys writes it")
     secret: str = _setting(
         "TOKENTAIL_SECRET", "", "signs sessions and share links; empty: made from the API keys", secret=True
     )
@@ -141,6 +142,11 @@ class Settings:
         return self.model.partition("/")[0] == "local"
 
     @property
+    def is_keyed(self) -> bool:
+        """Whether callers need an API key; also where the keys file has none yet."""
+        return bool(self.api_keys or self.keys_file)
+
+    @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
 
@@ -149,7 +155,7 @@ class Settings:
 
         One key cannot take them all; where there are no keys, there is one client, which has everything.
         """
-        return self.max_key_waits or (max(places // 2, 1) if self.api_keys else places)
+        return self.max_key_waits or (max(places // 2, 1) if self.is_keyed else places)
 
     def require_redis(self) -> None:
         """Raises SettingsError unless both of Redis's tasks have an address."""
@@ -252,7 +258,7 @@ def _cross_checks(s: Settings) -> Iterator[str]:
             f"TOKENTAIL_SECRET: is shorter than {_LEAST_SECRET} characters, and what it signs is public; "
             "make one with: openssl rand -hex 32"
         )
-    if not s.is_loopback and not s.api_keys and not s.allow_open:
+    if not s.is_loopback and not s.is_keyed and not s.allow_open:
         yield (
             f"TOKENTAIL_HOST: {s.host} is reachable from outside and TOKENTAIL_API_KEYS is not set; "
             "set keys, listen on 127.0.0.1, or give --allow-open"

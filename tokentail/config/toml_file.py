@@ -8,11 +8,12 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+_MOST_BYTES = 1 << 20  # so that reading a file takes a bounded time
 _MOST_FAULTS = 20  # of syntax
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _HEADER = re.compile(r"\s*\[{1,2}\s*([^\]]*?)\s*\]")
@@ -26,15 +27,22 @@ class NamedTables:
 
     tables: dict[str, Any]
     faults: tuple[str, ...] = ()
+    text: str = field(default="", repr=False)  # the value of the one text beside the tables
 
 
-def read_tables(path: str, variable: str, kind: str) -> NamedTables:
-    """The tables [kind.NAME] of the file that `variable` names; none without a path."""
+def read_tables(path: str, variable: str, kind: str, beside: str = "") -> NamedTables:
+    """The tables [kind.NAME] of the file that `variable` names; none without a path.
+
+    `beside` is the name of a text that may stand at the top of the file; such a file may have no tables.
+    """
     if not path:
         return NamedTables({})
     try:
         with open(path, "rb") as file:
-            text = file.read().decode()
+            content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                return NamedTables({}, (f"{path}: is larger than {_MOST_BYTES} bytes",))
+            text = content.decode()
     except OSError as error:
         return NamedTables({}, (f"{variable}: {path} cannot be read: {error.strerror}",))
     except UnicodeDecodeError as error:
@@ -42,10 +50,14 @@ def read_tables(path: str, variable: str, kind: str) -> NamedTables:
         return NamedTables({}, (f"{path}: is not TOML: line {line} is not UTF-8",))
     document, told = _parsed(text.replace("\r\n", "\n").removeprefix("\ufeff"))
     faults = [f"{path}: is not TOML: {fault}" for fault in told]
-    tables = document.get(kind)
-    if set(document) - {kind} or not (isinstance(tables, dict) or (faults and tables is None)):
-        faults.append(f"{path}: holds tables named [{kind}.NAME], and nothing else")
-    return NamedTables(tables if isinstance(tables, dict) else {}, tuple(faults))
+    tables, said = document.get(kind), document.pop(beside, "")
+    if set(document) - {kind} or not (isinstance(tables, dict) or ((faults or beside) and tables is None)):
+        besides = f"{beside} at the top" if beside else "nothing else"
+        faults.append(f"{path}: holds tables named [{kind}.NAME], and {besides}")
+    if not isinstance(said, str):
+        faults.append(f"{path}: {beside}: is not a text")
+        said = ""
+    return NamedTables(tables if isinstance(tables, dict) else {}, tuple(faults), said)
 
 
 def read_entry(table: Any, kind: type[Entry], noun: str) -> Entry | list[str]:

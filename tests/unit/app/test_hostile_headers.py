@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.http.access import Access, Caller, owner_name
+from app.http.access import Access, Caller
 from app.http.query import preferred_wait_s, token_of
 from app.http.response import is_match
 from app.http.signed_tokens import TokenSigner
 from app.serving.request_context import lower_headers
 from app.serving.static_files import static_file
+from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 
 KEY = "key-one"

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from app.http.access import Access, owner_name
+from app.http.access import Access
 from app.http.response import Response
 from app.http.signed_tokens import TokenSigner
+from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 
 KEYS = {"TOKENTAIL_API_KEYS": "key-one,key-two"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.access import owner_name
 from app.http.signed_tokens import Signed, TokenSigner
+from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 from tokentail.errors import SettingsError
 
