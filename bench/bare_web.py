@@ -56,6 +56,7 @@ def _run(port: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=120,  # the connection that asks for /wake rests while thousands of others are opened
     )
     uvicorn.Server(config).run([socket.create_server(("127.0.0.1", port), backlog=2048)])
 

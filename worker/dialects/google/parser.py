@@ -39,11 +39,12 @@ class _PromptFeedback(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Response(msgspec.Struct, gc=False, rename="camel"):
-    """One event's JSON: a GenerateContentResponse."""
+    """One event's JSON: a GenerateContentResponse, which Google's Code Assist puts into a field `response`."""
 
     candidates: list[_Candidate] | None = None
     prompt_feedback: _PromptFeedback | None = None
     usage_metadata: Any = None
+    response: "_Response | None" = None
 
 
 _decoder = msgspec.json.Decoder(_Response)
@@ -86,6 +87,7 @@ class GeminiParser:
             yield Terminal()
             return
         response = event_struct(_decoder, text)
+        response = response.response or response
         feedback = response.prompt_feedback
         if feedback is not None and feedback.block_reason and not response.candidates:
             message = "The provider blocked the prompt."
@@ -133,4 +135,6 @@ def _sum(count: int | None, other: int | None) -> int | None:
 
 def _events_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """The one event that the answer of `generateContent` is."""
-    return [answer] if answer.get("candidates") or answer.get("promptFeedback") else []
+    inner = answer.get("response")
+    told = inner if isinstance(inner, dict) else answer
+    return [answer] if told.get("candidates") or told.get("promptFeedback") else []

@@ -49,7 +49,7 @@ class ResponsesContent:
         self._is_resumed = is_resumed
         self._is_stored = is_stored  # the provider keeps the items, so that their ids are enough to name them
         self._joiners: defaultdict[Item, SurrogateJoiner] = defaultdict(SurrogateJoiner)  # of code and of inputs
-        self._text_item: Item | None = None  # the one whose text was shown last
+        self.text_item: Item | None = None  # the one whose text was shown last
         self._thought: tuple[Item, tuple[str, int]] | None = None  # likewise, of reasoning
         self._text_end = ""  # the last characters of the visible text
         self._characters: int | None = None if is_resumed else 0
@@ -59,7 +59,7 @@ class ResponsesContent:
     def ended(self) -> str:
         """Which kinds of text are followed by an item, so that an empty line comes before the next: "t", "r"."""
         latest = self.items.all[-1] if self.items.all else None
-        text, thought = self._text_item, self._thought[0] if self._thought else None
+        text, thought = self.text_item, self._thought[0] if self._thought else None
         is_text = text is not None and (text.is_told or text is not latest) and not self._text_end.endswith("\n")
         is_thought = thought is not None and (thought.is_told or thought is not latest)
         return "t" * (is_text or "t" in self._earlier) + "r" * (is_thought or "r" in self._earlier)
@@ -234,7 +234,7 @@ class ResponsesContent:
             shown = item.texts[key] = Shown(self._characters)
         shown.add(piece)
         if stream == "text":
-            self._text_item = item
+            self.text_item = item
             if text := self.deltas.piece(piece):
                 yield self._visible(text)
         elif stream in {"reasoning", "summary"}:
@@ -267,8 +267,8 @@ class ResponsesContent:
     def _paragraph(self, item: Item, key: tuple[str, int]) -> Iterator[Chunk]:
         """What stands between this text, which begins, and the one before it."""
         if key[0] == "text":
-            is_earlier = self._text_item is None and item.is_known and "t" in self._earlier
-            if is_earlier or (self._text_item not in {None, item} and not self._text_end.endswith("\n")):
+            is_earlier = self.text_item is None and item.is_known and "t" in self._earlier
+            if is_earlier or (self.text_item not in {None, item} and not self._text_end.endswith("\n")):
                 yield self._visible(_PARAGRAPH)
         elif key[0] in {"reasoning", "summary"}:
             is_earlier = "r" in self._earlier and item.is_known

@@ -218,6 +218,9 @@ class OpenAiResponsesParser:
         self._is_ended = True
         output = response.get("output")
         told = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+        is_blank = not told and not self._first and self._content.text_item is None
+        if is_blank and (text := response.get("output_text")):
+            told = [{"type": "message", "content": [{"type": "output_text", "text": text}]}]
         yield from self._content.unsaid(told)
         yield from self._content.rest(told)
         details = response.get("incomplete_details")
@@ -232,7 +235,8 @@ class OpenAiResponsesParser:
 def _events_of(response: dict[str, Any]) -> list[dict[str, Any]]:
     """The last event of an answer's stream, which holds all of it."""
     status = response.get("status") or "completed"
-    is_ended = status in {"completed", "incomplete"} and isinstance(response.get("output"), list)
+    has_output = isinstance(response.get("output"), list) or isinstance(response.get("output_text"), str)
+    is_ended = status in {"completed", "incomplete"} and has_output
     return [{"type": f"response.{status}", "response": response}] if is_ended else []
 
 
