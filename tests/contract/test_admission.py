@@ -15,6 +15,7 @@ from tokentail.jobs.request import parse_request
 from tokentail.jobs.submit import Submitter
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.redis.backend import Backend
+from tokentail.redis.keys import ADMITTED_JOBS
 
 REQUEST = parse_request(b'{"prompt": "why"}')
 SWEEP_LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
@@ -73,12 +74,12 @@ class Door:
         ).sweep()
 
 
-def open_door(backend: Backend, *, slots: int = 4, most: int = 100, of_client: int = 100, share: float = 0.5) -> Door:
+def open_door(backend: Backend, *, slots: int = 2, most: int = 100, of_client: int = 100, share: float = 0.5) -> Door:
     return Door(backend, slots, AdmissionLimits(most, of_client, share))
 
 
 def test_what_exceeds_a_clients_share_stays_out_of_the_queue(backend: Backend) -> None:
-    """Two of a hog's many jobs are in the queue of four slots, and another's one is right behind them."""
+    """A hog's many jobs have the two slots that nobody waits for, and another's one is right behind these."""
     door = open_door(backend)
     hog = [door.submit("hog") for _ in range(50)]
     other = door.submit("other")
@@ -123,20 +124,20 @@ def test_shares_follow_the_workers_slots(backend: Backend) -> None:
     door = open_door(backend, slots=0)
     jobs = [door.submit("hog") for _ in range(6)]
     assert door.queued() == jobs[:1]
-    door.beat(slots=8)
+    door.beat(slots=4)
     door.sweep()
     assert door.queued() == jobs[:4]
 
 
 def test_the_sweep_leaves_held_jobs_where_they_are(backend: Backend) -> None:
     """However long they wait within the queue's time; after that they fail like any other."""
-    door = open_door(backend, slots=2)
+    door = open_door(backend, slots=1)
     first, second = door.submit("hog"), door.submit("hog")
     door.clock.at_s = 3500.0
     door.sweep()
     assert door.queued() == [first]
     door.clock.at_s = 3601
-    door.beat(slots=2)
+    door.beat(slots=1)
     door.sweep()
     assert [backend.store.view(job_id).status for job_id in (first, second)] == [Status.FAILED, Status.FAILED]
     assert door.admission.entered().held == {}
@@ -168,6 +169,64 @@ def test_the_sweep_settles_wrong_accounts(backend: Backend) -> None:
     assert entered.admitted[jobs[1]] == "hog"
     assert set(entered.admitted) | set(entered.held) == set(jobs[1:])
     assert {job_id for job_id, _ in door.admission.open_jobs()} == set(jobs[1:])
+
+
+def test_with_idle_slots_no_job_waits_for_a_share(backend: Backend) -> None:
+    """One key alone has all slots of the workers, whatever its share is."""
+    door = open_door(backend, slots=8, share=0.5)
+    jobs = [door.submit("only") for _ in range(9)]
+    assert door.queued() == jobs[:8]
+    door.run(jobs[0])
+    assert door.queued() == jobs[1:9]
+
+
+def test_lent_slots_come_back_to_the_share_of_a_client_that_arrives(backend: Backend) -> None:
+    """As the hog's jobs end, the other's take the slots until each has its share; then each replaces its own."""
+    door = open_door(backend, slots=4, share=0.5)
+    hog = [door.submit("hog") for _ in range(10)]
+    other = [door.submit("other") for _ in range(10)]
+    assert door.queued() == [*hog[:4], *other[:2]], "the next slots are the other's"
+    door.run(hog[0])
+    door.run(hog[1])
+    assert door.queued() == [*hog[2:4], *other[:2]]
+    for _ in range(4):
+        door.run(door.queued()[0])
+        counted = list(door.admission.entered().admitted.values())
+        assert (counted.count("hog"), counted.count("other")) == (2, 2)
+
+
+def test_what_a_client_leaves_another_takes_with_the_next_sweep(backend: Backend) -> None:
+    """Held jobs do not wait for their share beside slots that have become idle."""
+    door = open_door(backend, slots=4, share=0.5)
+    hog = [door.submit("hog") for _ in range(2)]
+    other = [door.submit("other") for _ in range(6)]
+    assert door.queued() == [*hog, *other[:2]]
+    for job_id in hog:
+        door.run(job_id)
+    door.sweep()
+    assert door.queued() == other[:4]
+
+
+def test_no_keys_jobs_beside_keys_take_slots_like_all(backend: Backend) -> None:
+    """The jobs of a time without keys count among those that have slots."""
+    door = open_door(backend, slots=4, share=0.5)
+    old = [door.submit("") for _ in range(3)]
+    new = [door.submit("named") for _ in range(4)]
+    assert door.queued() == [*old, *new[:2]], "one idle slot, and the share"
+
+
+def test_the_sweep_recounts_all_admitted_jobs(backend: Backend) -> None:
+    """A wrong set of all admitted jobs neither hides idle slots nor invents them for longer than a sweep."""
+    door = open_door(backend, slots=4)
+    jobs = [door.submit("hog") for _ in range(3)]
+    for wrong in ("0" * 26, "1" * 26):
+        backend.buffer_client.sadd(ADMITTED_JOBS, wrong)
+    backend.buffer_client.srem(ADMITTED_JOBS, jobs[0])
+    door.sweep()
+    assert backend.buffer_client.smembers(ADMITTED_JOBS) == {job_id.encode() for job_id in jobs}
+    for job_id in jobs:
+        door.run(job_id)
+    assert backend.buffer_client.exists(ADMITTED_JOBS) == 0
 
 
 def test_a_client_has_no_more_open_jobs_than_its_limit(backend: Backend) -> None:

@@ -77,7 +77,11 @@ class Settings:
         "TOKENTAIL_MAX_CLIENT_JOBS", 5000, "jobs queued or running at once, of one API key", least=1
     )
     client_share: float = _setting(
-        "TOKENTAIL_CLIENT_SHARE", 0.5, "part of the workers' slots that one API key may take", least=0, most=1
+        "TOKENTAIL_CLIENT_SHARE",
+        0.5,
+        "part of the workers' slots that one API key may take while others wait",
+        least=0,
+        most=1,
     )
     rq_result_ttl_s: int = _setting(
         "TOKENTAIL_RQ_RESULT_TTL_S", 60, "how long RQ keeps an execution that is over, for its tools", least=1

@@ -1,7 +1,8 @@
 """Admission: how many jobs may be open, and which of them may be in the queue.
 
-The queue is first come, first served, so a client's thousand jobs would hold up everybody's. What exceeds a client's
-share of the workers' slots is held out of it, and enters when one of the client's own jobs ends.
+The queue is first come, first served, so a client's thousand jobs would hold up everybody's. While all slots of the
+workers are taken, what exceeds a client's share of them is held out of the queue, and enters when one of the client's
+own jobs ends. Slots that nobody waits for are not bound by shares: the next client to submit takes them.
 """
 
 import logging
@@ -57,7 +58,8 @@ class Admission:
     def enter(self, owner: str, job_id: str, now_ms: int) -> bool:
         """Count an open job; whether it may be in the queue now. Raises TooManyJobs, StoreUnavailable, StoreFull."""
         limits = self._limits
-        command = scripts.enter(owner, job_id, now_ms, limits.most_open, limits.most_of_client, self._share_of(owner))
+        share, slots = self._share_of(owner), self._slots()
+        command = scripts.enter(owner, job_id, now_ms, limits.most_open, limits.most_of_client, share, slots)
         verdict, *admitted = self._mended([owner], lambda: self._store.run(command))
         if verdict == b"full":
             raise TooManyJobs(f"{limits.most_open} jobs are open here, which is the limit.", self._retry_after_s(1.0))
@@ -74,7 +76,7 @@ class Admission:
 
     def admit(self, owner: str, ended: Sequence[str] = ()) -> None:
         """Put into the queue what may enter it now. Raises StoreUnavailable, StoreFull."""
-        command = scripts.admit(owner, self._share_of(owner), ended)
+        command = scripts.admit(owner, self._share_of(owner), self._slots(), ended)
         for job_id in self._mended([owner], lambda: self._store.run(command)):
             try:
                 self._queue.enqueue(job_id, 1)
@@ -111,6 +113,13 @@ class Admission:
         """Count a job that the indexes lack: among those in the queue or running, or among those held out of it."""
         command = scripts.adopt(owner, job_id, created_at_ms, is_admitted=is_admitted)
         self._mended([owner], lambda: self._store.run(command))
+
+    def recount(self, entered: Entered) -> None:
+        """Make the set of all admitted jobs anew of the clients' own sets, should it have another number of jobs."""
+        client = self._store.client
+        admitted = [keys.admitted_jobs(owner) for owner in set(entered.admitted.values()) or {""}]
+        if self._mended([], lambda: client.scard(keys.ADMITTED_JOBS)) != len(entered.admitted):
+            self._mended([], lambda: client.sunionstore(keys.ADMITTED_JOBS, admitted))
 
     def open_jobs(self) -> list[tuple[str, int]]:
         """Ids and creation times (Unix ms) of the open jobs, oldest first. Entries without a job id are removed."""
@@ -154,8 +163,10 @@ class Admission:
         """How many of the owner's jobs may be in the queue or run."""
         if not owner:
             return _UNLIMITED
-        slots = sum(lease.slots for lease in self._observer.live.values())
-        return max(int(slots * self._limits.share), 1)
+        return max(int(self._slots() * self._limits.share), 1)
+
+    def _slots(self) -> int:
+        return sum(lease.slots for lease in self._observer.live.values())
 
     def _retry_after_s(self, part: float) -> int:
         """Seconds until a job is likely to have ended, of those that make up this part of all."""

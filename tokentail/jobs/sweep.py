@@ -240,6 +240,8 @@ class Sweeper:
                     self.close_spoilt(job_id, entered)
             elif isinstance(job, Job | JobGone | JobNotFound):
                 ended.setdefault(counted[job_id], []).append(job_id)
+        with self._each_for_itself("admitted"):
+            self._admission.recount(entered)
         for owner, job_ids in ended.items():
             with self._each_for_itself(owner):
                 self._admission.admit(owner, job_ids)

@@ -14,6 +14,7 @@ PREFIX = "tt:"  # of every key and channel
 # Open jobs, and which of them may be in the queue: indexes, in a slot of their own, repaired by the sweep.
 OPEN_JOBS = "tt:{open}:jobs"  # sorted set by creation
 OPEN_CLIENTS = "tt:{open}:clients"  # set of the owners that have open jobs
+ADMITTED_JOBS = "tt:{open}:admitted"  # set of all owners' admitted jobs, which tells whether slots are free
 REBUILD = "tt:{open}:rebuild"  # set while an index may lack entries: the sweep rebuilds the index from the records
 READER_MARKS = "tt:{open}:readers"  # hash: job that ends when no reader is left → after how long, and its last read
 WORKERS = "tt:workers"  # hash: worker → its lease and what it serves
@@ -80,12 +81,12 @@ def admitted_jobs(owner: str) -> str:
 
 def open_keys(owner: str) -> tuple[str, ...]:
     """The keys in which an owner's open jobs are counted."""
-    return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner)
+    return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner), ADMITTED_JOBS
 
 
 def open_types(owners: Sequence[str]) -> dict[str, str]:
     """The keys in which these owners' open jobs are counted, with the type that each must have."""
-    types = {OPEN_JOBS: "zset", OPEN_CLIENTS: "set"}
+    types = {OPEN_JOBS: "zset", OPEN_CLIENTS: "set", ADMITTED_JOBS: "set"}
     for owner in owners:
         types |= {held_jobs(owner): "zset", admitted_jobs(owner): "set"}
     return types

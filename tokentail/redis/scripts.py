@@ -35,17 +35,19 @@ _vital, _enter, _admit, _listed, _adopt, _turn, _remember = (
 )
 
 
-def enter(owner: str, job_id: str, now_ms: int, most: int, most_of_owner: int, share: int) -> Command[list[Any]]:
+def enter(
+    owner: str, job_id: str, now_ms: int, most: int, most_of_owner: int, share: int, slots: int
+) -> Command[list[Any]]:
     """Count the job among the open ones: [b"admitted"], [b"held"], [b"full"], or [b"client", admitted jobs]."""
-    return Command(_enter, open_keys(owner), (owner, job_id, now_ms, most, most_of_owner, share), list)
+    return Command(_enter, open_keys(owner), (owner, job_id, now_ms, most, most_of_owner, share, slots), list)
 
 
-def admit(owner: str, share: int, ended: Sequence[str]) -> Command[list[str]]:
+def admit(owner: str, share: int, slots: int, ended: Sequence[str]) -> Command[list[str]]:
     """Take `ended` out of the count; the jobs of the owner that may enter the queue now."""
     return Command(
         _admit,
         open_keys(owner),
-        (owner, share, *ended),
+        (owner, share, slots, *ended),
         lambda reply: [job_id for member in reply if (job_id := job_id_in(member))],
     )
 

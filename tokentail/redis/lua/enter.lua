@@ -1,7 +1,7 @@
--- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones.
--- ARGV: client, job, now, most open jobs in all, most of one client, its share.
+-- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones, all clients' admitted ones.
+-- ARGV: client, job, now, most open jobs in all, most of one client, its share, the workers' slots.
 -- Returns {'admitted' or 'held'}, or when there are too many {'full'} or {'client', admitted}. Can be repeated.
-local open, clients, held, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local open, clients, held, admitted, all = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local client, job, now = ARGV[1], ARGV[2], ARGV[3]
 local entered = redis.call('ZSCORE', held, job) and 'held'
 if redis.call('SISMEMBER', admitted, job) == 1 then
@@ -21,9 +21,11 @@ if held_count + admitted_count >= tonumber(ARGV[5]) then
 end
 redis.call('ZADD', open, now, job)
 redis.call('SADD', clients, client)
--- A job does not overtake earlier jobs of the same client.
-if held_count == 0 and admitted_count < tonumber(ARGV[6]) then
+-- A job does not overtake earlier jobs of the same client. Beyond its share a client has slots that nobody waits for.
+local has_room = admitted_count < tonumber(ARGV[6]) or redis.call('SCARD', all) < tonumber(ARGV[7])
+if held_count == 0 and has_room then
   redis.call('SADD', admitted, job)
+  redis.call('SADD', all, job)
   return {'admitted'}
 end
 redis.call('ZADD', held, now, job)
