@@ -58,8 +58,9 @@ OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
 JQ = Program("jq", ("jq",), "TOKENTAIL_TEST_JQ", "jq")
 NODE = Program("Node", ("node", "nodejs"), "TOKENTAIL_TEST_NODE", "nodejs")
 NPM = Program("npm", ("npm",), "TOKENTAIL_TEST_NPM", "npm")
+REDIS_CLI = Program("redis-cli", ("redis-cli", "valkey-cli"), "TOKENTAIL_TEST_REDIS_CLI", "redis-tools")
 
-ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM)
+ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI)
 
 
 def install_missing() -> None:

@@ -16,12 +16,13 @@ _COMMANDS = {
     "web": "tokentail.cli.servers",
     "worker": "tokentail.cli.servers",
     "check": "tokentail.cli.check",
+    "store": "tokentail.cli.store",
     "ask": "tokentail.cli.answers",
     "tail": "tokentail.cli.answers",
     "status": "tokentail.cli.jobs",
     "cancel": "tokentail.cli.jobs",
 }
-_OF_THE_SERVER = {"up", "web", "worker", "check"}
+_OF_THE_SERVER = {"up", "web", "worker", "check", "store"}
 
 
 class _Commands(click.Group):

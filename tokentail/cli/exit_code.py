@@ -5,7 +5,7 @@ from enum import IntEnum
 import click
 
 from tokentail.client.responses import ApiError, ServerUnreachable
-from tokentail.errors import LibraryChanged, SettingsError, TokentailError
+from tokentail.errors import LibraryChanged, SettingsError, StoreUnavailable, TokentailError
 from tokentail.supervisor.service import NotStarted
 
 
@@ -34,7 +34,12 @@ def exit_code_of(error: Exception) -> int | None:
     return None
 
 
-_CODES = {SettingsError: ExitCode.USAGE, LibraryChanged: ExitCode.USAGE, ServerUnreachable: ExitCode.UNREACHABLE}
+_CODES = {
+    SettingsError: ExitCode.USAGE,
+    LibraryChanged: ExitCode.USAGE,
+    ServerUnreachable: ExitCode.UNREACHABLE,
+    StoreUnavailable: ExitCode.UNREACHABLE,
+}
 
 
 def _of_status(status: int) -> ExitCode:

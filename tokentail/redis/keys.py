@@ -49,6 +49,14 @@ def job_of(key: str) -> str | None:
     return slot if is_found and is_job_id(slot) else None
 
 
+def kind_of(key: str) -> str:
+    """What a key of this Redis holds, in a word for operators."""
+    if job_of(key) is not None:
+        return {"log": "logs", "request": "requests", "job": "records"}.get(key.rpartition(":")[2], "other")
+    kinds = {"tt:idempotency:": "idempotency keys", PREFIX: "indexes and leases", "rq:": "RQ's"}
+    return next((kind for prefix, kind in kinds.items() if key.startswith(prefix)), "of other programs")
+
+
 def recorded_job(key: bytes) -> str | None:
     """The job to which a key that matches RECORDS belongs; None when the key is not a record."""
     return job_id_in(key.removeprefix(b"tt:{").removesuffix(b"}:job"))

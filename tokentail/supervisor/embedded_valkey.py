@@ -107,6 +107,9 @@ class EmbeddedValkey:
         if len(os.fsencode(self._dir / "valkey.sock")) >= _SOCKET_PATH_LIMIT and self._short_dir is None:
             self._short_dir = Path(tempfile.mkdtemp(prefix="tokentail-", dir=_short_temporary_dir()))
             self._socket = self._short_dir / "valkey.sock"
+            link = self._dir / "valkey.sock"  # so that the socket is found from the data
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._socket)
 
     def _take_lock(self, timeout_s: float) -> IO[bytes]:
         if self._lock is None:
@@ -139,6 +142,11 @@ class EmbeddedValkey:
     def _last_words(self) -> str:
         lines = (self._dir / "valkey.log").read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def embedded_url(data_dir: Path) -> str:
+    """The address of the server that keeps its data in `data_dir`, whether it runs or not."""
+    return f"unix://{quote(str((data_dir / 'valkey' / 'valkey.sock').resolve()))}"
 
 
 def is_answering(url: str) -> bool:
