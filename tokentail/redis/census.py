@@ -59,7 +59,7 @@ def _count(census: Census, client: RedisClient, keys: list[bytes]) -> None:
         sizes = asked.execute()
     for name, size in zip(keys, sizes, strict=True):
         if size is None:
-            continue  # it has gone since the scan
+            continue  # the key was deleted or expired since the scan
         key = name.decode("utf-8", "replace")
         census.keys[kind_of(key)] += 1
         census.memory[kind_of(key)] += size
