@@ -40,7 +40,7 @@ test: setup $(VENV)/.ready-programs
 test-wheel: setup
 	$(BIN)/python -m tests.wheel
 
-# Join the modules of the JavaScript client, clients/js/src/, into app/static/client/tokentail.js.
+# Join the sources of the JavaScript client, clients/js/, into app/static/client/tokentail.js and tokentail.d.ts.
 client-js: setup
 	$(BIN)/python clients/js/build.py
 

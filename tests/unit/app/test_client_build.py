@@ -73,3 +73,34 @@ def test_words_in_comments_strings_and_properties_are_no_use_of_a_name(builder: 
     """Another module's name may occur in prose, as a property or as a key."""
     source = '// greet\n/* greet */\nexport const NAME = { greet: "greet" }.greet; // to greet\n'
     assert "const NAME = { greet" in builder["build"]({**TWO, "name": source})
+
+
+TYPES = {
+    "job": 'import type { Status } from "./status.js";\n\nexport interface Job {\n  status: Status;\n}\n',
+    "status": 'export type Status = "queued" | "running";\n',
+}
+
+
+def test_types_are_joined_without_their_imports(builder: dict[str, Any]) -> None:
+    """The built declarations import nothing, and hold those of every file."""
+    built = builder["build_types"](TYPES)
+    assert built[built.index("// -- job --") :] == (
+        "// -- job --\n\nexport interface Job {\n  status: Status;\n}\n\n"
+        '// -- status --\n\nexport type Status = "queued" | "running";\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"status": "export type Other = 1;\n"}, "job.d.ts imports Status, which status.d.ts does not declare"),
+        ({"more": "export interface Job {}\n"}, "job.d.ts and more.d.ts both declare Job"),
+        ({"more": 'import { Job } from "./job.js";\n'}, "more.d.ts: the build knows only"),
+    ],
+)
+def test_types_that_cannot_be_joined_stop_the_build(
+    builder: dict[str, Any], changed: dict[str, str], message: str
+) -> None:
+    """A name without its declaration, two declarations of one name, and an import in another form."""
+    with pytest.raises(Exception, match=message):
+        builder["build_types"]({**TYPES, **changed})

@@ -18,8 +18,15 @@ from tokentail.log.element import Content, End, Start
 
 TYPES = (files("app") / "static" / "client" / "tokentail.d.ts").read_text()
 FIELDS = set(GenerationRequest.__struct_fields__) - {"origin"}  # which no client can set
-REQUEST = TYPES[TYPES.index("export interface CacheControl") : TYPES.index("export interface Usage")]
-EVENTS = TYPES[TYPES.index("export type LogEvent") : TYPES.index("export interface Traffic")]
+
+
+def part(name: str) -> str:
+    """The declarations that come from one source file."""
+    return re.split(r"^// -- \w+ --$", TYPES[TYPES.index(f"// -- {name} --") :], flags=re.MULTILINE)[1]
+
+
+REQUEST = part("request")
+EVENTS = part("steps").partition("export type LogEvent")[2]
 
 
 def members(interface: str) -> set[str]:
@@ -38,9 +45,6 @@ def words(schema: Any) -> set[str]:
     allowed = {f'"{word}"' for word in schema.get("enum", []) if isinstance(word, str)}
     found = set(schema["properties"]) if isinstance(schema.get("properties"), dict) else set()
     return allowed | found | words(list(schema.values()))
-
-
-FIELDS = set(GenerationRequest.__struct_fields__) - {"origin"}  # which no client can set
 
 
 def test_the_python_client_submits_every_field() -> None:
