@@ -20,7 +20,7 @@ from tokentail.sse import SseDecoder
 from worker.dialects.anthropic.parser import AnthropicParser
 from worker.dialects.ollama_parser import OllamaParser
 from worker.dialects.openai.chat_parser import OpenAiChatParser
-from worker.upstream.chunked_body import ChunkedBody
+from worker.upstream.http_answer import ChunkedBody
 from worker.upstream.ndjson import NdjsonDecoder
 from worker.upstream.provider import StreamParser
 

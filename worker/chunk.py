@@ -1,10 +1,11 @@
-"""Chunks: what a provider's stream is made of, whatever its dialect. Values only; nothing here does I/O."""
+"""Chunks: what a provider's stream is made of, whatever its dialect. Values, and what they show; no I/O."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tokentail.errors import TokentailError
 from tokentail.jobs.job import Failure, FailureKind, FinishReason, Usage
-from tokentail.log.element import Content
+from tokentail.log.element import Citation, Content, Reasoning, Skipped
 
 _MAX_MESSAGE = 500  # characters of a failure's message
 _MAX_CODE = 100  # and of the provider's own code
@@ -117,3 +118,33 @@ def provider_failure(
 def _safe(text: str) -> str:
     words = " ".join(text[: 4 * _MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8").split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+
+
+def is_visible(chunk: Chunk) -> bool:
+    """Whether a chunk shows something of the answer. What only goes back with the next turn shows nothing."""
+    if isinstance(chunk, str):
+        return bool(chunk)
+    if isinstance(chunk, Reasoning):
+        return bool(chunk.text)
+    return isinstance(chunk, Content) and not isinstance(chunk, Skipped)
+
+
+def takes_reason_back(chunk: Chunk) -> bool:
+    """Whether a chunk after a finish reason shows that the answer goes on.
+
+    Sources, and what goes back with the next turn, are also sent after the answer's last word.
+    """
+    return is_visible(chunk) and not isinstance(chunk, Citation)
+
+
+def last_words(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The chunks of an event that the end of the body cut short. They count only if it says the end by itself."""
+    found: list[Chunk] = []
+    try:
+        for chunk in chunks:
+            found.append(chunk)
+    except ProviderFailure:
+        yield from found
+        raise
+    if any(isinstance(chunk, Finish | Terminal) for chunk in found):
+        yield from found

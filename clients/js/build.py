@@ -1,4 +1,4 @@
-"""`make client-js`: join the modules in `src/`, and the types in `types/`, into two files that servers serve and npm packs.
+"""`make client-js`: join the modules in `src/` and the types in `types/` into the two files that browsers and npm get.
 
 The modules share one scope in the built file: their imports are left out, and only what `index.js` names is exported.
 The build stops with an error wherever that would change what the modules mean. The types share one scope, too; all that

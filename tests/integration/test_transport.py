@@ -24,8 +24,9 @@ from tests.integration.raw_server import (
 )
 from tests.waiting import eventually
 from worker.chunk import ProviderFailure
+from worker.upstream.http_answer import HttpAnswer
 from worker.upstream.provider import HttpCall
-from worker.upstream.transport import HttpAnswer, HttpTransport
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.fixture

@@ -22,9 +22,10 @@ from tests.waiting import eventually
 from tokentail.jobs.request import GenerationRequest
 from worker.chunk import ProviderFailure
 from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.http_answer import HttpAnswer
 from worker.upstream.provider import HttpCall
 from worker.upstream.source import open_chunks
-from worker.upstream.transport import HttpAnswer, HttpTransport
+from worker.upstream.transport import HttpTransport
 
 
 @pytest.mark.parametrize("script", [falls_silent, falls_silent_and_would_close])
@@ -94,7 +95,8 @@ from tokentail.jobs.request import GenerationRequest
 from worker.chunk import ProviderFailure
 from worker.dialects.openai.chat import OpenAiChat
 from worker.upstream.source import open_chunks
-from worker.upstream.transport import HttpAnswer, HttpTransport
+from worker.upstream.http_answer import HttpAnswer
+from worker.upstream.transport import HttpTransport
 
 class Cancelled(BaseException):
     pass

@@ -201,12 +201,12 @@ GEVENT_HUB = Inside(
 )
 URLLIB3 = Inside(
     "urllib3",
-    "worker/upstream/chunked_body.py",
+    "worker/upstream/http_answer.py",
     (Part("urllib3.response:HTTPResponse", "_fp connection read1"), Part("urllib3.connection:HTTPConnection", "sock")),
 )
 HTTP_CLIENT = Inside(
     PYTHON,
-    "worker/upstream/chunked_body.py",
+    "worker/upstream/http_answer.py",
     (Part("http.client:HTTPResponse", "chunk_left chunked fp"), Part("socket:SocketIO", "_sock")),
 )
 

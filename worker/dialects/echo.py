@@ -21,7 +21,7 @@ from tokentail.jobs.request import GenerationRequest
 from tokentail.jobs.tools import CustomTool, Tool
 from worker.chunk import ProviderFailure
 from worker.upstream.provider import HttpCall
-from worker.upstream.surrogate_joiner import paired
+from worker.upstream.text import paired
 
 _SHORTEST = 8  # a shorter prompt than this is a word that errors use, too
 _LETTERS = 6  # nor does a text of fewer letters than this count

@@ -91,7 +91,7 @@ class OllamaParser:
         else:
             if line.message.thinking:
                 yield from self._deltas.reasoning(line.message.thinking)
-            if line.message.content and (piece := self._deltas.piece(line.message.content)):
+            if line.message.content and (piece := self._deltas.visible.piece(line.message.content)):
                 yield piece
         if failure is not None:
             raise failure

@@ -19,8 +19,9 @@ from worker.chunk import (
     Position,
     ProviderFailure,
     UsageReport,
+    is_visible,
+    takes_reason_back,
 )
-from worker.upstream.ending import is_visible, takes_reason_back
 
 _MOST_WAITING = 1000  # events that wait for the first content of their answer
 

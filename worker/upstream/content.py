@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from tokentail.log.element import Citation, Skipped
 from worker.upstream.event_stream import malformed_event
-from worker.upstream.surrogate_joiner import paired
+from worker.upstream.text import paired
 
 _MAX_WORD = 100  # characters of a provider's own word
 _MOST_TYPES = 100  # of skipped content in one answer

@@ -1,7 +1,7 @@
 """Deltas: the pieces of one answer as chunks, as readers can join them. Pure.
 
 Every character is whole: a half waits for its other half, in each text by itself, and what comes out can be written as
-UTF-8. No text is said twice (`said_text.py`), and each tool call has one id, one name and one JSON value
+UTF-8. No text is said twice (`text.py`), and each tool call has one id, one name and one JSON value
 (`tool_call.py`). Each dialect's content passes here, so these rules hold for all of them.
 """
 
@@ -12,7 +12,7 @@ from tokentail.jobs.job import FailureKind
 from tokentail.log.element import Reasoning, Refusal
 from tokentail.sse import MAX_EVENT_BYTES
 from worker.chunk import Chunk, provider_failure
-from worker.upstream.said_text import SaidText
+from worker.upstream.text import SaidText
 from worker.upstream.tool_call import CallInPieces
 
 MOST_TOOL_CALLS = 1024  # of one answer: parsers keep a little of each call until the answer's end
@@ -32,7 +32,7 @@ class Deltas:
     """One answer's texts: the visible one, reasoning, refusal, and the arguments of each tool call."""
 
     def __init__(self) -> None:
-        self._text = SaidText()
+        self.visible = SaidText()  # its `piece` is all that nearly every chunk needs
         self._reasoning = SaidText()
         self._refusal = SaidText()
         self._calls: dict[int, CallInPieces] = {}
@@ -42,16 +42,12 @@ class Deltas:
     @property
     def is_holding(self) -> bool:
         """Whether something is waiting: half a character, a piece that may be a repetition, a call without a name."""
-        texts = (self._text, self._reasoning, self._refusal)
+        texts = (self.visible, self._reasoning, self._refusal)
         return any(text.is_holding for text in texts) or any(call.is_holding for call in self._calls.values())
-
-    def piece(self, piece: str) -> str:
-        """The visible text that this piece completes; empty when all of it has to wait."""
-        return self._text.piece(piece)
 
     def text(self, piece: str, told: Told = Told.PIECE) -> Iterator[Chunk]:
         """What this adds to the visible text."""
-        if text := _added(self._text, piece, told):
+        if text := _added(self.visible, piece, told):
             yield text
 
     def reasoning(self, piece: str, told: Told = Told.PIECE) -> Iterator[Chunk]:
@@ -113,7 +109,7 @@ class Deltas:
 
     def rest(self) -> Iterator[Chunk]:
         """What was held back, now that the answer has ended. What comes after all is taken as ever."""
-        if text := self._text.rest():
+        if text := self.visible.rest():
             yield text
         if text := self._reasoning.rest():
             yield Reasoning(text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tokentail.jobs.job import FailureKind, FinishReason
 from worker.chunk import Finish, ProviderFailure, provider_failure
-from worker.upstream.surrogate_joiner import paired
+from worker.upstream.text import paired
 
 # A word in the place of a reason that says that there is none yet.
 _NO_REASONS = {"", "null", "none", "undefined", "unspecified", "invalid", "in_progress", "not_finished"}

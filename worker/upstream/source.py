@@ -6,23 +6,12 @@ The one rule: on the way out, whatever the reason, the upstream connection is cl
 import operator
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from functools import partial
 
 from tokentail.jobs.request import GenerationRequest
-from worker.chunk import (
-    Accepted,
-    AnswerGoesOn,
-    Chunk,
-    Position,
-    PositionLost,
-    ProviderFailure,
-    SignOfLife,
-    position_lost,
-)
-from worker.dialects.echo import without_echo
-from worker.upstream.ending import Ending
+from worker.chunk import Chunk, PositionLost, ProviderFailure, position_lost
+from worker.upstream.answer_stream import Ending, Turns, answered, ended, request_id_of, unechoed
 from worker.upstream.provider import (
     HttpCall,
     HttpProvider,
@@ -30,29 +19,14 @@ from worker.upstream.provider import (
     PacedProvider,
     Provider,
     ResumableProvider,
-    StreamParser,
 )
-from worker.upstream.seams import Answer, Aside, Silence, Transport
+from worker.upstream.seams import Answer, Aside, Transport
 from worker.upstream.stored_answer import Shown, stored_chunks
 
 _MAX_ERROR_BYTES = 64 << 10
 _ERROR_WAIT_S = 5.0  # for the body of an error
-_KEEP_WAIT_S = 0.01  # for the body's end after the end marker, so that the connection can be used again
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 # What a provider says of an answer that it does not have, or does not stream any more: OpenAI says 400 after 5 minutes.
 _LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
-_TURN_BYTES = 8 << 10  # before others get their turn: a read that need not wait does not give way
-STIRRED: Chunk = SignOfLife()  # for bytes in which the dialect's parser found nothing: a comment, a part of an event
-_READ_BYTES = 512  # for which a smaller read counts
-
-
-@dataclass(frozen=True)
-class _Turns:
-    """How an answer's work and that of others take turns."""
-
-    sleep: Callable[[float], object]
-    clock: Callable[[], float]
-    aside: Aside
 
 
 @contextmanager
@@ -83,7 +57,7 @@ def open_chunks(
     ProviderFailure; deadlines are the caller's, and it may raise any error into the iteration at any time. `sleep` and
     `clock` are in seconds; `sleep(0)` lets others run. `aside` is given what takes long for a large request.
     """
-    turns = _Turns(sleep, clock, aside)
+    turns = Turns(sleep, clock, aside)
     if resume_from:
         is_reason_needed = isinstance(provider, HttpProvider) and provider.needs_reason
         ending = Ending(needs_reason=is_reason_needed, is_shown=is_shown, position=resume_from)
@@ -100,7 +74,7 @@ def open_chunks(
         yield chunks
 
 
-def _paced(steps: Generator[tuple[float, list[Chunk]]], turns: _Turns) -> Generator[list[Chunk]]:
+def _paced(steps: Generator[tuple[float, list[Chunk]]], turns: Turns) -> Generator[list[Chunk]]:
     began = turns.clock()
     with closing(steps):
         for due_s, chunks in steps:
@@ -109,12 +83,12 @@ def _paced(steps: Generator[tuple[float, list[Chunk]]], turns: _Turns) -> Genera
 
 
 def _streamed(
-    provider: HttpProvider, request: GenerationRequest, model: str, transport: Transport, turns: _Turns
+    provider: HttpProvider, request: GenerationRequest, model: str, transport: Transport, turns: Turns
 ) -> Generator[list[Chunk]]:
-    call = turns.aside(partial(provider.call, request, model))
-    accept = partial(_accepted, provider, call, transport, turns)
+    make_call = partial(provider.call, request, model)
+    accept = partial(_accepted, provider, transport, turns)
     ending = Ending(needs_reason=provider.needs_reason)
-    yield from _answered(request, call, accept, provider.parser(), ending, turns)
+    return answered(request, make_call, accept, provider.parser(), ending, turns)
 
 
 def _resumed(
@@ -123,16 +97,16 @@ def _resumed(
     model: str,
     position: str,
     transport: Transport,
-    turns: _Turns,
+    turns: Turns,
     ending: Ending,
     *,
     is_stored: bool,
 ) -> Generator[list[Chunk]]:
     if is_stored or not isinstance(provider, ResumableProvider):
         raise position_lost()  # or the name is another provider's now
-    call = turns.aside(partial(provider.resume, position, request, model))
-    accept = partial(_taken_up, provider, call, transport, turns.clock)
-    yield from _answered(request, call, accept, provider.resumed_parser(position), ending, turns)
+    make_call = partial(provider.resume, position, request, model)
+    accept = partial(_taken_up, provider, transport, turns.clock)
+    yield from answered(request, make_call, accept, provider.resumed_parser(position), ending, turns)
 
 
 def _or_stored(
@@ -141,7 +115,7 @@ def _or_stored(
     request: GenerationRequest,
     position: str,
     transport: Transport,
-    turns: _Turns,
+    turns: Turns,
     ending: Ending,
     shown: Shown,
 ) -> Generator[list[Chunk]]:
@@ -150,39 +124,16 @@ def _or_stored(
         return
     except PositionLost:
         call = provider.stored(position)
-    accept = partial(_taken_up, provider, call, transport, turns.clock)
+    accept = partial(_taken_up, provider, transport, turns.clock, call)
     try:
         for chunks in stored_chunks(provider, accept, shown, turns.sleep):
             ending.take(chunks)
             yield chunks
-        yield from _ended(ending)
+        yield from ended(ending)
     except PositionLost:
         raise
     except ProviderFailure as failure:
-        raise _unechoed(failure, request, call, turns) from None
-
-
-def _answered(
-    request: GenerationRequest,
-    call: HttpCall,
-    accept: Callable[[], Answer],
-    parser: StreamParser,
-    ending: Ending,
-    turns: _Turns,
-) -> Generator[list[Chunk]]:
-    try:
-        with closing(accept()) as answer:
-            if request_id := _request_id(answer):
-                yield [Accepted(request_id)]
-            yield from _chunks(answer, parser, ending, turns)
-    except (PositionLost, AnswerGoesOn):
-        raise  # their words are ours
-    except ProviderFailure as failure:
-        raise _unechoed(failure, request, call, turns) from None
-
-
-def _unechoed(failure: ProviderFailure, request: GenerationRequest, call: HttpCall, turns: _Turns) -> ProviderFailure:
-    return without_echo(failure, request, call, partial(turns.sleep, 0))
+        raise unechoed(failure, request, call, turns) from None
 
 
 def cancel_upstream(provider: Provider, position: str, transport: Transport) -> None:
@@ -197,7 +148,7 @@ def cancel_upstream(provider: Provider, position: str, transport: Transport) -> 
             raise _refusal(provider, answer, b"")
 
 
-def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, turns: _Turns) -> Answer:
+def _accepted(provider: HttpProvider, transport: Transport, turns: Turns, call: HttpCall) -> Answer:
     """The answer with status 200, perhaps to an amended call. Each amendment removes its own cause, so this ends."""
     while True:
         answer = transport.send(call)
@@ -211,7 +162,7 @@ def _accepted(provider: HttpProvider, call: HttpCall, transport: Transport, turn
         call = amended
 
 
-def _taken_up(provider: HttpProvider, call: HttpCall, transport: Transport, clock: Callable[[], float]) -> Answer:
+def _taken_up(provider: HttpProvider, transport: Transport, clock: Callable[[], float], call: HttpCall) -> Answer:
     """The answer with status 200 to a call that goes on with an earlier one. Raises PositionLost where it is gone."""
     answer = transport.send(call)
     if answer.status == 200:
@@ -224,14 +175,8 @@ def _taken_up(provider: HttpProvider, call: HttpCall, transport: Transport, cloc
 
 def _refusal(provider: HttpProvider, answer: Answer, body: bytes) -> ProviderFailure:
     failure = provider.failure(answer.status, answer.headers, body)
-    failure.request_id = _request_id(answer)
+    failure.request_id = request_id_of(answer)
     return failure
-
-
-def _request_id(answer: Answer) -> str:
-    """What the provider's support asks for: OpenAI, Anthropic and others each have a header for it."""
-    found = next((answer.headers[name] for name in _REQUEST_ID_HEADERS if answer.headers.get(name)), "")
-    return found[:100] if found.isascii() and found.isprintable() else ""
 
 
 def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool]:
@@ -247,54 +192,3 @@ def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool
     except ProviderFailure:
         return bytes(body), False  # the status says most of it
     return bytes(body), False
-
-
-def _chunks(answer: Answer, parser: StreamParser, ending: Ending, turns: _Turns) -> Generator[list[Chunk]]:
-    turn = 0
-    while not ending.is_marked:
-        try:
-            received = answer.read()
-        except Silence:
-            if ending.has_reason and (held := _parsed(parser.finish())[0]):
-                yield held  # the parser waited for the end of a body that is held open
-            raise
-        chunks, failure = _parsed(parser.feed(received) if received else parser.finish())
-        ending.take(chunks)
-        if chunks or received:
-            yield chunks or [STIRRED]
-        if failure is not None:
-            raise failure
-        if not received:
-            break
-        turn += max(len(received), _READ_BYTES)
-        if turn >= _TURN_BYTES:
-            turn = 0
-            turns.sleep(0)
-    if ending.is_marked:
-        _keep(answer)
-    yield from _ended(ending)
-
-
-def _ended(ending: Ending) -> Generator[list[Chunk]]:
-    """Raises ProviderFailure if what has ended is no answer."""
-    if (failure := ending.failure()) is None:
-        return
-    if failure.ends_answer and ending.position:
-        yield [Position("")]
-    raise failure
-
-
-def _parsed(chunks: Iterator[Chunk]) -> tuple[list[Chunk], ProviderFailure | None]:
-    """What came before a failure counts: it must not depend on how the bytes were split."""
-    found: list[Chunk] = []
-    try:
-        found.extend(chunks)  # as far as it comes
-    except ProviderFailure as failure:
-        return found, failure
-    return found, None
-
-
-def _keep(answer: Answer) -> None:
-    """Read the end of a whole answer's body, if it is there, so that the connection goes back to the pool."""
-    with suppress(ProviderFailure):  # it is closed instead
-        answer.read(_KEEP_WAIT_S)

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from tokentail.log.element import CustomToolCall, ToolCall
 from worker.upstream.content import json_text
 from worker.upstream.json_end import JsonEnd
-from worker.upstream.surrogate_joiner import SurrogateJoiner, paired
+from worker.upstream.text import SurrogateJoiner, paired
 
 _NOTHING = re.compile(r"\s*(?:(?:\{\s*\}|null)\s*)*")
 _PART_OF_NOTHING = re.compile(r"(?:\{\s*|n|nu|nul)?")

@@ -1,72 +1,25 @@
 """The transport: calls to providers over HTTP. The worker's only file that imports requests, whose errors end here.
 
-The one rule: closing an answer closes its connection at once, for the server to see, unless its body was read whole.
-
 Proxies and certificate bundles come from the usual variables (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE), because many
 networks have no other way out; credentials from .netrc do not. Redirects are not followed and cookies not kept.
 """
 
-import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from tokentail.config.settings import Settings
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
-from worker.upstream.chunked_body import chunked_body, socket_of
+from worker.upstream.http_answer import HttpAnswer
 from worker.upstream.provider import HttpCall
 
-_READ_BYTES = 65536
 _MOST_ORIGINS = 64  # whose surroundings are kept; a deployment has a handful of base URLs
-
-
-class HttpAnswer:
-    """One answer whose body is still coming."""
-
-    def __init__(self, response: requests.Response) -> None:
-        self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
-        self._raw = response.raw
-        self._socket = socket_of(response.raw)  # None once the pool has it back
-        self._chunked = chunked_body(response.raw)
-
-    def read(self, timeout_s: float | None = None) -> bytes:
-        """The bytes that are there, waiting for the first of them; empty at the end.
-
-        A `timeout_s` holds for this read and the next ones. Raises ProviderFailure: timeout, truncated, malformed;
-        after that, as after anything that is raised into a read from outside, there is only `close`.
-        """
-        if timeout_s is not None and self._socket is not None:
-            self._socket.settimeout(timeout_s)
-        try:
-            if self._chunked is not None and (whole := self._chunked.read_whole_chunks()):
-                return whole
-            received: bytes = self._raw.read1(_READ_BYTES, decode_content=True)
-        except (HTTPError, OSError) as error:
-            self.close()
-            raise _read_failure(error) from None
-        if self._raw.closed:
-            # Read whole: urllib3 has put the connection back into the pool, where another job may have taken it.
-            self._socket = None
-        return received
-
-    def close(self) -> None:
-        """Close the connection now, without reading what is still to come; harmless after the body's end.
-
-        The shutdown wakes another thread that is reading, for which closing alone would wait.
-        """
-        if self._socket is not None:
-            with suppress(OSError):  # the server was first
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket = None
-        self._raw.close()
 
 
 class HttpTransport:
@@ -109,7 +62,7 @@ class HttpTransport:
         adapter = self._session.get_adapter(str(prepared.url))
         surroundings = self._surroundings(_origin(str(prepared.url)))
         response = adapter.send(prepared, stream=True, timeout=self._timeouts, **surroundings)
-        return HttpAnswer(response)
+        return HttpAnswer(response.status_code, response.headers, response.raw)
 
     def _read_surroundings(self, origin: str) -> Mapping[str, Any]:
         """Proxies and certificate bundle for an origin. Read once: finding them costs more than a token does.
@@ -161,13 +114,3 @@ def _send_failure(error: Exception) -> ProviderFailure:
     else:
         message = "The provider could not be reached."
     return provider_failure(kind, message, is_retryable=is_retryable)
-
-
-def _read_failure(error: Exception) -> ProviderFailure:
-    if isinstance(error, ReadTimeoutError | TimeoutError):
-        return provider_failure(FailureKind.TIMEOUT, "The provider fell silent in its answer.", is_retryable=True)
-    if isinstance(error, DecodeError):
-        message = "The provider's answer is compressed in a way that cannot be read."
-        return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
-    message = "The connection to the provider was lost in the middle of its answer."
-    return provider_failure(FailureKind.TRUNCATED, message, is_retryable=True)

@@ -8,7 +8,7 @@ from tokentail.jobs.job import FailureKind, FinishReason
 from tokentail.jobs.message import Message
 from tokentail.log.element import ToolCall
 from worker.chunk import provider_failure
-from worker.upstream.surrogate_joiner import paired
+from worker.upstream.text import paired
 from worker.upstream.tool_call import arguments_text, own_id
 
 

@@ -24,8 +24,9 @@ from worker.chunk import (
     provider_failure,
 )
 from worker.dialects.openai.chat import OpenAiChat
+from worker.upstream.answer_stream import STIRRED
 from worker.upstream.provider import HttpCall, HttpProvider
-from worker.upstream.source import STIRRED, open_chunks
+from worker.upstream.source import open_chunks
 
 STREAMS = Path(__file__).parents[2] / "streams"
 REQUEST = GenerationRequest(prompt="Tell me of the sea, at length.")

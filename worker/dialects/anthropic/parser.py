@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 from tokentail.jobs.job import FailureKind, Usage
 from tokentail.log.element import Media, Reasoning
 from tokentail.sse import MAX_EVENT_BYTES, SseEvent
-from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure
+from worker.chunk import Chunk, Finish, Terminal, UsageReport, last_words, provider_failure, takes_reason_back
 from worker.dialects.anthropic.blocks import APPENDED, NOTHING_TO_SHOW, Block, cited, shown, state_of
 from worker.upstream.content import SkippedContent, has_content, json_size
 from worker.upstream.deltas import Deltas
-from worker.upstream.ending import last_words, takes_reason_back
 from worker.upstream.event_stream import PINGS, EventStream, event_json, malformed_event, token_count
 from worker.upstream.finish_words import finish_of
 from worker.upstream.tool_call import arguments_text

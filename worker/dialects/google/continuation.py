@@ -17,10 +17,9 @@ import msgspec
 from tokentail.jobs.job import Failure, FailureKind, Usage
 from tokentail.log.counts import counts_text, parse_counts
 from tokentail.log.element import Content, Skipped
-from worker.chunk import AnswerGoesOn, Chunk, Finish, Position, UsageReport, position_lost, provider_failure
+from worker.chunk import AnswerGoesOn, Chunk, Finish, Position, UsageReport, is_visible, position_lost, provider_failure
 from worker.dialects.google.parser import GeminiParser
 from worker.dialects.google.parts import Shown
-from worker.upstream.ending import is_visible
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,16384}", re.ASCII)
 _BEFORE = re.compile(r"(\d{1,9}) (\d{1,9})(?:a(\d{1,9}))? (\d{1,9}) (\d{1,10}) (.*)", re.ASCII)

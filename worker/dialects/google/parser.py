@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 
 from tokentail.jobs.job import FailureKind, Usage
-from worker.chunk import Chunk, Terminal, UsageReport, provider_failure
+from worker.chunk import Chunk, Terminal, UsageReport, last_words, provider_failure
 from worker.dialects.google.array_body import ArrayBody
 from worker.dialects.google.parts import AnswerParts, Shown
-from worker.upstream.ending import last_words
 from worker.upstream.event_stream import EventStream, event_struct, token_count
 from worker.upstream.finish_words import finish_of
 

@@ -14,11 +14,10 @@ import msgspec
 
 from tokentail.jobs.job import Usage
 from tokentail.sse import SseEvent
-from worker.chunk import Chunk, Finish, Terminal, UsageReport
+from worker.chunk import Chunk, Finish, Terminal, UsageReport, last_words
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
 from worker.upstream.content import json_size
 from worker.upstream.deltas import Told
-from worker.upstream.ending import last_words
 from worker.upstream.event_stream import EventStream, event_json, malformed_event, token_count
 from worker.upstream.finish_words import finish_of
 
@@ -106,7 +105,7 @@ class OpenAiChatParser:
             if (chunk := _usual_chunk(event.data)) is None:
                 yield from self._chunks(event)
             elif text := self._plain_text(chunk):
-                if piece := self._deltas.piece(text):
+                if piece := self._deltas.visible.piece(text):
                     yield piece
             else:
                 yield from self._usual_chunks(chunk, event.data)
@@ -159,7 +158,7 @@ class OpenAiChatParser:
             return
         if (delta := choice.delta) is not None:
             yield from self._delta_chunks(delta)
-        elif choice.text and (piece := self._deltas.piece(choice.text)):
+        elif choice.text and (piece := self._deltas.visible.piece(choice.text)):
             yield piece
         if chunk.usage is not None:
             yield from _usage_chunks(chunk.usage)
@@ -168,7 +167,7 @@ class OpenAiChatParser:
         # Servers that send both spellings send the same text twice.
         if reasoning := delta.reasoning_content or delta.reasoning:
             yield from self._deltas.reasoning(reasoning)
-        if delta.content and (piece := self._deltas.piece(delta.content)):
+        if delta.content and (piece := self._deltas.visible.piece(delta.content)):
             yield piece
         if delta.tool_calls:
             yield from self._tool_calls(delta.tool_calls)

@@ -17,7 +17,7 @@ from worker.dialects.openai.responses_position import is_number
 from worker.dialects.openai.responses_tools import code_results, tool_chunks
 from worker.upstream.content import SkippedContent, json_size, json_text, storable, words
 from worker.upstream.deltas import Deltas
-from worker.upstream.surrogate_joiner import SurrogateJoiner, paired
+from worker.upstream.text import SurrogateJoiner, paired
 from worker.upstream.tool_call import arguments_text
 
 DIALECT = "openai_responses"
@@ -235,7 +235,7 @@ class ResponsesContent:
         shown.add(piece)
         if stream == "text":
             self.text_item = item
-            if text := self.deltas.piece(piece):
+            if text := self.deltas.visible.piece(piece):
                 yield self._visible(text)
         elif stream in {"reasoning", "summary"}:
             self._thought = item, key

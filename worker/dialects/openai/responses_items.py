@@ -7,7 +7,7 @@ from typing import Any
 from tokentail.jobs.job import FailureKind
 from worker.chunk import provider_failure
 from worker.dialects.openai.responses_position import is_number
-from worker.upstream.surrogate_joiner import paired
+from worker.upstream.text import paired
 
 MOST_ITEMS = 10_000  # of one answer: a little of each is kept until the answer's end
 

@@ -15,9 +15,9 @@ from tests.unit.worker.recorded_streams import (
 from tokentail.config.endpoints import Endpoint
 from tokentail.jobs.job import FailureKind, FinishReason, Usage
 from tokentail.log.element import Citation, Code, Content, Media, Reasoning, Refusal, Skipped, ToolCall, ToolResult
-from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport
+from worker.chunk import Chunk, Finish, ProviderFailure, Terminal, UsageReport, takes_reason_back
 from worker.dialects.registry import providers_of
-from worker.upstream.ending import Ending, takes_reason_back
+from worker.upstream.answer_stream import Ending
 from worker.upstream.provider import HttpProvider
 from worker.upstream.source import open_chunks
 

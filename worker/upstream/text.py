@@ -1,4 +1,7 @@
-"""One text of an answer, as it is shown: every character whole, and nothing said twice. Pure.
+"""The texts of an answer, as they are shown: every character whole, and nothing said twice. Pure.
+
+A provider may cut a character in two, as JSON's \\ud83d in one chunk and \\ude00 in the next. What comes out can always
+be written as UTF-8.
 
 Some servers repeat the whole text in the last piece. So a piece that equals all the text before it waits: if more text
 follows, it was none of these; if none does, it is left out. Blanks at either end make no difference. Text that came in
@@ -7,11 +10,36 @@ one piece of fewer than 16 characters is never taken to be repeated: an answer "
 
 import zlib
 
-from worker.upstream.surrogate_joiner import SurrogateJoiner
-
 _MORE_THAN_A_TOKEN = 16  # characters
 _AT_ONCE = 64  # pieces
 _MOST_BLANKS = 1000  # at the end of a text, which are then counted as text
+
+
+class SurrogateJoiner:
+    """Joins the pieces of one text. A half that never meets its partner becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        self._held = ""  # a high surrogate at the end of the last piece
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a half is waiting for its partner."""
+        return bool(self._held)
+
+    def join(self, piece: str) -> str:
+        """The text that this piece completes; empty when all of it has to wait."""
+        if piece.isascii() and not self._held:  # nearly always, and cheap to know
+            return piece
+        text = self._held + piece
+        self._held = ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._held = text[:-1], text[-1]
+        return paired(text)
+
+    def rest(self) -> str:
+        """What is left at the end."""
+        text, self._held = paired(self._held), ""
+        return text
 
 
 class SaidText:
@@ -85,6 +113,15 @@ class SaidText:
         self._size += len(core)
         self._sum = zlib.crc32(_bytes(core), self._sum)
         self._blanks = body[len(core) :]
+
+
+def paired(text: str) -> str:
+    """A text with its pairs joined and its lone halves replaced."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _bytes(text: str) -> bytes:

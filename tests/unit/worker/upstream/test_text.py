@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.upstream.deltas import Deltas, Told
-from worker.upstream.said_text import SaidText
+from worker.upstream.text import SaidText
 
 LONG = "A sentence of some length."
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.upstream.chunked_body import ChunkedBody, chunked_body
+from worker.upstream.http_answer import ChunkedBody, chunked_body
 
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LAST = b"0\r\n\r\n"

@@ -1,4 +1,6 @@
-"""A chunked HTTP body: all of its chunks that have arrived, in one read.
+"""One answer of a provider over HTTP: its head, and its body as the bytes come.
+
+The one rule: closing an answer closes its connection at once, for the server to see, unless its body was read whole.
 
 Providers send each event in an HTTP chunk of its own, and the libraries read one chunk at a time, through four layers:
 more than all the rest that a token costs. So what lies whole in the connection's buffer is taken out here; everything
@@ -12,10 +14,61 @@ connection); tokentail/config/library_checks.py lists them. A body without these
 import http.client
 import io
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+
+from tokentail.jobs.job import FailureKind
+from worker.chunk import ProviderFailure, provider_failure
+
+_READ_BYTES = 65536
 _LONGEST_SIZE = 8  # hexadecimal digits of a chunk's size
 _LINE_END = b"\r\n"
+
+
+class HttpAnswer:
+    """One answer whose body is still coming."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], raw: Any) -> None:
+        """`raw` is urllib3's response, of which the head was read."""
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self._raw = raw
+        self._socket = socket_of(raw)  # None once the pool has it back
+        self._chunked = chunked_body(raw)
+
+    def read(self, timeout_s: float | None = None) -> bytes:
+        """The bytes that are there, waiting for the first of them; empty at the end.
+
+        A `timeout_s` holds for this read and the next ones. Raises ProviderFailure: timeout, truncated, malformed;
+        after that, as after anything that is raised into a read from outside, there is only `close`.
+        """
+        if timeout_s is not None and self._socket is not None:
+            self._socket.settimeout(timeout_s)
+        try:
+            if self._chunked is not None and (whole := self._chunked.read_whole_chunks()):
+                return whole
+            received: bytes = self._raw.read1(_READ_BYTES, decode_content=True)
+        except (HTTPError, OSError) as error:
+            self.close()
+            raise _read_failure(error) from None
+        if self._raw.closed:
+            # Read whole: urllib3 has put the connection back into the pool, where another job may have taken it.
+            self._socket = None
+        return received
+
+    def close(self) -> None:
+        """Close the connection now, without reading what is still to come; harmless after the body's end.
+
+        The shutdown wakes another thread that is reading, for which closing alone would wait.
+        """
+        if self._socket is not None:
+            with suppress(OSError):  # the server was first
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket = None
+        self._raw.close()
 
 
 class ChunkedBody:
@@ -79,3 +132,13 @@ def socket_of(raw: Any) -> socket.socket | None:
         reader = getattr(getattr(raw, "_fp", None), "fp", None)
         found = getattr(getattr(reader, "raw", None), "_sock", None)
     return found
+
+
+def _read_failure(error: Exception) -> ProviderFailure:
+    if isinstance(error, ReadTimeoutError | TimeoutError):
+        return provider_failure(FailureKind.TIMEOUT, "The provider fell silent in its answer.", is_retryable=True)
+    if isinstance(error, DecodeError):
+        message = "The provider's answer is compressed in a way that cannot be read."
+        return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
+    message = "The connection to the provider was lost in the middle of its answer."
+    return provider_failure(FailureKind.TRUNCATED, message, is_retryable=True)
