@@ -10,7 +10,7 @@ import msgspec
 
 from app.calls.poll_interval import poll_after_ms, queued_poll_after_ms
 from app.calls.positions import Catalog, QueuePositions
-from app.http.bodies import events_body, text_of, tokens_body
+from app.http.bodies import poll_response, text_of, tokens_body
 from app.http.query import MOST_ELEMENTS, poll_any_query, poll_query
 from app.http.request import Request
 from app.http.response import Response, json_response, problem, problem_of
@@ -23,7 +23,6 @@ from tokentail.log.cursor import BEGINNING
 
 _CUT_SHORT_MS = 100  # before the next poll, when one could not wait as long as it wanted
 _GATHER_S = 0.5  # a client that waits for the whole text needs no token early
-_KEPT_S = 60  # how long a client may keep a response that only a deletion can make untrue
 
 
 class Polls:
@@ -41,7 +40,7 @@ class Polls:
         self._catalog = catalog
         self._places = positions
         self.max_wait_s = max_wait_s
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self.clock = clock
 
     def tokens(self, request: Request) -> Steps[Response]:
@@ -88,7 +87,7 @@ class Polls:
         if batch.status is Status.QUEUED:
             place = self._places.latest(batch.job_id)
             return queued_poll_after_ms(place.before if place else 0, is_served=not self._catalog.is_waited_for())
-        return poll_after_ms(batch, self._now_ms())
+        return poll_after_ms(batch, self.now_ms())
 
     def _poll(self, request: Request, *, with_events: bool) -> Steps[Response]:
         asked = poll_query(request.query, self.max_wait_s)
@@ -96,12 +95,7 @@ class Polls:
         follow = Follow(request.owner, checked(request.job_id), asked.cursor, asked.limit, with_events)
         batch = yield from read_or_wait(follow, asked.wait_s, asked.linger_s, self.clock)
         after_ms = self.after_wait_ms(batch, asked.wait_s, began, with_events=with_events)
-        return self.answer(batch, after_ms, with_events=with_events)
-
-    def answer(self, batch: Batch, after_ms: int, *, with_events: bool) -> Response:
-        """The response with this batch."""
-        body = events_body(batch, after_ms) if with_events else tokens_body(batch, after_ms)
-        return json_response(body, headers=self._kept(batch) if batch.is_done else None)
+        return poll_response(batch, after_ms, self.now_ms, with_events=with_events)
 
     def after_wait_ms(self, batch: Batch, wait_s: float, began: float, *, with_events: bool = False) -> int:
         """Milliseconds until the next poll, for one that has waited since `began` and might have waited `wait_s`."""
@@ -113,13 +107,6 @@ class Polls:
         waited_s = self.clock() - began
         is_cut_short = waited_s < wait_s * 0.9
         return max(after_ms - int(waited_s * 1000), _CUT_SHORT_MS if is_cut_short else 0)
-
-    def _kept(self, batch: Batch) -> dict[str, str]:
-        # The last response for a cursor never changes, but it must not be shown after the job has expired.
-        if batch.expires_at_ms is None:
-            return {}  # a tail receives the end before the time of expiry
-        left_s = (batch.expires_at_ms - self._now_ms()) / 1000
-        return {"Cache-Control": f"private, max-age={int(max(min(left_s, _KEPT_S), 0))}"}
 
 
 def checked(job_id: str) -> str:

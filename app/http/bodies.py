@@ -3,7 +3,7 @@
 A poll's body is joined from stored elements, which are JSON already; they are never decoded on the way out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -11,12 +11,29 @@ from typing import Any
 import msgspec
 
 from app.http.paths import JOB
+from app.http.response import JSON, OPEN, Response
 from tokentail.jobs.job import Job
 from tokentail.log.batch import Batch
 from tokentail.log.element import decode
 
+_OPEN_HEADERS = {"Content-Type": JSON, "Cache-Control": OPEN}  # of a response that may still change
+_KEPT_S = 60  # how long a client may keep a response that only a deletion can make untrue
 _encode = msgspec.json.encode
 _JSON = {True: b"true", False: b"false"}
+
+
+def poll_response(batch: Batch, poll_after_ms: int, now_ms: Callable[[], int], *, with_events: bool) -> Response:
+    """The response to a poll with this batch."""
+    body = events_body(batch, poll_after_ms) if with_events else tokens_body(batch, poll_after_ms)
+    return Response(200, _kept_headers(batch, now_ms()) if batch.is_done else _OPEN_HEADERS, body)
+
+
+def _kept_headers(batch: Batch, now_ms: int) -> Mapping[str, str]:
+    # The last response for a cursor never changes, but it must not be shown after the job has expired.
+    if batch.expires_at_ms is None:
+        return _OPEN_HEADERS  # a tail receives the end before the time of expiry
+    left_s = (batch.expires_at_ms - now_ms) / 1000
+    return {**_OPEN_HEADERS, "Cache-Control": f"private, max-age={int(max(min(left_s, _KEPT_S), 0))}"}
 
 
 def tokens_body(batch: Batch, poll_after_ms: int) -> bytes:

@@ -9,7 +9,7 @@ from tokentail.log.batch import Batch
 from tokentail.log.cursor import Cursor
 from tokentail.redis import scripts
 from tokentail.redis.client import AsyncRedisClient
-from tokentail.redis.errors import is_script_missing, outcome, redis_errors
+from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.script import Command
 
 _MOST_READS = 100  # in one round trip
@@ -76,7 +76,7 @@ class AsyncStore:
     def _settle(self, answer: "asyncio.Future[Batch]", read: Command[Batch], reply: Any) -> None:
         try:
             with self._noting():
-                answer.set_result(outcome(read, reply))
+                answer.set_result(read.answer(reply))
         except Exception as error:
             answer.set_exception(error)
 

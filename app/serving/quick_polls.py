@@ -14,6 +14,7 @@ import msgspec
 
 from app.calls.polls import Polls
 from app.http.access import Access, Caller
+from app.http.bodies import poll_response
 from app.http.paths import JOB, JOB_EVENTS, JOB_TOKENS
 from app.http.query import DEFAULT_ELEMENTS, PollQuery, poll_query
 from app.http.response import Response
@@ -168,7 +169,7 @@ class QuickPolls:
             after_ms = 0  # the next poll waits in the server, not in the client
         else:
             after_ms = self._polls.after_wait_ms(batch, query.wait_s, began, with_events=with_events)
-        answer = self._polls.answer(batch, after_ms, with_events=with_events)
+        answer = poll_response(batch, after_ms, self._polls.now_ms, with_events=with_events)
         response = self._head(tuple(answer.headers.items()), admission.allowed_origin) % len(answer.body) + answer.body
         if (is_news or query.wait_s <= 0) and len(response) <= _LARGE:
             self._keep(key, _Kept(batch.job_id, job.tail.version, batch.owner, now + _KEPT_FOR_S, response))

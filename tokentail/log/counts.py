@@ -36,10 +36,8 @@ def stopped_usage(usage: Usage | None, shown_bytes: int) -> Usage | None:
     return usage
 
 
-def shown_bytes_of(element: str | Event, encoded: bytes) -> int:
-    """How many bytes of the model's output an element shows: text, reasoning, refusals, code and calls of tools."""
-    if isinstance(element, str):
-        return len(encoded) - 2
+def shown_bytes_of(element: Event) -> int:
+    """How many bytes of the model's output an event shows: reasoning, refusals, code and calls of tools."""
     if isinstance(element, Reasoning | Refusal | Code):
         return len(element.text.encode())
     if isinstance(element, ToolCall):

@@ -1,25 +1,40 @@
 """A tail: one process's own copy of a log's end, fed by what is published, read without asking Redis.
 
 It knows positions, so it knows when it has missed something; then it is not live: it gives no batches until the log
-was read again. Pure: it neither subscribes nor reads. Its answers are those of `lua/read.lua`.
+was read again. Pure: it neither subscribes nor reads. Its batches are those of `lua/read.lua`.
+
+What is published (by `lua/prelude.lua`) is a head line, `{index} {format}`, and then one element a line. Without
+elements it means that the record changed. Redis is shared, so anything may come on a job's channel.
 """
 
 import itertools
+import re
 
+import msgspec
 from msgspec.structs import replace
 
 from tokentail.errors import LaterFormat, Unreadable
 from tokentail.jobs.job import Status
+from tokentail.log.append import MAX_APPEND
 from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
-from tokentail.log.element import decode, is_end, is_start, is_token
-from tokentail.log.news import News, parse_news
+from tokentail.log.element import check_elements, decode, is_end, is_start, is_token
 from tokentail.log.pace import paced
 from tokentail.redis.keys import live_channel
 from tokentail.telemetry.log_lines import tell_unreadable
 
+MESSAGE_FORMAT = 1
+_HEAD = re.compile(rb"([0-9]{1,9})(?: ([1-9][0-9]{0,3}))?", re.ASCII)
+
 # Of all tails: one that is begun anew must not have a version that a reader saw of the tail before it.
 _VERSIONS = itertools.count(1)
+
+
+class News(msgspec.Struct, frozen=True):
+    """What one message brought."""
+
+    index: int  # of elements[0]
+    elements: list[bytes]
 
 
 class Tail:
@@ -196,6 +211,27 @@ class Tail:
             dropped += 1
         del self._elements[:dropped]
         self._first += dropped
+
+
+def parse_news(channel: str, message: bytes) -> News | None:
+    """The news; None when the message is too large to be taken in at once, so that the log has to be read instead.
+
+    Raises LaterFormat, and Unreadable for a message that no process of ours published.
+    """
+    head, line_end, lines = message.partition(b"\n")
+    found = _HEAD.fullmatch(head)
+    if found is None or not line_end:
+        raise Unreadable(channel)
+    if int(found[2] or MESSAGE_FORMAT) != MESSAGE_FORMAT:  # without one, it was published before there were formats
+        raise LaterFormat(channel)
+    if len(lines) > MAX_READ_BYTES or lines.count(b"\n") >= MAX_APPEND:
+        return None
+    elements = lines.split(b"\n") if lines else []
+    try:
+        check_elements(elements)
+    except (ValueError, RecursionError):
+        raise Unreadable(channel) from None
+    return News(int(found[1]), elements)
 
 
 def _within(elements: list[bytes], most_bytes: int) -> list[bytes]:

@@ -109,10 +109,12 @@ class LogWriter:
         encoded = encode(element)
         if isinstance(element, str):
             self.token_count += 1
-        elif isinstance(element, End):
-            self._end_status = element.status
+            self.shown_bytes += len(encoded) - 2  # without the quotes
+        else:
+            self.shown_bytes += shown_bytes_of(element)
+            if isinstance(element, End):
+                self._end_status = element.status
         self.byte_count += len(encoded)
-        self.shown_bytes += shown_bytes_of(element, encoded)
         self._elements.append(encoded)
         self._token_counts.append(self.token_count)
         self._byte_counts.append(self.byte_count)

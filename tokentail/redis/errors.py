@@ -12,7 +12,6 @@ import redis
 
 from tokentail.errors import LaterFormat, StoreFull, StoreUnavailable, Unreadable
 from tokentail.redis.keys import PREFIX
-from tokentail.redis.script import Command, Reply
 
 # Everything that a call to Redis raises, from "not there" to "full".
 REDIS_FAULTS = (redis.exceptions.RedisError, OSError)
@@ -54,11 +53,3 @@ def redis_errors(key: str = "") -> Iterator[None]:
 def is_script_missing(reply: Any) -> bool:
     """Whether Redis does not know the script of a call, which must then be sent whole."""
     return isinstance(reply, redis.exceptions.NoScriptError)
-
-
-def outcome(command: Command[Reply], reply: Any) -> Reply:
-    """What the reply to a command means. Raises this project's errors, also for a reply that is an error."""
-    if isinstance(reply, Exception):
-        with redis_errors(command.keys[0]):
-            raise reply
-    return command.answer(reply)

@@ -39,7 +39,7 @@ def record_of(job_id: str) -> str:
 
 
 def live_channel(job_id: str) -> str:
-    """The channel on which a job's news is published (`news.py`). Its name is that of the log's key."""
+    """The channel on which a job's news is published (`log/tail.py`). Its name is that of the log's key."""
     return job_keys(job_id)[1]
 
 

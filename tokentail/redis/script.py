@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
 from tokentail.errors import TokentailError, Unreadable
+from tokentail.redis.errors import redis_errors
 
 Reply = TypeVar("Reply")
 
@@ -39,7 +40,13 @@ class Command(Generic[Reply]):
     decode: Callable[[Any], Reply] = field(compare=False)
 
     def answer(self, reply: Any) -> Reply:
-        """What the reply means. Raises what `decode` raises on purpose; Unreadable for what it cannot decode."""
+        """What the reply means. Raises this project's errors: for a reply that is one of redis-py's errors, too.
+
+        `decode` may raise them on purpose; what it cannot decode is Unreadable.
+        """
+        if isinstance(reply, Exception):
+            with redis_errors(self.keys[0]):
+                raise reply
         try:
             return self.decode(reply)
         except TokentailError:

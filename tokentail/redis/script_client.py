@@ -8,7 +8,7 @@ import redis
 
 from tokentail.errors import LaterFormat, Unreadable
 from tokentail.redis.client import RedisClient
-from tokentail.redis.errors import is_script_missing, outcome, redis_errors
+from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.keys import job_of
 from tokentail.redis.script import Command, Reply
 from tokentail.telemetry.log_lines import tell_unreadable
@@ -67,7 +67,7 @@ class ScriptClient:
         """What the reply means, or the error that it stands for."""
         try:
             with self.noting():
-                return outcome(command, reply)
+                return command.answer(reply)
         except Exception as error:
             return error
 

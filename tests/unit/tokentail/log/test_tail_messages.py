@@ -12,8 +12,7 @@ from tokentail.jobs.job import Status
 from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import BEGINNING
 from tokentail.log.element import check_elements, encode
-from tokentail.log.news import News, parse_news
-from tokentail.log.tail import Tail
+from tokentail.log.tail import News, Tail, parse_news
 
 CHANNEL = "tt:{0123456789abcdefghjkmnpqrs}:log"
 
