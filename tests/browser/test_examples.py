@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.acceptance.examples.front import running_front
+from tests.acceptance.examples.front import running_chat, running_front
 from tests.browser.conftest import KEY
 from tests.browser.harness import BrowserHarness
+from tests.free_ports import free_ports
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.waiting import eventually
+from tokentail.client import Client
 
 WRITER = Path(__file__).parents[2] / "examples" / "content_writer"
 QUICK_START = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text()
@@ -118,6 +120,42 @@ def test_the_page_of_the_app_in_front(valkey_url: str, tmp_path: Path, a_page: P
         worker.say(writer, " it is", COMPLETED)
         eventually(lambda: a_page.text_content("#answer") == "Because it is", what="it goes on")
         eventually(lambda: a_page.text_content("#state") == "completed, by sse", what="its end is told")
+
+
+def test_the_chat_keeps_its_history_over_reloads(
+    valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker
+) -> None:
+    """Turn after turn; a reload in mid-answer shows the conversation, and the answer goes on."""
+    (port,) = free_ports(1)  # Tokentail allows the site's origin, so that the site's port is chosen first
+    with (
+        BrowserHarness(
+            valkey_url,
+            with_nginx=False,
+            TOKENTAIL_API_KEYS=KEY,
+            TOKENTAIL_CORS_ORIGINS=f"http://127.0.0.1:{port}",
+        ) as harness,
+        running_chat(harness.url, KEY, tmp_path, port) as site,
+        Client(harness.url, KEY) as client,
+    ):
+        a_page.goto(site)
+        shown: list[str] = []
+        for question, answer in (("Why?", "Because"), ("And then?", "Then")):
+            a_page.fill("#question", question)
+            a_page.click("button:enabled")
+            shown_in_time(a_page, [*shown, question, ""])
+            writer = worker.take(next(client.jobs()).id)
+            worker.say(writer, answer)
+            shown_in_time(a_page, [*shown, question, answer])
+            a_page.reload()
+            worker.say(writer, " so", COMPLETED)
+            shown += [question, f"{answer} so"]
+            shown_in_time(a_page, shown)
+            eventually(lambda: a_page.is_enabled("button"), what="the next question may be asked")
+
+
+def shown_in_time(page: Page, turns: list[str]) -> None:
+    """Wait until the chat shows these questions and answers."""
+    eventually(lambda: page.locator("#turns p").all_text_contents() == turns, what=f"the chat shows {turns}")
 
 
 def test_the_page_of_the_quick_start(valkey_url: str, tmp_path: Path, a_page: Page, worker: ScriptedWorker) -> None:
