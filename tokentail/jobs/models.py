@@ -9,8 +9,8 @@ import msgspec
 from tokentail.errors import Fault, InvalidRequest, NothingServed
 
 _DEMO = re.compile(r"demo(?:\?(?P<options>.*))?", re.DOTALL)
-_OPTION = re.compile(r"(tokens|tps)=([0-9]{1,7})", re.ASCII)
-_DEMO_MOST = {"tokens": 1_000_000, "tps": 1_000_000}
+_OPTION = re.compile(r"(tokens|tps|reasoning)=([0-9]{1,7})", re.ASCII)
+_DEMO_MOST = 1_000_000
 
 
 class ServedModel(msgspec.Struct, frozen=True):
@@ -83,16 +83,21 @@ def dialect_of(model: str, models: Iterable[ServedModel]) -> str:
 
 
 def demo_options(model: str) -> dict[str, int]:
-    """`tokens` and `tps` (tokens per second; 0 is as fast as possible) from a name such as `demo?tokens=200&tps=50`."""
+    """`tokens` and `tps` (tokens per second; 0 is as fast as possible) from a name such as `demo?tokens=200&tps=50`.
+
+    `reasoning`, the pieces of reasoning before the text, is in it only if the name has it.
+    """
     options = {"tokens": 100, "tps": 20}
     match = _DEMO.fullmatch(model)
     parts = match["options"].split("&") if match and match["options"] else []
     found = [_OPTION.fullmatch(part) for part in parts]
     for option in found:
-        if option is not None and int(option[2]) <= _DEMO_MOST[option[1]]:
+        if option is not None and int(option[2]) <= _DEMO_MOST:
             options[option[1]] = int(option[2])
         else:
             match = None
     if match is None:
-        raise InvalidRequest(Fault("model", "write it like demo?tokens=200&tps=50, both at most 1000000"))
+        raise InvalidRequest(
+            Fault("model", "write it like demo?tokens=200&tps=50 or demo?reasoning=40; each number is at most 1000000")
+        )
     return options

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from tokentail.jobs.job import FinishReason
 from tokentail.jobs.models import ServedModel, demo_options
 from tokentail.jobs.request import GenerationRequest
+from tokentail.log.element import Reasoning
 from worker.chunk import Chunk
 from worker.dialects.script import ending, paced, prompt_of
 
@@ -23,7 +24,10 @@ _SENTENCE = 12  # words
 
 
 class Demo:
-    """The demo, which takes its length and pace from the model's name: `demo?tokens=200&tps=50`."""
+    """The demo, which takes its length and pace from the model's name: `demo?tokens=200&tps=50`.
+
+    `demo?reasoning=40` begins with 40 pieces of reasoning, at the same pace. They are not in `max_tokens`.
+    """
 
     def __init__(self) -> None:
         self.name = "demo"
@@ -35,7 +39,9 @@ class Demo:
         length, tps = options["tokens"], options["tps"]
         asked = request.max_tokens or length
         sent = min(length, asked)
-        due_s = yield from paced(islice(_text(f"{model}\n{prompt_of(request)}"), sent), tps)
+        seed = f"{model}\n{prompt_of(request)}"
+        thoughts = [Reasoning(word) for word in islice(_sentences(f"{seed}\nreasoning"), options.get("reasoning", 0))]
+        due_s = yield from paced(chain(thoughts, islice(_text(seed), sent)), tps)
         yield due_s, ending(FinishReason.LENGTH if asked < length else FinishReason.STOP, request, sent)
 
 

@@ -1,47 +1,65 @@
-// The view of an answer: its text as Markdown, its reasoning folded, its tool calls and extras. It paints when `show`
-// is called.
+// The view of an answer: its text as Markdown, its reasoning, tool calls and extras. It paints when `show` is called.
+//
+// The parser of Markdown is three quarters of what the page weighs, so it is loaded with the first answer. An answer that
+// is faster is shown as plain text until then.
 
 import { extrasMark } from "./extras.js";
 import { showExtras } from "./extras_view.js";
-import { count } from "./format.js";
-import { MarkdownView } from "./markdown_view.js";
+import { ReasoningView } from "./reasoning_view.js";
+
+let loading = null;
+
+/** Load the parser of Markdown, if that has not begun yet. */
+export const loadMarkdown = () => (loading ??= import("./markdown_view.js"));
 
 export class AnswerView {
   #parts;
-  #markdown;
-  #shown = { text: "", isDone: false, reasoning: "", extras: "" };
+  #markdown = null;
+  #reasoning;
+  #loaded;
+  #shown = { text: "", isDone: false, extras: "" };
 
-  /** The elements: text, reasoning, reasoningText, reasoningSize, toolCalls, extras, refusal. */
-  constructor(parts) {
-    this.#parts = parts;
-    this.#markdown = new MarkdownView(parts.text);
+  /** The elements: text, reasoning (elements of its own), toolCalls, extras, refusal. `loaded()` asks for a painting. */
+  constructor(parts, loaded) {
+    [this.#parts, this.#loaded] = [parts, loaded];
+    this.#reasoning = new ReasoningView(parts.reasoning);
   }
 
   /** Show the answer as it is now; null shows nothing. */
   show(answer) {
     const text = answer?.text ?? "";
     const isDone = Boolean(answer?.done);
-    if (!text.startsWith(this.#shown.text)) this.#markdown.clear();
-    if (isDone && !(this.#shown.isDone && text === this.#shown.text)) this.#markdown.finish(text);
-    else if (text !== this.#shown.text) this.#markdown.show(text);
+    this.#showText(text, isDone);
     this.#parts.text.setAttribute("aria-busy", String(Boolean(answer) && !answer.done));
-    this.#showReasoning(answer?.reasoning ?? "");
+    this.#reasoning.show(answer?.reasoning ?? "", Boolean(answer) && !isDone && !text && answer.status === "running");
     this.#showToolCalls(answer?.toolCalls ?? []);
     this.#parts.refusal.textContent = answer?.refusal ?? "";
     this.#parts.refusal.hidden = !answer?.refusal;
     const extras = extrasMark(answer);
     if (extras !== this.#shown.extras) showExtras(this.#parts.extras, answer?.extras ?? []);
-    this.#shown = { text, isDone, reasoning: answer?.reasoning ?? "", extras };
+    this.#shown = { text, isDone, extras };
   }
 
-  #showReasoning(reasoning) {
-    const { reasoning: box, reasoningText, reasoningSize } = this.#parts;
-    if (reasoning === this.#shown.reasoning) return;
-    box.hidden = !reasoning;
-    const shown = reasoningText.firstChild ?? reasoningText.appendChild(document.createTextNode(""));
-    if (reasoning.startsWith(shown.data)) shown.appendData(reasoning.slice(shown.data.length));
-    else shown.data = reasoning;
-    reasoningSize.textContent = `${count(reasoning.length)} characters`;
+  #showText(text, isDone) {
+    if (!this.#markdown) {
+      if (text) this.#load();
+      if (this.#parts.text.textContent !== text) this.#parts.text.textContent = text;
+      return;
+    }
+    if (!text.startsWith(this.#shown.text)) this.#markdown.clear();
+    if (isDone && !(this.#shown.isDone && text === this.#shown.text)) this.#markdown.finish(text);
+    else if (text !== this.#shown.text) this.#markdown.show(text);
+  }
+
+  #load() {
+    loadMarkdown().then(({ MarkdownView }) => {
+      if (this.#markdown) return;
+      this.#parts.text.replaceChildren();
+      this.#markdown = new MarkdownView(this.#parts.text);
+      this.#shown.text = "";
+      this.#shown.isDone = false;
+      this.#loaded();
+    });
   }
 
   #showToolCalls(calls) {

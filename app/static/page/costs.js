@@ -50,6 +50,11 @@ export class Costs {
     this.of = Object.fromEntries(TRANSPORTS.map((name) => [name, new Cost()]));
   }
 
+  /** Forget what was counted for this transport. */
+  restart(transport) {
+    this.of[transport] = new Cost();
+  }
+
   /** Add the traffic that `follow` reports. */
   traffic({ transport, requests = 0, bytes = 0 }) {
     const cost = this.of[transport];

@@ -2,8 +2,8 @@
 
 import { SHOWN_MS, TRANSPORTS } from "./costs.js";
 import { count, size, span } from "./format.js";
+import { titleOf } from "./transports.js";
 
-const TITLES = { sse: "SSE", websocket: "WebSocket", long: "Long poll", short: "Short poll" };
 const FRAME_MS = 66;
 const CALM_FRAME_MS = 1000;
 
@@ -62,7 +62,7 @@ class Row {
     this.element.dataset.transport = transport;
     const title = document.createElement("th");
     title.scope = "row";
-    title.textContent = TITLES[transport];
+    title.textContent = titleOf(transport);
     this.element.append(title);
     this.cells = [0, 1, 2].map(() => this.element.insertCell());
     const lane = body.insertRow();

@@ -1,6 +1,6 @@
 // The facts of an answer: the state and figures of its job, in words.
 
-import { count, short, span } from "./format.js";
+import { count, short, span, until } from "./format.js";
 
 const STATES = {
   idle: "Ready", queued: "In the queue", running: "Answering",
@@ -41,6 +41,7 @@ export class FactsView {
     this.#tell("usage", usage ? usageWords(usage) : "–");
     this.#tell("attempts", view ? count(view.attempts) : "–");
     this.#tell("model", view?.model ?? "–");
+    this.#tell("expiry", view?.expires_at ? until(view.expires_at) : "–");
     this.#tell("cursor", answer?.cursor ?? "–");
     const pace = this.#cells.rate.textContent;
     const words = answer ? `${count(answer.tokenCount)} ${answer.tokenCount === 1 ? "token" : "tokens"}${pace === "–" ? "" : `, ${pace}/s`}` : "–";
@@ -49,7 +50,7 @@ export class FactsView {
 
   #tell(name, words) {
     const cell = this.#cells[name];
-    if (cell.textContent !== words) [cell.textContent, cell.title] = [words, words];
+    if (cell && cell.textContent !== words) [cell.textContent, cell.title] = [words, words];
   }
 }
 

@@ -21,6 +21,13 @@ export function span(ms) {
   return ms < 120_000 ? `${tenths.format(ms / 1000)} s` : `${whole.format(ms / 60_000)} min`;
 }
 
+/** in 5 min, in 3 h, in 6 days: when a moment to come is. */
+export function until(moment, now = Date.now()) {
+  const minutes = Math.max(0, Math.round((Date.parse(moment) - now) / 60_000));
+  if (minutes < 90) return `in ${minutes} min`;
+  return minutes < 2880 ? `in ${Math.round(minutes / 60)} h` : `in ${Math.round(minutes / 1440)} days`;
+}
+
 /** just now, 5 min ago, 3 h ago, or the date. */
 export function ago(moment, now = Date.now()) {
   const minutes = Math.floor((now - Date.parse(moment)) / 60_000);

@@ -1,25 +1,20 @@
 // Keeps the end of a growing answer in view while it is in view, and otherwise offers a button that scrolls back to it.
-// Also offers a second stop button while the first one is out of view.
 
-const MARGIN = 24;
+const MARGIN = 12;
 
 export class Newest {
   #end;
   #button;
-  #stop;
-  #isStopInView = true;
+  #pinned;
   #wasInView = false;
   isGrowing = false;
-  mayStop = true;
 
-  constructor(end, button, stop, firstStop) {
-    [this.#end, this.#button, this.#stop] = [end, button, stop];
+  /** `pinned` is the element that covers the bottom of the window. */
+  constructor(end, button, pinned) {
+    [this.#end, this.#button, this.#pinned] = [end, button, pinned];
     button.addEventListener("click", () => this.go());
+    new ResizeObserver(() => document.documentElement.style.setProperty("--pinned", `${pinned.offsetHeight}px`)).observe(pinned);
     addEventListener("scroll", () => this.offer(), { passive: true });
-    new IntersectionObserver(([seen]) => {
-      this.#isStopInView = seen.isIntersecting;
-      this.offer();
-    }, { rootMargin: "-56px 0px 0px" }).observe(firstStop); // below the head of the page
   }
 
   /** Must be called before the answer grows. */
@@ -39,12 +34,11 @@ export class Newest {
   }
 
   #below() {
-    return this.#end.getBoundingClientRect().bottom + MARGIN - innerHeight;
+    return this.#end.getBoundingClientRect().bottom + MARGIN - innerHeight + this.#pinned.offsetHeight;
   }
 
-  /** Show the buttons that are useful now. */
+  /** Show the button if it is useful now. */
   offer() {
-    this.#stop.hidden = !this.isGrowing || !this.mayStop || this.#isStopInView;
     this.#button.hidden = !this.isGrowing || this.#below() <= MARGIN;
   }
 }

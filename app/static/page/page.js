@@ -1,10 +1,14 @@
 // The page: one job at a time. It connects the parts to what people do; each part is in a file of its own.
 
 import { Tokentail } from "../tokentail.js";
+import { loadMarkdown } from "./answer_view.js";
+import { Asking } from "./asking.js";
 import { COPY_KEYS, copyText } from "./clipboard.js";
+import { Health } from "./health.js";
 import { JobList } from "./job_list.js";
 import { forget } from "./kept.js";
 import { ModelChoice } from "./models.js";
+import { Outbox } from "./outbox.js";
 import { Screen, focusAnswer } from "./screen.js";
 import { bindSetting } from "./settings.js";
 import { Share } from "./share.js";
@@ -16,16 +20,17 @@ import { WatchedJob } from "./watched_job.js";
 
 const LIST_EVERY_MS = 5000;
 const MODELS_AGAIN_MS = 3000;
-const TITLE_CHARACTERS = 120;
+const LISTED = 200;
 
 const at = (id) => document.getElementById(id);
 const here = () => new URL(location.href).searchParams;
 const readToken = here().get("token") ?? undefined;
 const isReader = readToken !== undefined; // a share link's reader, for whom the page only reads one job
-const narrow = matchMedia("(max-width: 1100px)");
+const narrow = matchMedia("(max-width: 1180px)");
 const small = matchMedia("(max-width: 860px)");
 
 const tokentail = new Tokentail({ token: readToken });
+const sender = new Tokentail({ timing: { patienceMs: 0 } }); // the outbox repeats, and shows it
 const signIn = new SignIn(
   tokentail,
   { dialog: at("sign-in"), form: at("sign-in-form"), key: at("key"), problem: at("sign-in-problem"), out: at("sign-out") },
@@ -36,7 +41,10 @@ const signIn = new SignIn(
   },
 );
 signIn.isPossible = !isReader;
-const transports = new TransportChoice(at("transports"), at("transport-note"), () => job.readOn());
+const transports = new TransportChoice(
+  { menu: at("via"), group: at("transports"), name: at("via-name"), note: at("transport-note") },
+  (transport) => (job.isOpen ? job.readOn() : transport !== "auto" && job.readAgain(transport)),
+);
 const job = new WatchedJob(tokentail, signIn, () => transports.value, {
   began: () => {
     transports.begin();
@@ -50,13 +58,27 @@ const job = new WatchedJob(tokentail, signIn, () => transports.value, {
     transports.moved(transport, why);
   },
   ended: () => refreshList(),
+  replayed: (replay) => screen.replayed(replay),
 });
 const screen = new Screen(job, isReader);
-const models = new ModelChoice(at("model"), at("model-name"), at("model-name-field"));
-const jobs = new JobList(at("job-list"), at("jobs-none"), (jobId) => {
-  at("jobs-dialog").close();
-  go(jobId);
+const models = new ModelChoice(at("model"), at("model-name"), at("model-name-field"), at("model-note"));
+const outbox = new Outbox((request, options) => signIn.around(() => sender.submit(request, options)), {
+  box: at("kept"), words: at("kept-words"), drop: at("kept-drop"),
+});
+const asking = new Asking({ prompt: at("prompt"), longest: at("max-tokens") }, { job, models, outbox, screen }, (jobId, prompt, isCompared) => {
+  refreshList();
+  if (!jobId) return;
+  go(jobId, prompt);
+  if (isCompared) job.compare();
   showAnswer();
+});
+const jobs = new JobList({ list: at("job-list"), none: at("jobs-none"), search: at("jobs-search") }, {
+  open(jobId) {
+    at("jobs-dialog").close();
+    go(jobId);
+    showAnswer();
+  },
+  remove: (jobId) => remove(jobId),
 });
 const share = new Share(
   {
@@ -69,35 +91,25 @@ const share = new Share(
   },
 );
 
-let isAsking = false; // the button stays enabled meanwhile, because a disabled button loses the focus
+let isHealthWatched = false;
 
-async function ask() {
-  const prompt = at("prompt").value.trim();
-  if (!prompt || isAsking) return at("prompt").focus();
-  at("submit-problem").hidden = true;
-  isAsking = true;
-  const request = { prompt, model: models.value, metadata: { title: prompt.replace(/\s+/g, " ").slice(0, TITLE_CHARACTERS) } };
-  const longest = at("max-tokens").valueAsNumber;
-  if (!Number.isNaN(longest)) request.max_tokens = longest;
+async function remove(jobId) {
   try {
-    const submitted = await signIn.around(() => tokentail.submit(request));
-    at("prompt").value = "";
-    go(submitted.id, prompt);
-    refreshList();
-    showAnswer();
+    await signIn.around(() => tokentail.delete(jobId));
+    if (jobId === job.answer?.jobId) {
+      forget();
+      go(null);
+    }
   } catch (error) {
-    at("submit-problem").textContent = error.detail ?? error.message;
-    at("submit-problem").hidden = false;
-    at("prompt").focus();
-  } finally {
-    isAsking = false;
+    screen.notice(error);
   }
+  refreshList();
 }
 
-/** Scroll to the answer and focus it, because an on-screen keyboard would hide it. Large screens do not scroll. */
+/** Scroll to the answer and focus it, because an on-screen keyboard would hide it. */
 function showAnswer() {
   focusAnswer();
-  if (small.matches) at("bar").scrollIntoView({ block: "start", behavior: "instant" });
+  scrollTo({ top: 0, behavior: "instant" });
 }
 
 /** Watch a job (null: no job) and put its id into the address, so that a reload finds it. */
@@ -112,8 +124,7 @@ function go(jobId, prompt = null) {
 async function stop() {
   if (isReader || !job.isOpen) return;
   screen.announcer.state("Stopping");
-  if (document.activeElement === at("stop-too")) focusAnswer(); // the focused button is about to disappear
-  await signIn.around(() => tokentail.cancel(job.answer.jobId)).catch((error) => screen.tell(error));
+  await signIn.around(() => tokentail.cancel(job.answer.jobId)).catch((error) => screen.notice(error));
 }
 
 async function copy() {
@@ -126,7 +137,8 @@ async function copy() {
 
 async function shareIt() {
   if (isReader || !job.answer) return;
-  await share.open(job.answer.jobId).catch((error) => screen.tell(error));
+  screen.notice(null);
+  await share.open(job.answer.jobId).catch((error) => screen.notice(error));
 }
 
 /** Load the served models; repeated while there are none, because a worker may still be starting. */
@@ -135,10 +147,12 @@ async function offerModels() {
   try {
     const served = await signIn.around(() => tokentail.models());
     models.offer(served);
+    if (!isHealthWatched) new Health(at("health"), at("health-text")).watch();
+    isHealthWatched = true;
     again = served.data.length === 0;
-    screen.changed(); // clears the error of an earlier try
+    screen.notice(null);
   } catch (error) {
-    screen.tell(error);
+    screen.notice(error);
     again = ![401, 403].includes(error.status); // otherwise the dialog would reappear after each try
   }
   if (again) setTimeout(offerModels, MODELS_AGAIN_MS);
@@ -147,7 +161,9 @@ async function offerModels() {
 async function refreshList() {
   if (isReader) return;
   try {
-    jobs.show((await signIn.around(() => tokentail.jobs({ limit: 30 }))).jobs);
+    const { jobs: listed } = await signIn.around(() => tokentail.jobs({ limit: LISTED }));
+    document.documentElement.toggleAttribute("data-lists", listed.length > 0);
+    jobs.show(listed);
   } catch {
     // The page works without the list, and the next request may succeed.
   }
@@ -175,14 +191,25 @@ function anew(event) {
 
 function listen() {
   const clicks = {
-    stop, copy, "stop-too": stop, share: shareIt, compare: () => job.compare(), theme: toggleTheme, "new-job": anew, brand: anew,
+    stop, copy, share: shareIt, again: () => asking.again(), retry: () => asking.again(), edit: () => asking.edit(), race: () => asking.race(), compare: () => job.compare(), theme: toggleTheme,
+    "new-job": anew, brand: anew, "start-over": anew,
     "help-open": () => at("help").showModal(), "jobs-open": () => at("jobs-dialog").showModal(),
   };
   for (const [id, act] of Object.entries(clicks)) at(id).addEventListener("click", act);
   at("prompt-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    ask();
+    asking.ask();
   });
+  at("prompt").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.altKey || event.isComposing) return;
+    event.preventDefault();
+    asking.ask();
+  });
+  at("prompt").addEventListener("input", () => {
+    screen.notice(null);
+    loadMarkdown();
+  });
+  at("replay").addEventListener("click", ({ target }) => target.dataset.over && job.readAgain(target.dataset.over));
   at("examples").addEventListener("click", (event) => {
     if (!event.target.matches("button")) return;
     at("prompt").value = event.target.textContent;
@@ -198,7 +225,7 @@ function listen() {
 function listenToKeys() {
   const choices = Object.fromEntries([1, 2, 3, 4, 5].map((key) => [key, () => transports.choose(key - 1)]));
   const shortcuts = new Shortcuts({
-    always: { "Ctrl Enter": ask },
+    always: { "Ctrl Enter": () => asking.ask() },
     outside: { Escape: stop },
     single: {
       ...choices, "/": () => at("prompt").focus(), n: () => anew(), j: () => beside(1), k: () => beside(-1),
@@ -213,6 +240,7 @@ function begin() {
   listen();
   listenToKeys();
   place();
+  document.documentElement.toggleAttribute("data-shows", here().has("job"));
   at("costs").open = at("facts-card").open = !small.matches; // on small screens each is one line below the answer
   document.body.toggleAttribute("data-reader", isReader);
   at("reader-note").hidden = !isReader;
@@ -220,6 +248,7 @@ function begin() {
   if (isReader) return;
   offerModels();
   refreshList();
+  if (outbox.waiting) asking.send(outbox.waiting);
   setInterval(() => document.hidden || !jobs.hasOpen || refreshList(), LIST_EVERY_MS);
 }
 

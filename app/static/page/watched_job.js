@@ -1,6 +1,6 @@
 // The watched job: the job that the page shows. It holds what is known of the job, and nothing of its presentation.
 
-import { advance } from "./answer.js";
+import { advance, emptyAnswer } from "./answer.js";
 import { Comparison } from "./comparison.js";
 import { Costs } from "./costs.js";
 import { keep, takeUp } from "./kept.js";
@@ -16,6 +16,7 @@ export class WatchedJob {
   prompt = "";
   problem = null; // the error that ended the reading
   comparison = null;
+  replay = null; // while an ended answer is read once more: {transport, before, began}
   pace = new Pace();
   costs = new Costs();
 
@@ -29,14 +30,14 @@ export class WatchedJob {
 
   /**
    * `transport()` is the chosen one. `to` is told: `began()`, `grew(isReset)`, `changed()` of anything but the text,
-   * `moved(transport, why)`, `ended()`.
+   * `moved(transport, why)`, `ended()`, `replayed({transport, tookMs, isSame})`.
    */
   constructor(tokentail, signIn, transport, to) {
     [this.#tokentail, this.#signIn, this.#transport, this.#to] = [tokentail, signIn, transport, to];
   }
 
   get isOpen() {
-    return Boolean(this.answer) && !this.answer.done && !this.problem;
+    return Boolean(this.answer) && !this.answer.done && !this.problem && !this.replay;
   }
 
   get state() {
@@ -49,7 +50,7 @@ export class WatchedJob {
     this.#reading?.stop();
     this.comparison?.stop();
     const kept = jobId ? takeUp(jobId) : { answer: null, prompt: "" };
-    Object.assign(this, { ...kept, view: null, problem: null, comparison: null, pace: new Pace() });
+    Object.assign(this, { ...kept, view: null, problem: null, comparison: null, replay: null, pace: new Pace() });
     if (prompt !== null) this.prompt = prompt;
     this.#reading = null;
     this.#isFirstAsked = false;
@@ -58,14 +59,7 @@ export class WatchedJob {
     if (!jobId) return;
     const looked = this.#look();
     if (this.answer.done) return;
-    const { costs } = this;
-    const to = {
-      step: (step) => this.#step(step),
-      traffic: (traffic) => costs.isMeasured || costs.traffic(traffic),
-      transport: (name, why) => this.#moved(name, why),
-      failed: (error) => this.#failed(error),
-    };
-    const reading = (this.#reading = new Reading(this.#tokentail, jobId, this.answer.cursor, to, { events: true }));
+    const reading = (this.#reading = this.#newReading());
     if (prompt !== null) this.readOn();
     // The id in an address may be wrong, so one request checks that the job exists.
     else looked.then(() => reading === this.#reading && !this.problem && this.readOn());
@@ -88,9 +82,34 @@ export class WatchedJob {
     this.#to.changed();
   }
 
+  /** Read an ended answer once more from its beginning, by this transport. */
+  readAgain(transport) {
+    if (!this.answer?.done || this.problem) return;
+    const { jobId, status } = this.answer;
+    this.replay = { transport, before: this.answer, began: performance.now() };
+    if (this.costs.isMeasured) this.costs.clear();
+    this.costs.restart(transport);
+    this.answer = { ...emptyAnswer(jobId), status };
+    this.pace = new Pace();
+    this.#reading = this.#newReading();
+    this.#reading.over(transport);
+    this.#to.changed();
+  }
+
   /** Keep the answer, so that a reload continues it. */
   keep() {
-    if (this.answer) keep(this.answer, this.prompt);
+    if (this.answer) keep(this.replay?.before ?? this.answer, this.prompt);
+  }
+
+  #newReading() {
+    const { costs } = this;
+    const to = {
+      step: (step) => this.#step(step),
+      traffic: (traffic) => costs.isMeasured || costs.traffic(traffic),
+      transport: (name, why) => this.#moved(name, why),
+      failed: (error) => this.#failed(error),
+    };
+    return new Reading(this.#tokentail, this.answer.jobId, this.answer.cursor, to, { events: true });
   }
 
   #step(step) {
@@ -103,12 +122,20 @@ export class WatchedJob {
     const isFirst = tokens > 0 && !this.#isFirstAsked;
     this.#isFirstAsked ||= isFirst;
     if (answer.status !== state || answer.done || isFirst) this.#look();
+    if (answer.done) this.#endReplay();
     this.#to.grew(isReset);
     if (answer.status !== state || answer.done || Boolean(answer.text) !== hadText) this.#to.changed();
     if (answer.done) {
       this.keep();
       this.#to.ended();
     }
+  }
+
+  #endReplay() {
+    if (!this.replay) return;
+    const { transport, before, began } = this.replay;
+    this.replay = null;
+    this.#to.replayed({ transport, tookMs: performance.now() - began, isSame: this.answer.text === before.text });
   }
 
   #moved(name, why) {

@@ -17,7 +17,7 @@ class Sight:
         """Submit a prompt; returns the job's id, which the page puts into its address."""
         before = self.page.url
         self.page.get_by_role("textbox", name="Prompt").fill(prompt)
-        self.page.get_by_role("button", name="Ask").click()
+        self.page.get_by_role("button", name="Ask", exact=True).click()
         self.page.wait_for_url(lambda url: url != before and "job=" in url)
         return self.job_id
 
@@ -28,8 +28,10 @@ class Sight:
         return found[1]
 
     def switch(self, transport: str) -> None:
-        """Choose a transport by a click."""
-        self.page.get_by_role("radio", name=TRANSPORTS[transport]).check()
+        """Choose a transport by a click in the menu, which that folds again if it is another one."""
+        if not self.page.locator("#via-auto").is_visible():
+            self.page.locator("#via summary").click()
+        self.page.get_by_role("radio", name=TRANSPORTS[transport], exact=True).check()
 
     @property
     def answer(self) -> Locator:

@@ -62,7 +62,7 @@ def test_axe_finds_nothing(sized: Page, harness: BrowserHarness, worker: Scripte
     worker.say(writer, COMPLETED)
     sight.is_told("Complete")
     assert violations(sized) == []
-    sized.get_by_role("button", name="Share").click()
+    sized.get_by_role("button", name="Share", exact=True).click()
     expect(sized.locator("#share-dialog")).to_be_visible()
     assert violations(sized) == []
     sized.keyboard.press("Escape")
@@ -130,7 +130,7 @@ def test_axe_finds_nothing_where_keys_are_asked_for(
     expect(page.get_by_role("button", name="Sign out")).to_have_count(1)
     assert violations(page) == []
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     expect(page.get_by_label("Link")).to_have_value(re.compile("token="))
     link = page.get_by_label("Link").input_value()
     reader = new_context(color_scheme=scheme, **size).new_page()
@@ -216,7 +216,7 @@ def test_everything_can_be_done_from_the_keyboard(sight: Sight, worker: Scripted
     expect(page.locator("#prompt")).to_be_focused()
     page.keyboard.type("?/dn")
     expect(page.locator("#prompt")).to_have_value("?/dn")
-    page.locator("#answer-card").focus()
+    page.locator("#theme").focus()
     page.keyboard.press("j")
     page.wait_for_url(lambda url: first in url)
     page.keyboard.press("/")
@@ -242,9 +242,11 @@ TAB_ORDER = [
         "theme",
         "help-open",
         "new-job",
-        "Why?completed · just now",
+        "Why?completed · just now · kept 24 h",
+        "✕",
     ),
-    *("prompt", "model", "max-tokens", "ask", "share", "copy", "auto", "here", "costs", "facts-card"),
+    *("via", "copy", "share", "here", "again", "edit", "SSE", "WebSocket", "Long poll", "Short poll"),
+    *("prompt", "model", "max-tokens", "ask", "costs", "facts-card"),
 ]
 
 

@@ -8,7 +8,7 @@ from tests.browser.harness import BrowserHarness
 SHOWN = """async () => {
   const { FactsView } = await import("/page/facts.js");
   const list = document.createElement("dl");
-  for (const name of ["place", "first", "rate", "tokens", "usage", "attempts", "model", "cursor"]) {
+  for (const name of ["place", "first", "rate", "tokens", "usage", "attempts", "model", "expiry", "cursor"]) {
     list.append(Object.assign(document.createElement("dd"), { id: `fact-${name}` }));
   }
   const view = {

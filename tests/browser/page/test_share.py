@@ -28,7 +28,7 @@ def dialog(
     sight = Sight(page)
     worker.answer(sight.ask(), "One")
     sight.sees("One")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     expect(page.locator("#share-link")).to_have_value(WITH_TOKEN)
     return page
 
@@ -86,7 +86,7 @@ def test_without_keys_there_is_nothing_to_choose(sight: Sight, worker: ScriptedW
     """Where a job's id is enough to read it, a link neither ends nor can be revoked."""
     worker.answer(sight.ask(), "One")
     sight.is_told("Complete")
-    sight.page.get_by_role("button", name="Share").click()
+    sight.page.get_by_role("button", name="Share", exact=True).click()
     expect(sight.page.locator("#share-link")).to_have_value(re.compile("job="))
     for control in ("#share-life", "#share-revoke"):
         expect(sight.page.locator(control)).to_be_hidden()

@@ -134,6 +134,7 @@ def test_the_demos_size_and_pace_are_in_its_name() -> None:
     assert demo_options("demo?tokens=200&tps=50") == {"tokens": 200, "tps": 50}
     assert demo_options("demo?tps=0")["tps"] == 0
     assert set(demo_options("demo")) == {"tokens", "tps"}
+    assert demo_options("demo?reasoning=40") == {**demo_options("demo"), "reasoning": 40}
 
 
 @pytest.mark.parametrize(

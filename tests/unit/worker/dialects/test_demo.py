@@ -8,7 +8,7 @@ import pytest
 from tests.unit.worker.recorded_streams import PlayedTransport
 from tokentail.jobs.job import FinishReason, Usage
 from tokentail.jobs.request import GenerationRequest
-from tokentail.log.element import encode
+from tokentail.log.element import Reasoning, encode
 from worker.chunk import Chunk, Finish, Terminal, UsageReport
 from worker.dialects.demo import Demo
 from worker.upstream.source import open_chunks
@@ -82,6 +82,15 @@ def test_max_tokens_cuts_it_short(most: int, sent: int, reason: str) -> None:
     *content, end = lists_of("demo?tokens=5&tps=0", request)
     assert sum(map(len, content)) == sent
     assert end[:2] == [Finish(FinishReason(reason), reason), UsageReport(Usage(1, sent))]
+
+
+def test_it_thinks_first_if_its_name_says_so() -> None:
+    """The reasoning comes before the text and at its pace; the text has the length that was asked for."""
+    steps = list(Demo().steps(REQUEST, "demo?reasoning=4&tokens=5&tps=10"))
+    chunks = [chunk for _, chunks in steps for chunk in chunks]
+    assert [type(chunk) for chunk in chunks[:9]] == [Reasoning] * 4 + [str] * 5
+    assert [due_s for due_s, _ in steps[:9]] == pytest.approx([i / 10 for i in range(9)])
+    assert chunks[-2] == UsageReport(Usage(5, 5))
 
 
 def test_the_pace_does_not_drift() -> None:

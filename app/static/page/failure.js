@@ -1,0 +1,22 @@
+// A failure in words: what kind it is, and after how much trying. Pure.
+
+const KINDS = {
+  timeout: "It took too long", rate_limited: "The provider limits how often it may be asked", overloaded: "The provider is overloaded",
+  rejected: "The provider refused the request", content_filtered: "The provider’s filter stopped the answer",
+  truncated: "The answer was cut off", malformed: "The provider’s response could not be read", unavailable: "The provider could not be reached",
+  internal: "A fault of this deployment", abandoned: "Nobody was reading",
+};
+
+/** The kind of a job's error; "" for errors of reading it. */
+export const kindWords = (error) => KINDS[error.type] ?? "";
+
+/** How many calls the job took, and what the provider's last response was. */
+export function callsWords(error, view) {
+  const calls = view ? Math.max(1, view.attempts + (view.retries ?? 0)) : null;
+  const parts = [
+    calls && (calls === 1 ? "Asked once" : `Asked ${calls} times`),
+    error.provider_status && `the provider’s status was ${error.provider_status}`,
+    error.provider_code && `its code ${error.provider_code}`,
+  ].filter(Boolean);
+  return parts.length ? `${parts.join("; ")}.` : "";
+}
