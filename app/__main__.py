@@ -44,7 +44,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "web")
     if settings.allow_open and not (settings.is_loopback or settings.is_keyed):
         log.warning("web.open", extra={"host": settings.host, "danger": "anybody who reaches it can use it"})
     return _run(settings, keys, listen_fd)

@@ -44,7 +44,7 @@ def application() -> "Application":
     settings = load_settings(os.environ)
     settings.require_redis()
     KeyRing(settings)  # a keys file that cannot be read is reported now, not with the first request
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "web")
     opened = Application(settings)
     atexit.register(opened.close)
     if threading.current_thread() is threading.main_thread():

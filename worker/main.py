@@ -47,7 +47,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "worker")
     if fault := model_fault(settings.model, registry.served_models()):
         log.warning("model.not_served", extra={"model": settings.model, "fault": fault})  # another worker may serve it
     logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back

@@ -83,7 +83,8 @@ class JobActions:
         model = resolve_model(asked.model or None, models, self._default_model)
         check_dialect(asked, dialect_of(model, models))
         submission = self._submitter.submit(request.owner, asked, model, key)
-        log.info("job.submitted", extra={"job_id": submission.job_id, "model": model, "is_new": submission.is_new})
+        about = {"job_id": submission.job_id, "owner": request.owner, "model": model}
+        log.info("job.submitted", extra={**about, "is_new": submission.is_new})
         return submission.job_id
 
     def _accept(self, request: Request) -> str:
@@ -107,7 +108,7 @@ class JobActions:
         job = self._reads.job_for(request)
         if not job.status.is_closed:
             if self._store.close(job.id, End(Status.CANCELLED), self._now_ms()):
-                log.info("job.cancelled", extra={"job_id": job.id, "by": request.role})
+                log.info("job.cancelled", extra={"job_id": job.id, "owner": job.owner, "by": request.role})
             self._tidy(job)
             job = self._reads.job_for(request)
         return self._reads.view_of(request, job)
@@ -121,7 +122,7 @@ class JobActions:
             return Response(204)
         if not self._store.delete(checked(job_id), self._now_ms()):
             raise JobNotFound(JobNotFound.__doc__)
-        log.info("job.deleted", extra={"job_id": job_id})
+        log.info("job.deleted", extra={"job_id": job_id, "owner": job.owner})
         self._tidy(job)
         return Response(204)
 

@@ -50,7 +50,7 @@ def up(host: str | None, port: str | None, data_dir: str | None, model: str | No
     }
     environment = dict(os.environ) | {name: value for name, value in given.items() if value is not None}
     settings = load_settings(environment)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "supervisor")
     try:
         run_up(settings, environment, click.echo, lambda line: click.echo(f"tokentail: {line}", err=True))
     except OSError as error:
@@ -87,7 +87,7 @@ def worker(processes: int) -> None:
 
 def _settings() -> Settings:
     settings = load_settings(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "supervisor")
     return settings
 
 

@@ -71,6 +71,7 @@ class Endpoint:
     model_timeouts: Mapping[str, Timeouts] = field(default_factory=dict)  # by model: in the place of those
     is_background: bool = False  # openai_responses: run in the background, so that a lost stream can be taken up again
     additions: Additions = NO_ADDITIONS
+    key_variable: str = ""  # that holds its key
     needs_reason: bool = True  # an answer that ends without a finish reason is a failure
 
     @property
@@ -130,11 +131,14 @@ def provider_file_faults(path: str, environment: Mapping[str, str]) -> list[str]
 def _well_known(s: Settings) -> Iterator[Endpoint]:
     if s.openai_api_key or s.openai_base_url:
         url = s.openai_base_url or "https://api.openai.com/v1"
-        yield Endpoint("openai", "openai_chat", url, s.openai_api_key)
+        yield Endpoint("openai", "openai_chat", url, s.openai_api_key, key_variable="OPENAI_API_KEY")
     if s.anthropic_api_key:
-        yield Endpoint("anthropic", "anthropic", "https://api.anthropic.com", s.anthropic_api_key)
+        yield Endpoint(
+            "anthropic", "anthropic", "https://api.anthropic.com", s.anthropic_api_key, key_variable="ANTHROPIC_API_KEY"
+        )
     if s.gemini_api_key:
-        yield Endpoint("gemini", "gemini", "https://generativelanguage.googleapis.com", s.gemini_api_key)
+        url = "https://generativelanguage.googleapis.com"
+        yield Endpoint("gemini", "gemini", url, s.gemini_api_key, key_variable="GEMINI_API_KEY")
     if s.ollama_host:
         yield Endpoint("ollama", "ollama", _ollama_url(s.ollama_host))
     if s.local_url:
@@ -186,6 +190,7 @@ def _endpoint(name: str, entry: _Entry, environment: Mapping[str, str]) -> Endpo
         model_timeouts=entry.model_timeouts,
         is_background=entry.background,
         additions=additions,
+        key_variable=entry.api_key_env or ", ".join(sorted(_variables(entry))),
         needs_reason=entry.end_without_reason == "failed",
     )
 

@@ -57,7 +57,7 @@ class Abandonment:
         except (JobGone, JobNotFound):
             pass  # it is gone, which is more than was asked
         if is_ended:
-            log.info("job.abandoned", extra={"job_id": job_id})
+            log.info("job.abandoned", extra={"job_id": job_id, "owner": job.owner})
             self._admission.leave(job.owner, job_id)
         self._store.forget_readers(job_id)
         return is_ended

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tokentail.jobs.call_record import NO_CALLS, CallRecord
+
 
 class Status(StrEnum):
     """Where a job stands. The only status that clients see; RQ's own is for operators."""
@@ -108,6 +110,8 @@ class Job:
     end: dict[str, Any] | None  # the log's last element, once the job is closed
     generation_token_at_ms: int | None = None  # the first token of the latest generation that had one
     shares: int = 0  # how often its owner has revoked the links that were shared
+    last_worker: str = ""  # the process that claimed it last, whether it holds the job or not
+    calls: CallRecord = NO_CALLS
     user_digest: str = ""  # of the user's name, which is in the log's first element; "" for none
 
     @property
@@ -131,6 +135,8 @@ class Claim:
     created_at_ms: int
     first_token_at_ms: int | None  # of an earlier attempt
     counts: str = ""  # of the latest generation, as tokentail/log/counts.py has them
+    model: str = ""
+    calls: str = ""  # by the attempts before, as tokentail/jobs/call_record.py has them
 
 
 @dataclass(frozen=True)

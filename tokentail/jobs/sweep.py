@@ -217,7 +217,7 @@ class Sweeper:
         failure = Failure(FailureKind.INTERNAL, "What Redis held of this job cannot be read.", is_retryable=True)
         if self._store.close_spoilt(job_id, owner, End(Status.FAILED, error=failure), self._now_ms()):
             self.totals.failed += 1
-            log.error("job.failed", extra={"job_id": job_id, "error": failure.message})
+            log.error("job.failed", extra={"job_id": job_id, "owner": owner or "", "error": failure.message})
         self._admission.leave(owner or "", job_id)
 
     def _lacks_its_end(self, job: Job) -> bool:
@@ -263,7 +263,8 @@ class Sweeper:
         enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms(), is_loss=is_loss)
         if not enqueues:
             return  # it has moved on
-        log.warning("job.requeued", extra={"job_id": job.id, "was": job.status, "worker": job.worker})
+        about = {"job_id": job.id, "owner": job.owner, "model": job.model}
+        log.warning("job.requeued", extra={**about, "was": job.status, "worker": job.worker})
         if is_loss:
             self.totals.taken_back += 1
             self._queue.enqueue(job.id, enqueues)
@@ -274,7 +275,8 @@ class Sweeper:
         end = End(Status.FAILED, error=failure)
         if self._store.close(job.id, end, self._now_ms(), holder=job.attempt):
             self.totals.failed += 1
-            log.error("job.failed", extra={"job_id": job.id, "error": failure.message})
+            about = {"job_id": job.id, "owner": job.owner, "model": job.model}
+            log.error("job.failed", extra={**about, "error": failure.message})
             self._admission.leave(job.owner, job.id)
 
     def _is_overdue(self, since_ms: int) -> bool:

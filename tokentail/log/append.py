@@ -20,6 +20,7 @@ class Append(msgspec.Struct, frozen=True):
     upstream: str = ""
     counts: str = ""  # of the generation, as counts.py has them; an estimate may be ahead of the last element
     generation: str = ""  # set when elements[0] starts a generation
+    calls: str = ""  # the call record, where it has changed
     end_status: Status | None = None  # set when the last element is the `end`
 
 

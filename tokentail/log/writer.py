@@ -37,6 +37,7 @@ class LogWriter:
         self._settled_upstream = claim.upstream
         self.usage, self.shown_bytes = parse_counts(claim.counts)  # of the generation, as far as it has come
         self._settled_usage: Usage | None = self.usage
+        self.calls = self._settled_calls = claim.calls  # the text of the call record; set it when a call begins
         self._settled = 0  # how many of them the store is known to have
         self._next: Start | None = None  # written before the next element
         self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
@@ -121,7 +122,8 @@ class LogWriter:
 
     def next_append(self, now_ms: int) -> Append | None:
         """The append to send now; the same one until it is settled; None when there is nothing to send."""
-        is_news = (self._upstreams[-1], self.usage) != (self._settled_upstream, self._settled_usage)
+        settled = self._settled_upstream, self._settled_usage, self._settled_calls
+        is_news = (self._upstreams[-1], self.usage, self.calls) != settled
         if self.unsettled or (is_news and not self.is_ended):
             return self._append_from(self._settled, now_ms)
         return None
@@ -150,6 +152,7 @@ class LogWriter:
         if outcome.is_lost:
             self._settled = outcome.length - self._first
         else:
+            self._settled_calls = append.calls or self._settled_calls
             self._settled = append.expected - self._first + len(append.elements)
             self._settled_upstream = append.upstream
             self._settled_usage = parse_counts(append.counts)[0]
@@ -173,6 +176,7 @@ class LogWriter:
             byte_count=self._byte_counts[stop - 1] if stop else self.byte_count,
             upstream=self._upstreams[mark],
             counts=counts_text(self.usage, self.shown_bytes),
+            calls=self.calls if self.calls != self._settled_calls else "",
             generation=self._starts.get(position, ""),
             end_status=self._end_status if stop == len(self._elements) else None,
         )

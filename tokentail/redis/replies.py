@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tokentail.errors import JobGone, JobNotFound, Unreadable
+from tokentail.jobs.call_record import parse_call_record
 from tokentail.jobs.job import Job, Status
 from tokentail.log.batch import Batch
 from tokentail.log.element import check_elements, decode
@@ -31,7 +32,7 @@ NEEDED = (
 FIELDS = (
     *NEEDED,
     *("losses", "started_at", "first_token_at", "generation_token_at", "pace", "appended_at", "ended_at", "expires_at"),
-    *("shares", "user"),
+    *("shares", "user", "last_worker", "calls"),
     "format",  # is checked by the script, which wants it last
 )
 
@@ -136,6 +137,8 @@ def job_decoder(job_id: str, log: str) -> Callable[[list[Any]], Job]:
             end=_event(end, log, "end") if end else None,
             shares=number_or_none(record["shares"]) or 0,
             user_digest=_digest(record["user"]),
+            last_worker=record["last_worker"].decode(),
+            calls=parse_call_record(record["calls"].decode()),
         )
 
     return decode_job

@@ -138,7 +138,7 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
             raise SuspectedJob(reply[1])
         if reply[0] != b"claimed":
             return None
-        _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown = reply
+        _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown, model, calls = reply
         check_request(keys[2], request)
         # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
         return Claim(
@@ -149,6 +149,8 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
             byte_count=size,
             upstream=upstream.decode(),
             counts=counts.decode(),
+            model=model.decode(),
+            calls=calls.decode(),
             attempts=attempts,
             request=request,
             created_at_ms=number(created),
@@ -172,6 +174,7 @@ def append(a: Append, retention: Retention) -> Command[Appended]:
         a.end_status or "",
         retention.content_ms,
         retention.tombstone_ms,
+        a.calls,
         *a.elements,
     )
     return Command(_append, job_keys(a.job_id), args, _decode_appended)

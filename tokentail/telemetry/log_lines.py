@@ -5,6 +5,8 @@ query string is ever passed in.
 """
 
 import logging
+import os
+import socket
 import time
 from datetime import UTC, datetime
 
@@ -18,19 +20,28 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class LineFormatter(logging.Formatter):
-    """Writes the action and the facts given as `extra`."""
+    """Writes the action, the facts given as `extra`, and last the process, by the program's name, host and id."""
+
+    def __init__(self, program: str = "") -> None:
+        super().__init__()
+        self._process = f"{program}/{socket.gethostname()}" if program else ""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         facts = "".join(f" {k}={_quoted(v)}" for k, v in record.__dict__.items() if k not in _STANDARD)
-        line = f"{moment} {record.levelname.lower()} {record.getMessage()}{facts}"
+        # The id is read for each line, because a server may fork after its start.
+        process = f" process={_quoted(f'{self._process}-{os.getpid()}')}" if self._process else ""
+        line = f"{moment} {record.levelname.lower()} {record.getMessage()}{facts}{process}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def configure_logging(level: str) -> None:
-    """Send this process's log to stderr in our format; other libraries speak from WARNING up."""
+def configure_logging(level: str, program: str = "") -> None:
+    """Send this process's log to stderr in our format; other libraries speak from WARNING up.
+
+    `program` is the process's part in the deployment: web, worker or supervisor.
+    """
     stderr = logging.StreamHandler()
-    stderr.setFormatter(LineFormatter())
+    stderr.setFormatter(LineFormatter(program))
     logging.basicConfig(level="WARNING", handlers=[stderr], force=True)
     for ours in ("tokentail", "app", "worker"):
         logging.getLogger(ours).setLevel(level)

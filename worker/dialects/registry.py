@@ -12,6 +12,7 @@ from worker.dialects.ollama import Ollama
 from worker.dialects.openai.chat import OpenAiChat
 from worker.dialects.openai.completions import OpenAiCompletions
 from worker.dialects.openai.responses import OpenAiResponses
+from worker.upstream.address import origin_of
 from worker.upstream.provider import HttpProvider, Provider
 
 _DIALECTS: dict[str, Callable[[str, str, str, Additions], HttpProvider]] = {
@@ -72,6 +73,9 @@ def providers_of(endpoint: Endpoint) -> Iterator[HttpProvider]:
         else:
             provider = _DIALECTS[endpoint.dialect](*told)
         provider.needs_reason = endpoint.needs_reason
+        provider.address = origin_of(endpoint.base_url)
+        if endpoint.api_key or endpoint.additions.secrets:
+            provider.key_variable = endpoint.key_variable
         yield provider
 
 

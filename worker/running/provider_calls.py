@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any
 
 import gevent
+import msgspec
 
 from tokentail.config.settings import Settings
 from tokentail.identifiers import new_generation
+from tokentail.jobs.call_record import parse_call_record
+from tokentail.jobs.job import Failure
 from tokentail.jobs.request import GenerationRequest
 from tokentail.log.cursor import BEGINNING
 from tokentail.log.element import decode
@@ -26,7 +29,7 @@ from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
 from worker.running.retries import Retries
-from worker.upstream.provider import KeepingProvider, Provider, ResumableProvider
+from worker.upstream.provider import HttpProvider, KeepingProvider, Provider, ResumableProvider
 from worker.upstream.seams import Transport
 from worker.upstream.source import cancel_upstream, open_chunks
 
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _CANCEL_S = 10.0  # for telling a provider to stop
 _READ_AT_ONCE = 5000  # elements
+_MOST_ERROR = 300  # characters of an error in the call record
 
 
 class ProviderCalls:
@@ -65,6 +69,7 @@ class ProviderCalls:
             log.info("job.resumed", extra={"job_id": writer.job_id})
         while True:
             (generation.go_on if position else generation.begin)(new_generation(), provider.name, model)
+            _note_call(writer, provider)
             self._commit.push(writer)
             try:
                 deadlines.call_began()
@@ -80,6 +85,7 @@ class ProviderCalls:
                 if generation.is_finished:
                     raise
                 self._meters.call_failed(provider.name, passed.failure.kind)
+                _note_error(writer, passed.failure)
                 if passed.is_of_whole or not _is_kept(writer, provider):
                     self.cancel(writer, provider)
                     raise
@@ -102,6 +108,7 @@ class ProviderCalls:
         """Log and count a failure after which the next call comes in `delay_s`; give up an answer that is lost."""
         if delay_s != 0:  # else it is no failed call: the answer goes on in another, or a position was lost
             self._meters.call_failed(provider.name, failure.failure.kind)
+            _note_error(writer, failure.failure)
             generation.note_failed_call(failure)
         if delay_s is None or isinstance(failure, PositionLost):
             self.cancel(writer, provider)  # it may go on all the same
@@ -110,8 +117,8 @@ class ProviderCalls:
         if delay_s is None:
             return
         if delay_s:
-            facts = {"job_id": writer.job_id, "error": failure.failure.kind, "delay_s": round(delay_s, 2)}
-            log.info("job.retried", extra=facts)
+            facts = {"job_id": writer.job_id, "provider": provider.name, "error": failure.failure.kind}
+            log.info("job.retried", extra={**facts, "delay_s": round(delay_s, 2)})
             self._meters.call_retried(provider.name)
         elif isinstance(failure, PositionLost):
             log.info("job.position_lost", extra={"job_id": writer.job_id})
@@ -192,6 +199,20 @@ class ProviderCalls:
         if attempt.awaited_since_ms is not None:
             self._meters.job_first_token(provider.name, max(now_ms() - attempt.awaited_since_ms, 0) / 1000)
             attempt.awaited_since_ms = None
+
+
+def _note_call(writer: LogWriter, provider: Provider) -> None:
+    """Put a call that begins into the job's call record."""
+    known = parse_call_record(writer.calls)
+    address = provider.address if isinstance(provider, HttpProvider) else ""
+    noted = msgspec.structs.replace(known, provider=provider.name, address=address, calls=known.calls + 1)
+    writer.calls = noted.encoded()
+
+
+def _note_error(writer: LogWriter, failure: Failure) -> None:
+    """Put the failure of a call into the job's call record."""
+    error = f"{failure.kind}: {failure.message}"[:_MOST_ERROR]
+    writer.calls = msgspec.structs.replace(parse_call_record(writer.calls), error=error).encoded()
 
 
 def _is_kept(writer: LogWriter, provider: Provider) -> bool:

@@ -96,7 +96,8 @@ class Runner:
     def _hold(self, attempt: Attempt, claim: Claim) -> str:
         job_id, writer = attempt.job_id, attempt.claimed(claim)
         self._held[attempt.token] = attempt
-        log.info("job.claimed", extra={"job_id": job_id, "attempts": claim.attempts})
+        about = {"job_id": job_id, "owner": claim.owner, "model": claim.model, "worker": self.worker}
+        log.info("job.claimed", extra={**about, "attempts": claim.attempts})
         try:
             with attempt:
                 outcome = self._see_to_end(attempt, writer, claim.request)
@@ -115,7 +116,8 @@ class Runner:
         finally:
             del self._held[attempt.token]
         self._meters.job_left(attempt.provider, outcome)
-        log.info("job.left", extra={"job_id": job_id, "outcome": outcome, "tokens": writer.token_count})
+        facts = {"provider": attempt.provider, "outcome": outcome, "tokens": writer.token_count}
+        log.info("job.left", extra={**about, **facts})
         if writer.is_ended and not writer.unsettled:
             self._kept.append((self._commit.answered_s + self._settings.lease_s, writer))
             self.ended += 1

@@ -28,7 +28,8 @@ from worker.chunk import (
     takes_reason_back,
 )
 from worker.dialects.echo import without_echo
-from worker.upstream.provider import HttpCall, StreamParser
+from worker.upstream.named_failure import with_address
+from worker.upstream.provider import HttpCall, HttpProvider, StreamParser
 from worker.upstream.seams import Answer, Aside, Silence
 
 STIRRED: Chunk = SignOfLife()  # for bytes in which the dialect's parser found nothing: a comment, a part of an event
@@ -120,6 +121,7 @@ class Ending:
 
 
 def answered(
+    provider: HttpProvider,
     request: GenerationRequest,
     make_call: Callable[[], HttpCall],
     accept: Callable[[HttpCall], Answer],
@@ -137,7 +139,7 @@ def answered(
     except (PositionLost, AnswerGoesOn):
         raise  # their words are ours
     except ProviderFailure as failure:
-        raise unechoed(failure, request, call, turns) from None
+        raise named(failure, provider, request, call, turns) from None
 
 
 def _chunks(answer: Answer, parser: StreamParser, ending: Ending, turns: Turns) -> Generator[list[Chunk]]:
@@ -175,9 +177,11 @@ def ended(ending: Ending) -> Generator[list[Chunk]]:
     raise failure
 
 
-def unechoed(failure: ProviderFailure, request: GenerationRequest, call: HttpCall, turns: Turns) -> ProviderFailure:
-    """The failure without words that repeat the request."""
-    return without_echo(failure, request, call, partial(turns.sleep, 0))
+def named(
+    failure: ProviderFailure, provider: HttpProvider, request: GenerationRequest, call: HttpCall, turns: Turns
+) -> ProviderFailure:
+    """The failure with the address that was called, and without words that repeat the request."""
+    return with_address(without_echo(failure, request, call, partial(turns.sleep, 0)), provider)
 
 
 def request_id_of(answer: Answer) -> str:

@@ -23,6 +23,9 @@ _KINDS = {
 }
 
 
+KEY_REFUSED = "The provider refused the key that the worker uses"
+
+
 def status_kind(status: int) -> tuple[FailureKind, bool]:
     """The kind of failure that a status stands for, and whether to try again."""
     if status in _KINDS:
@@ -36,9 +39,11 @@ def status_failure(status: int, headers: Mapping[str, str], words: str, code: st
     is_retryable = should_retry(headers, is_retryable)
     if status in {401, 403}:
         # Providers quote a part of the key in these answers.
-        message = f"The provider refused the key that the worker uses (status {status})."
+        message = f"{KEY_REFUSED} (status {status})."
     elif 300 <= status < 400:
         message = f"The provider redirects (status {status}), which is not followed; set its final address."
+    elif status in {404, 405} and not words:
+        message = f"The provider answered with status {status}; is the path of its address right?"
     else:
         message = f"The provider answered with status {status}" + (f": {words}" if words else ".")
     return provider_failure(

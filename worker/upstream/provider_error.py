@@ -11,10 +11,9 @@ from worker.chunk import ProviderFailure, provider_failure
 from worker.upstream.error_forms import Told, told_in
 from worker.upstream.error_text import page_text, safe_words
 from worker.upstream.error_words import DEFAULT, Meaning, meaning_of
-from worker.upstream.http_failure import retry_after_s, should_retry, status_failure
+from worker.upstream.http_failure import KEY_REFUSED, retry_after_s, should_retry, status_failure
 
 _BROKEN_JSON = re.compile(r"\"\s*[:}\]]|^[{\"]|^\[(?![A-Za-z ]{1,20}\])")  # and no level before a log's words
-_KEY_REFUSED = "The provider refused the key that the worker uses"
 _TOO_MUCH = (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED, FailureKind.TIMEOUT)
 
 
@@ -79,7 +78,7 @@ def words_failure(words: str, meaning: Meaning | None = None) -> ProviderFailure
     """The failure for the plain words of an error."""
     said = safe_words(words) or "it gave no reason"
     meaning = meaning or meaning_of(said) or DEFAULT
-    message = f"{_KEY_REFUSED}." if meaning.is_about_key else f"The provider failed: {said}"
+    message = f"{KEY_REFUSED}." if meaning.is_about_key else f"The provider failed: {said}"
     return provider_failure(meaning.kind, message, is_retryable=meaning.is_retryable, status=200)
 
 
@@ -96,7 +95,7 @@ def without_error(value: Any) -> Any:
 
 def _failure(told: Told, headers: Mapping[str, str]) -> ProviderFailure:
     meaning = told.meaning(DEFAULT) or DEFAULT
-    message = f"{_KEY_REFUSED}." if meaning.is_about_key else f"The provider failed: {told.words}"
+    message = f"{KEY_REFUSED}." if meaning.is_about_key else f"The provider failed: {told.words}"
     return provider_failure(
         meaning.kind,
         message,
@@ -115,7 +114,7 @@ def _status_failure(status: int, headers: Mapping[str, str], told: Told) -> Prov
         return failure
     wait_s = retry_after_s(headers)
     if meaning.is_about_key and status in {400, 401, 403}:
-        message = f"{_KEY_REFUSED} (status {status})."
+        message = f"{KEY_REFUSED} (status {status})."
         return provider_failure(
             FailureKind.REJECTED, message, status=status, code=told.code, retry_after_s=failure.retry_after_s
         )

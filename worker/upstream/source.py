@@ -11,7 +11,7 @@ from functools import partial
 
 from tokentail.jobs.request import GenerationRequest
 from worker.chunk import Chunk, PositionLost, ProviderFailure, position_lost
-from worker.upstream.answer_stream import Ending, Turns, answered, ended, request_id_of, unechoed
+from worker.upstream.answer_stream import Ending, Turns, answered, ended, named, request_id_of
 from worker.upstream.provider import (
     HttpCall,
     HttpProvider,
@@ -88,7 +88,7 @@ def _streamed(
     make_call = partial(provider.call, request, model)
     accept = partial(_accepted, provider, transport, turns)
     ending = Ending(needs_reason=provider.needs_reason)
-    return answered(request, make_call, accept, provider.parser(), ending, turns)
+    return answered(provider, request, make_call, accept, provider.parser(), ending, turns)
 
 
 def _resumed(
@@ -106,7 +106,7 @@ def _resumed(
         raise position_lost()  # or the name is another provider's now
     make_call = partial(provider.resume, position, request, model)
     accept = partial(_taken_up, provider, transport, turns.clock)
-    yield from answered(request, make_call, accept, provider.resumed_parser(position), ending, turns)
+    yield from answered(provider, request, make_call, accept, provider.resumed_parser(position), ending, turns)
 
 
 def _or_stored(
@@ -133,7 +133,7 @@ def _or_stored(
     except PositionLost:
         raise
     except ProviderFailure as failure:
-        raise unechoed(failure, request, call, turns) from None
+        raise named(failure, provider, request, call, turns) from None
 
 
 def cancel_upstream(provider: Provider, position: str, transport: Transport) -> None:

@@ -7,15 +7,17 @@ networks have no other way out; credentials from .netrc do not. Redirects are no
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from tokentail.config.settings import Settings
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
+from worker.upstream.address import origin_of
+from worker.upstream.connection_fault import connection_fault
 from worker.upstream.http_answer import HttpAnswer
 from worker.upstream.provider import HttpCall
 
@@ -51,7 +53,7 @@ class HttpTransport:
                     raise
                 return self._sent(prepared)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise _send_failure(error) from None
+            raise _send_failure(error, call.url, self._proxy_of(call.url)) from None
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -60,9 +62,17 @@ class HttpTransport:
     def _sent(self, prepared: requests.PreparedRequest) -> HttpAnswer:
         # Straight to the adapter: a session would add .netrc and cookies, and read a redirect's body.
         adapter = self._session.get_adapter(str(prepared.url))
-        surroundings = self._surroundings(_origin(str(prepared.url)))
+        surroundings = self._surroundings(origin_of(str(prepared.url)))
         response = adapter.send(prepared, stream=True, timeout=self._timeouts, **surroundings)
         return HttpAnswer(response.status_code, response.headers, response.raw)
+
+    def _proxy_of(self, url: str) -> str:
+        """The address of the proxy that calls to `url` take, if there is one."""
+        try:
+            proxy = select_proxy(url, self._surroundings(origin_of(url))["proxies"])
+            return origin_of(proxy if "://" in proxy else f"http://{proxy}") if proxy else ""
+        except (requests.RequestException, ValueError):
+            return ""  # the address itself is at fault, which the failure says
 
     def _read_surroundings(self, origin: str) -> Mapping[str, Any]:
         """Proxies and certificate bundle for an origin. Read once: finding them costs more than a token does.
@@ -82,12 +92,6 @@ def open_transport(settings: Settings) -> HttpTransport:
     )
 
 
-def _origin(url: str) -> str:
-    """Scheme, host and port of an address, without credentials."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 def _is_reset(error: requests.ConnectionError) -> bool:
     cause = error.args[0] if error.args else None
     return isinstance(cause, ProtocolError) and any(isinstance(arg, ConnectionError) for arg in cause.args)
@@ -96,21 +100,20 @@ def _is_reset(error: requests.ConnectionError) -> bool:
 # The messages below are our own: those of the libraries hold addresses, which may hold credentials.
 
 
-def _send_failure(error: Exception) -> ProviderFailure:
+def _send_failure(error: Exception, url: str, proxy: str) -> ProviderFailure:
     kind, is_retryable = FailureKind.UNAVAILABLE, True
-    if isinstance(error, requests.ConnectTimeout):
-        kind, message = FailureKind.TIMEOUT, "The provider could not be reached in time."
-    elif isinstance(error, requests.Timeout):
-        kind, message = FailureKind.TIMEOUT, "The provider did not begin to answer in time."
-    elif isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        is_retryable, message = False, "The provider's certificate is not trusted."
-    elif isinstance(error, requests.exceptions.ProxyError):
-        message = "The proxy on the way to the provider could not be used."
-    elif isinstance(error, requests.ConnectionError) and _is_reset(error):
-        message = "The provider closed the connection before it answered."
-    elif isinstance(error, ValueError):  # which requests' errors about addresses and headers are, too
-        kind, is_retryable = FailureKind.REJECTED, False
+    if isinstance(error, ValueError):  # which requests' errors about addresses and headers are, too
         message = "The provider's address or key cannot be put into a request; check the worker's settings."
+        return provider_failure(FailureKind.REJECTED, message)
+    who = f"The provider at {origin_of(url)}"
+    if isinstance(error, requests.ConnectTimeout):
+        kind, message = FailureKind.TIMEOUT, f"{who} could not be reached in time."
+    elif isinstance(error, requests.Timeout):
+        kind, message = FailureKind.TIMEOUT, f"{who} did not begin to answer in time."
     else:
-        message = "The provider could not be reached."
+        fault = connection_fault(error)
+        is_retryable = fault is None or fault.is_retryable
+        if isinstance(error, requests.exceptions.ProxyError):
+            who = f"The proxy {proxy} on the way to the provider at {origin_of(url)}"
+        message = f"{who} could not be reached" + (f": {fault.words}." if fault else ".")
     return provider_failure(kind, message, is_retryable=is_retryable)

@@ -1,9 +1,9 @@
 -- ARGV: attempt, worker, now, how often the job may have been lost.
 -- Returns {'claimed', length, tokens, bytes, upstream, counts, attempts, request, owner, created at, first token at or
--- ''}, or {'refused', status or ''}, or {'suspect', how often it was lost}.
+-- '', model, call record or ''}, or {'refused', status or ''}, or {'suspect', how often it was lost}.
 local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
 local r = recorded('status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner', 'created_at', 'first_token_at',
-  'losses', 'counts', 'format')
+  'losses', 'counts', 'model', 'calls', 'format')
 if not r[1] then
   return {'refused', ''}
 end
@@ -20,8 +20,10 @@ end
 local tokens, bytes, length, body = number(r[3]), number(r[4]), look('LLEN', log), look('GET', request) or ''
 if not is_repeat then
   attempts = attempts + 1
-  redis.call('HSET', record, 'status', 'running', 'attempt', attempt, 'worker', worker, 'attempts', attempts)
+  redis.call('HSET', record, 'status', 'running', 'attempt', attempt, 'worker', worker, 'last_worker', worker,
+    'attempts', attempts)
   redis.call('HSETNX', record, 'started_at', now)
   publish(length, {})
 end
-return {'claimed', length, tokens, bytes, r[5] or '', r[11] or '', attempts, body, r[7] or '', r[8] or '', r[9] or ''}
+return {'claimed', length, tokens, bytes, r[5] or '', r[11] or '', attempts, body, r[7] or '', r[8] or '', r[9] or '',
+  r[12] or '', r[13] or ''}

@@ -95,7 +95,8 @@ if readable ~= '' or not is_list then
   generation = ARGV[11] -- law 1: what was cut off makes no cursor good that was given out before
 end
 local worker = keep('worker', is_name, '')
-redis.call('HDEL', record, 'upstream', 'pace', 'counts')
+keep('last_worker', is_name)
+redis.call('HDEL', record, 'upstream', 'pace', 'counts', 'calls')
 redis.call('HSET', record, 'format', 1, 'owner', ARGV[1], 'model', ARGV[2], 'attempt', '', 'generation', generation,
   'base', base)
 redis.call('RPUSH', log, element)
