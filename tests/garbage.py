@@ -25,7 +25,7 @@ _ELEMENTS = {
     "10 MB": LARGE,
 }
 # Any text can be read here; what it says is another matter.
-_FREE_TEXT = {"model", "attempt", "worker", "owner"}
+_FREE_TEXT = {"model", "attempt", "worker", "owner", "last_worker", "calls"}
 
 
 def _field(name: str, value: bytes) -> Plant:

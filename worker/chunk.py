@@ -7,7 +7,7 @@ from tokentail.errors import TokentailError
 from tokentail.jobs.job import Failure, FailureKind, FinishReason, Usage
 from tokentail.log.element import Citation, Content, Reasoning, Skipped
 
-_MAX_MESSAGE = 500  # characters of a failure's message
+MAX_MESSAGE = 500  # characters of a failure's message
 _MAX_CODE = 100  # and of the provider's own code
 _BEYOND_CUT = 200
 
@@ -109,14 +109,14 @@ def provider_failure(
 ) -> ProviderFailure:
     """A ProviderFailure with its words made safe: one line, bounded, and nothing that UTF-8 cannot carry."""
     said, named = _safe(message), None if code is None else _safe(code)
-    failure = Failure(kind, said[:_MAX_MESSAGE], is_retryable, status, None if named is None else named[:_MAX_CODE])
+    failure = Failure(kind, said[:MAX_MESSAGE], is_retryable, status, None if named is None else named[:_MAX_CODE])
     # The beginning of a prompt may stand before the cut, and be too short to be known by itself.
-    words = said[: _MAX_MESSAGE + _BEYOND_CUT], (named or "")[: _MAX_CODE + _BEYOND_CUT]
+    words = said[: MAX_MESSAGE + _BEYOND_CUT], (named or "")[: _MAX_CODE + _BEYOND_CUT]
     return ProviderFailure(failure, retry_after_s, words)
 
 
 def _safe(text: str) -> str:
-    words = " ".join(text[: 4 * _MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8").split())
+    words = " ".join(text[: 4 * MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8").split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 

@@ -1,14 +1,21 @@
 """The calls about the deployment: whether it lives, whether it is ready, its numbers, the models that it serves."""
 
+import time
+from dataclasses import asdict
 from typing import Any
 
-from app.calls.positions import Catalog, QueuePositions, models_of
+from app.calls.condition import GOOD, RECENT_JOBS, RECENT_MS, reasons
+from app.calls.positions import Catalog, QueuePositions, Snapshot, models_of
+from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response
 from tokentail.jobs.fleet import Lease
+from tokentail.jobs.job import Job, Status
 from tokentail.jobs.models import ServedModel, full_name, model_fault
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.errors import redis_errors
+
+_RECENT_S = 2.0  # how old may be what is said of recent answers
 
 
 class Health:
@@ -19,6 +26,7 @@ class Health:
         self._catalog = catalog
         self._places = positions
         self._default_model = default_model
+        self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
         """This process answers. It reads nothing: all threads may be waiting for Redis."""
@@ -47,15 +55,36 @@ class Health:
         leases = self._catalog.live()
         queued, held_out = self._places.counts()
         running = sum(len(lease.attempts) for lease in leases.values())
+        slots = sum(lease.slots for lease in leases.values())
+        head_age_s = self._backend.head_age_s(now_ms())
+        recent, memory_used = self._recent.get()
+        found = reasons(
+            workers=len(leases),
+            slots=slots,
+            running=running,
+            head_age_s=head_age_s,
+            recent=recent,
+            memory_used=memory_used,
+        )
         report = {
+            "state": found[0].state if found else GOOD,
+            "reasons": [asdict(reason) for reason in found],
+            "at": moment(now_ms()),
             # A job that was accepted a moment ago may be in no queue yet; it waits all the same.
             "jobs": {"queued": max(self._backend.admission.open_count() - running, 0), "running": running},
-            "queue": {"length": queued, "held_out": held_out, "head_age_s": self._backend.head_age_s(now_ms())},
-            "slots": sum(lease.slots for lease in leases.values()),
+            "queue": {"length": queued, "held_out": held_out, "head_age_s": head_age_s},
+            "slots": slots,
             "ended_per_s": round(self._backend.observer.ended_per_s, 3),
             "workers": [_worker(name, lease) for name, lease in leases.items()],
         }
         return json_response(report)
+
+    def _read_recent(self) -> tuple[list[Job], float]:
+        """The newest jobs that have ended with an answer or without, and the part of Redis's memory that is used."""
+        now = now_ms()
+        ended = {Status.COMPLETED, Status.FAILED}
+        jobs, _ = self._backend.store.newest(lambda job: job.status in ended, None, RECENT_JOBS, now - RECENT_MS, now)
+        return jobs, self._backend.memory_used()
 
     def models(self, _request: Request) -> Response:
         """The models that a request may name, as OpenAI's clients know them. A name that ends in * is a prefix."""

@@ -25,6 +25,7 @@ from tokentail.jobs.models import dialect_of, resolve_model
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import GenerationRequest, parse_request
 from tokentail.jobs.submit import Submitter
+from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.store import Store
 
@@ -83,7 +84,8 @@ class JobActions:
         model = resolve_model(asked.model or None, models, self._default_model)
         check_dialect(asked, dialect_of(model, models))
         submission = self._submitter.submit(request.owner, asked, model, key)
-        about = {"job_id": submission.job_id, "owner": request.owner, "model": model}
+        user = user_digest(request.owner, asked.user or "")
+        about = {"job_id": submission.job_id, "owner": request.owner, "user": user, "model": model}
         log.info("job.submitted", extra={**about, "is_new": submission.is_new})
         return submission.job_id
 

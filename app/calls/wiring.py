@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.calls.description import Description
 from app.calls.health import Health
 from app.calls.jobs import JobViews
+from app.calls.operator import OperatorViews
 from app.calls.polls import Polls
 from app.calls.positions import Catalog, QueuePositions
 from app.calls.sessions import Sessions
@@ -113,6 +114,7 @@ def wire_calls(
         "openSession": sessions.open,
         "closeSession": sessions.close,
         "overview": health.overview,
+        "listAllJobs": OperatorViews(store, views, now_ms).jobs,
         "listModels": health.models,
         "health": health.health,
         "ready": health.ready,

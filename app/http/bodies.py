@@ -98,7 +98,18 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
 def operators_view(job: Job, view: dict[str, Any]) -> dict[str, Any]:
     """What an operator sees of a job's view: its owner besides, and nothing that the client or the model wrote."""
     open_to_operators = {name: view["links"][name] for name in ("self", "cancel")}
-    return {**view, "owner": job.owner, "links": open_to_operators, "metadata": {}}
+    return {
+        **view,
+        "owner": job.owner,
+        "provider": job.calls.provider or None,
+        "address": job.calls.address or None,
+        "provider_calls": job.calls.calls,  # more than one: calls were repeated
+        "call_error": job.calls.error or None,  # of the last call that failed, though a later one may have succeeded
+        "worker": job.last_worker or None,
+        "losses": job.losses,
+        "links": open_to_operators,
+        "metadata": {},
+    }
 
 
 def links(job_id: str) -> dict[str, str]:

@@ -119,6 +119,14 @@ LIST = (
     _query("limit", {"type": "integer", "minimum": 1, "default": 50}, "The most jobs on a page, up to 200."),
     _query("older_than", _TEXT, "The value that `next` of the last page has, or a job's id."),
 )
+OPERATOR_LIST = (
+    _query("status", {"enum": ["queued", "running", "completed", "failed", "cancelled"]}, "Jobs with this status."),
+    _query("owner", _TEXT, "Jobs of this owner."),
+    _query("user", _TEXT, "Jobs of this user, by the name that the application gave."),
+    _query("model", _TEXT, "Jobs of this model, by its full name."),
+    _query("since", _TEXT, "Jobs submitted from then on: a time such as 2026-01-31T12:00:00Z, or an age such as 15m."),
+    *LIST,
+)
 IF_NONE_MATCH = (_header("If-None-Match", "The ETag of the text that the client has."),)
 
 GENERATION_REQUEST: Schema = {

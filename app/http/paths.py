@@ -16,6 +16,7 @@ JOB_CANCEL = f"{JOB}/cancel"
 POLL = "/v1/poll"
 SESSION = "/v1/session"
 OVERVIEW = "/v1/overview"
+OPERATOR_JOBS = "/v1/operator/jobs"
 MODELS = "/v1/models"
 RAW_STREAM = "/stream"
 OPENAI = "/openai/"  # the beginning of OpenAI's paths

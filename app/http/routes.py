@@ -187,6 +187,17 @@ ROUTES = (
     ),
     Route(
         "GET",
+        paths.OPERATOR_JOBS,
+        Kind.BLOCKING,
+        "listAllJobs",
+        "List the records of all owners' jobs, newest first, without content.",
+        {200: json_body("OperatorJobs", "One page of records, and the link to the next page.")},
+        (422,),
+        op.OPERATOR_LIST,
+        roles=OPERATORS,
+    ),
+    Route(
+        "GET",
         paths.MODELS,
         Kind.BLOCKING,
         "listModels",

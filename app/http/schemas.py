@@ -54,6 +54,12 @@ def schemas() -> dict[str, Schema]:
                 "next": _or_null({"type": "string", "description": "The path of the next page."}),
             }
         ),
+        "OperatorJobs": _object(
+            {
+                "jobs": {"type": "array", "items": _job(_operators_fields())},
+                "next": _or_null({"type": "string", "description": "The path of the next page."}),
+            }
+        ),
         "Models": _object(
             {
                 "object": {"const": "list"},
@@ -162,6 +168,19 @@ def _job(more: dict[str, Schema]) -> Schema:
     return _object({**known, **more}, usual)
 
 
+def _operators_fields() -> dict[str, Schema]:
+    text = _or_null({"type": "string"})
+    return {
+        "owner": {"type": "string", "description": "The owner of the key with which the job was submitted."},
+        "provider": {**text, "description": "The provider that was called last."},
+        "address": {**text, "description": "Scheme, host and port that were called."},
+        "provider_calls": {"type": "integer", "description": "Calls of the provider, by all attempts together."},
+        "call_error": {**text, "description": "Why the last call that failed did; a later call may have succeeded."},
+        "worker": {**text, "description": "The worker that claimed the job last."},
+        "losses": {"type": "integer", "description": "How many workers were lost while they ran the job."},
+    }
+
+
 def _overview() -> Schema:
     whole: Schema = {"type": "integer"}
     worker: dict[str, Schema] = {
@@ -179,8 +198,17 @@ def _overview() -> Schema:
         },
         "head_age_s": {**_or_null({"type": "number"}), "description": "How long the next job has waited."},
     }
+    words: Schema = {"type": "string"}
+    states = ["good", "no workers", "answers fail", "jobs wait", "redis nearly full"]
     return _object(
         {
+            "state": {"enum": states, "description": "The gravest of what is not well, or good."},
+            "reasons": {
+                "type": "array",
+                "items": _object({"state": words, "what": words, "do": words}),
+                "description": "Each thing that is not well, and what to do.",
+            },
+            "at": {"type": "string", "format": "date-time", "description": "When the figures were read."},
             "jobs": _object({"queued": whole, "running": whole}),
             "queue": _object(queue),
             "slots": {**whole, "description": "Jobs that all workers can hold at once."},

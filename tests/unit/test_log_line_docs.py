@@ -172,4 +172,4 @@ def test_what_is_found_in_the_sources_is_what_is_known_to_be_there() -> None:
     events = written()
     assert events["request"] == Written({"info", "debug"}, {"method", "path", "status", "ms", "code"})
     assert events["sweep.store_unavailable"] == Written({"warning"}, {"error"})
-    assert events["job.claimed"] == Written({"info"}, {"job_id", "owner", "model", "worker", "attempts"})
+    assert events["job.claimed"] == Written({"info"}, {"job_id", "owner", "user", "model", "worker", "attempts"})

@@ -35,6 +35,7 @@ from tokentail.jobs.request import DEFAULT_TIMEOUTS, Timeouts
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _RESERVED = {"demo", "local"}
 _NOUN = "a provider"
+_NO_KEY = "api_key_env, which its entry in the providers file does not have"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
@@ -71,7 +72,7 @@ class Endpoint:
     model_timeouts: Mapping[str, Timeouts] = field(default_factory=dict)  # by model: in the place of those
     is_background: bool = False  # openai_responses: run in the background, so that a lost stream can be taken up again
     additions: Additions = NO_ADDITIONS
-    key_variable: str = ""  # that holds its key
+    key_source: str = ""  # the variable that holds its key, in words that can stand behind "the key in"
     needs_reason: bool = True  # an answer that ends without a finish reason is a failure
 
     @property
@@ -131,14 +132,15 @@ def provider_file_faults(path: str, environment: Mapping[str, str]) -> list[str]
 def _well_known(s: Settings) -> Iterator[Endpoint]:
     if s.openai_api_key or s.openai_base_url:
         url = s.openai_base_url or "https://api.openai.com/v1"
-        yield Endpoint("openai", "openai_chat", url, s.openai_api_key, key_variable="OPENAI_API_KEY")
+        source = "OPENAI_API_KEY" if s.openai_api_key else "OPENAI_API_KEY, which is not set"
+        yield Endpoint("openai", "openai_chat", url, s.openai_api_key, key_source=source)
     if s.anthropic_api_key:
         yield Endpoint(
-            "anthropic", "anthropic", "https://api.anthropic.com", s.anthropic_api_key, key_variable="ANTHROPIC_API_KEY"
+            "anthropic", "anthropic", "https://api.anthropic.com", s.anthropic_api_key, key_source="ANTHROPIC_API_KEY"
         )
     if s.gemini_api_key:
         url = "https://generativelanguage.googleapis.com"
-        yield Endpoint("gemini", "gemini", url, s.gemini_api_key, key_variable="GEMINI_API_KEY")
+        yield Endpoint("gemini", "gemini", url, s.gemini_api_key, key_source="GEMINI_API_KEY")
     if s.ollama_host:
         yield Endpoint("ollama", "ollama", _ollama_url(s.ollama_host))
     if s.local_url:
@@ -190,7 +192,7 @@ def _endpoint(name: str, entry: _Entry, environment: Mapping[str, str]) -> Endpo
         model_timeouts=entry.model_timeouts,
         is_background=entry.background,
         additions=additions,
-        key_variable=entry.api_key_env or ", ".join(sorted(_variables(entry))),
+        key_source=entry.api_key_env or ", ".join(sorted(_variables(entry))) or _NO_KEY,
         needs_reason=entry.end_without_reason == "failed",
     )
 

@@ -136,6 +136,7 @@ class Claim:
     first_token_at_ms: int | None  # of an earlier attempt
     counts: str = ""  # of the latest generation, as tokentail/log/counts.py has them
     model: str = ""
+    user_digest: str = ""
     calls: str = ""  # by the attempts before, as tokentail/jobs/call_record.py has them
 
 

@@ -263,7 +263,7 @@ class Sweeper:
         enqueues = self._store.requeue(job.id, job.attempt, job.enqueues, self._now_ms(), is_loss=is_loss)
         if not enqueues:
             return  # it has moved on
-        about = {"job_id": job.id, "owner": job.owner, "model": job.model}
+        about = {"job_id": job.id, "owner": job.owner, "user": job.user_digest, "model": job.model}
         log.warning("job.requeued", extra={**about, "was": job.status, "worker": job.worker})
         if is_loss:
             self.totals.taken_back += 1
@@ -275,7 +275,7 @@ class Sweeper:
         end = End(Status.FAILED, error=failure)
         if self._store.close(job.id, end, self._now_ms(), holder=job.attempt):
             self.totals.failed += 1
-            about = {"job_id": job.id, "owner": job.owner, "model": job.model}
+            about = {"job_id": job.id, "owner": job.owner, "user": job.user_digest, "model": job.model}
             log.error("job.failed", extra={**about, "error": failure.message})
             self._admission.leave(job.owner, job.id)
 

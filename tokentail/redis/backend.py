@@ -1,6 +1,7 @@
 """The backend: everything that a process needs of Redis, opened from the settings."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tokentail.config.settings import Settings
@@ -10,6 +11,7 @@ from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.redis.client import RedisClient, connect
+from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.store import Store
 
 
@@ -41,6 +43,17 @@ class Backend:
         except (JobNotFound, JobGone, Unreadable):
             return None  # closed, and not yet out of the queue; or unreadable
         return max(now_ms - queued_at_ms, 0) / 1000
+
+    def memory_used(self) -> float:
+        """The part of the memory of the logs' Redis that is used; 0 where it has no limit or does not tell."""
+        with suppress(Unreadable), redis_errors():
+            try:
+                told = self.buffer_client.info("memory")
+            except REPLIED_ERRORS:
+                return 0.0  # its user may not ask
+            most = told.get("maxmemory") or 0
+            return float(told["used_memory"]) / most if most else 0.0
+        return 0.0
 
 
 def open_backend(settings: Settings, timeout_s: float) -> Backend:

@@ -18,6 +18,9 @@ REDIS_FAULTS = (redis.exceptions.RedisError, OSError)
 # What a connection that was lost, or never made, raises.
 LOST_CONNECTIONS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 
+# What Redis answers in the place of a result: a command that it does not know, or that the user may not send.
+REPLIED_ERRORS = (redis.exceptions.ResponseError,)
+
 # Loading, failing over or not writable: redis-py makes classes of some of Redis's words, and takes the word away.
 _OUTAGES = (
     *LOST_CONNECTIONS,

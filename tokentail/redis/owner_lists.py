@@ -9,7 +9,8 @@ from tokentail.jobs.job import Job, Retention
 from tokentail.redis import scripts
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.keys import REBUILD, live_channel, owner_index, record_of
+from tokentail.redis.job_index import add_to_index
+from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of
 from tokentail.redis.mending import expel, mended
 from tokentail.redis.script_client import ScriptClient
 
@@ -28,12 +29,15 @@ class OwnerLists(ScriptClient):
         self.retention = retention
 
     def list_for(self, owner: str, job_id: str, now_ms: int) -> None:
-        """Put the job on its owner's list. Now and then the oldest jobs without a log are taken off."""
+        """Put the job on its owner's list and on the index of all jobs.
+
+        Now and then the oldest jobs without a log are taken off the list."""
         kept_ms = self.retention.content_ms
         name = owner_index(owner)
 
         def put() -> None:
             pipe = self.client.pipeline(transaction=False)
+            add_to_index(pipe, job_id, now_ms, kept_ms + _LIST_SLACK_MS)
             pipe.zadd(name, {job_id: now_ms}, nx=True)
             pipe.pexpire(name, kept_ms + _LIST_SLACK_MS)
             pipe.zrangebyscore(name, 0, now_ms - kept_ms - _MOSTLY_ENDED_MS, start=0, num=_OLD_AT_ONCE)
@@ -46,7 +50,7 @@ class OwnerLists(ScriptClient):
                 self._unlist(owner, [i for i, is_there in zip(old, are_there, strict=True) if not is_there])
 
         with redis_errors(name):
-            mended(self.client, {name: "zset"}, put, REBUILD)
+            mended(self.client, {ALL_JOBS: "zset"}, lambda: mended(self.client, {name: "zset"}, put, REBUILD), REBUILD)
 
     def jobs_of(self, owner: str, older_than: str | None, limit: int) -> list[str]:
         """At most `limit` ids of an owner's jobs, newest first; with `older_than`, those created before that job.

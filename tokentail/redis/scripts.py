@@ -78,7 +78,12 @@ def remember(name: str, job_id: str, digest: str, ttl_ms: int) -> Command[tuple[
 
 
 def listed(owner: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
-    """At most `most` of an owner's jobs, newest first, each with its creation; those before the job `last`, if any.
+    """What `listed_in` returns of the owner's list."""
+    return listed_in(owner_index(owner), last, created_ms, most)
+
+
+def listed_in(name: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
+    """At most `most` jobs of a list, newest first, each with its creation; those before the job `last`, if any.
 
     `created_ms` is the place of `last` when it is no longer on the list; without it the page is then empty.
     """
@@ -86,7 +91,7 @@ def listed(owner: str, last: str, created_ms: str, most: int) -> Command[list[tu
     def decode_listed(reply: list[bytes]) -> list[tuple[bytes, int]]:
         return [(reply[i], whole_ms(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
 
-    return Command(_listed, (owner_index(owner),), (last, created_ms, most), decode_listed)
+    return Command(_listed, (name,), (last, created_ms, most), decode_listed)
 
 
 def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
@@ -138,7 +143,8 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
             raise SuspectedJob(reply[1])
         if reply[0] != b"claimed":
             return None
-        _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown, model, calls = reply
+        _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown, *more = reply
+        model, calls, user = (part.decode() for part in more)
         check_request(keys[2], request)
         # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
         return Claim(
@@ -149,8 +155,9 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
             byte_count=size,
             upstream=upstream.decode(),
             counts=counts.decode(),
-            model=model.decode(),
-            calls=calls.decode(),
+            model=model,
+            calls=calls,
+            user_digest=user,
             attempts=attempts,
             request=request,
             created_at_ms=number(created),

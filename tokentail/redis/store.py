@@ -17,6 +17,7 @@ from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
 from tokentail.redis.errors import redis_errors
+from tokentail.redis.job_index import JobIndex
 from tokentail.redis.owner_lists import OwnerLists
 from tokentail.redis.reader_marks import ReaderMarks
 
@@ -26,7 +27,7 @@ _LONGEST_NAME = 1024
 _SURVEYED_AT_ONCE = 100  # elements
 
 
-class Store(OwnerLists, ReaderMarks):
+class Store(OwnerLists, JobIndex, ReaderMarks):
     """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
 
     # -- a job and its log ------------------------------------------------------------------------------------------

@@ -74,8 +74,7 @@ def providers_of(endpoint: Endpoint) -> Iterator[HttpProvider]:
             provider = _DIALECTS[endpoint.dialect](*told)
         provider.needs_reason = endpoint.needs_reason
         provider.address = origin_of(endpoint.base_url)
-        if endpoint.api_key or endpoint.additions.secrets:
-            provider.key_variable = endpoint.key_variable
+        provider.key_source = endpoint.key_source
         yield provider
 
 

@@ -96,7 +96,13 @@ class Runner:
     def _hold(self, attempt: Attempt, claim: Claim) -> str:
         job_id, writer = attempt.job_id, attempt.claimed(claim)
         self._held[attempt.token] = attempt
-        about = {"job_id": job_id, "owner": claim.owner, "model": claim.model, "worker": self.worker}
+        about = {
+            "job_id": job_id,
+            "owner": claim.owner,
+            "user": claim.user_digest,
+            "model": claim.model,
+            "worker": self.worker,
+        }
         log.info("job.claimed", extra={**about, "attempts": claim.attempts})
         try:
             with attempt:

@@ -54,12 +54,13 @@ class HttpProvider(Provider, Protocol):
     """A provider behind HTTP. `model` is the full name, as the request has it.
 
     `needs_reason` says that an answer is whole only if it has a finish reason. `address` is the scheme, host and port
-    that its calls go to, and `key_variable` the variable that holds its key; both are for operators.
+    that its calls go to, and `key_source` says where
+    its key comes from; both are for operators.
     """
 
     needs_reason: bool
     address: str
-    key_variable: str
+    key_source: str
 
     def call(self, request: GenerationRequest, model: str) -> HttpCall:
         """What asks for the answer."""

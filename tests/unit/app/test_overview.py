@@ -1,6 +1,7 @@
 """`GET /v1/overview`: numbers of the whole deployment, for a caller with any key, and nothing of single jobs."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import fakeredis
 import pytest
@@ -40,7 +41,10 @@ def test_it_counts_workers_slots_and_jobs_of_all(client: FlaskClient, backend: B
     assert answer.status_code == 200
     overview = answer.get_json()
     assert 0 <= overview["queue"].pop("head_age_s") < 60
+    assert datetime.fromisoformat(overview.pop("at")).tzinfo is not None
     assert overview == {
+        "state": "good",
+        "reasons": [],
         "jobs": {"queued": 0, "running": 2},
         "queue": {"length": 1, "held_out": 0},
         "slots": 4,
@@ -55,6 +59,7 @@ def test_it_counts_nothing_where_nothing_is(client: FlaskClient) -> None:
     """No worker, no job: zeros, and nobody who waits."""
     overview = client.get("/v1/overview", headers=KEYS["one"]).get_json()
     assert overview["workers"] == []
+    assert overview["state"] == "no workers"
     assert overview["queue"] == {"length": 0, "held_out": 0, "head_age_s": None}
 
 

@@ -14,7 +14,7 @@ if is_open(r[1]) then
   end
 end
 redis.call('HSET', record, 'is_deleted', 1, 'attempt', '', 'expires_at', ARGV[1])
-redis.call('HDEL', record, 'upstream', 'counts', 'user')
+redis.call('HDEL', record, 'upstream', 'counts', 'user', 'calls')
 redis.call('PEXPIRE', record, ARGV[2])
 -- No element is published: followers read the log again, and find that it is gone.
 publish(0, {})

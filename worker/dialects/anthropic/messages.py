@@ -35,7 +35,7 @@ class Anthropic:
     """One server. `served` is the name by which its models are asked for: `anthropic/*`, or a single one."""
 
     needs_reason = True
-    address = key_variable = ""
+    address = key_source = ""
 
     def __init__(self, served: str, base_url: str, api_key: str, additions: Additions = NO_ADDITIONS) -> None:
         """`base_url` may be written with its `/v1` or without."""

@@ -29,7 +29,7 @@ class Gemini:
     """One server. `served` is the name by which its models are asked for: `gemini/*`, or a single one."""
 
     needs_reason = True
-    address = key_variable = ""
+    address = key_source = ""
 
     def __init__(self, served: str, base_url: str, api_key: str, additions: Additions = NO_ADDITIONS) -> None:
         self.name = served.partition("/")[0]

@@ -15,7 +15,7 @@ class OpenAiServer:
 
     dialect: ClassVar[str]
     needs_reason = True
-    address = key_variable = ""
+    address = key_source = ""
 
     def __init__(self, served: str, base_url: str, api_key: str, additions: Additions = NO_ADDITIONS) -> None:
         self.name = served.partition("/")[0]
