@@ -175,7 +175,10 @@ def _operators_fields() -> dict[str, Schema]:
         "provider": {**text, "description": "The provider that was called last."},
         "address": {**text, "description": "Scheme, host and port that were called."},
         "provider_calls": {"type": "integer", "description": "Calls of the provider, by all attempts together."},
-        "call_error": {**text, "description": "Why the last call that failed did; a later call may have succeeded."},
+        "call_error": {
+            **text,
+            "description": "The type and status of the last call that failed; a later call may have succeeded.",
+        },
         "worker": {**text, "description": "The worker that claimed the job last."},
         "losses": {"type": "integer", "description": "How many workers were lost while they ran the job."},
     }

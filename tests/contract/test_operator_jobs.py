@@ -20,7 +20,7 @@ from tokentail.redis.keys import ALL_JOBS
 WEB, OTHER, OPERATOR = bearer("web"), bearer("other"), bearer("op")
 SECRET_WORD = "kumquat"
 LIST = "/v1/operator/jobs"
-CALLS = CallRecord("openai", "https://api.example", 3, "overloaded: Busy.")
+CALLS = CallRecord("openai", "https://api.example", 3, "overloaded, status 529")
 FAILED = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "Too busy.", is_retryable=True))
 
 
@@ -41,7 +41,7 @@ def listed(harness: HttpHarness, query: str = "") -> list[str]:
 
 
 def test_an_operator_sees_every_owners_jobs_and_no_content(keyed: HttpHarness) -> None:
-    """Who asked, what was called, by which worker, how often, and why it failed."""
+    """A record has the owner, the user, the provider and its address, the calls, the worker and the failure."""
     first, second = submitted(keyed, WEB, user="ann"), submitted(keyed, OTHER)
     writer = keyed.worker.take(first)
     writer.calls = CALLS.encoded()
@@ -53,7 +53,7 @@ def test_an_operator_sees_every_owners_jobs_and_no_content(keyed: HttpHarness) -
     assert (newest["id"], newest["owner"], newest["status"], newest["worker"]) == (second, "other", "queued", None)
     assert (oldest["id"], oldest["owner"], oldest["user"], oldest["model"]) == (first, "web", "ann", "demo")
     assert (oldest["provider"], oldest["address"], oldest["provider_calls"]) == ("openai", "https://api.example", 3)
-    assert (oldest["call_error"], oldest["worker"]) == ("overloaded: Busy.", "scripted")
+    assert (oldest["call_error"], oldest["worker"]) == ("overloaded, status 529", "scripted")
     assert (oldest["error"]["type"], oldest["error"]["message"]) == ("overloaded", "Too busy.")
     assert all(oldest[f"{moment}_at"] for moment in ("created", "started", "first_token", "ended"))
 
@@ -114,7 +114,7 @@ def test_a_parameter_that_cannot_be_read_is_named(keyed: HttpHarness, query: str
 
 
 def test_a_deleted_job_leaves_the_list(keyed: HttpHarness) -> None:
-    """Its record is a tombstone, which has nothing to show."""
+    """A deleted job has a tombstone alone, which has nothing to show."""
     job_id, other = submitted(keyed, WEB), submitted(keyed, WEB)
     keyed.delete(job_id, headers=WEB)
     assert listed(keyed) == [other]

@@ -11,7 +11,7 @@ class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     provider: str = ""
     address: str = ""  # scheme, host and port of the provider
     calls: int = 0  # by all attempts together, so that retries are what exceeds 1
-    error: str = ""  # the type and message of the last call that failed
+    error: str = ""  # the type and HTTP status of the last call that failed, without the provider's words
 
     def encoded(self) -> str:
         """The text in the record."""

@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 
 _CANCEL_S = 10.0  # for telling a provider to stop
 _READ_AT_ONCE = 5000  # elements
-_MOST_ERROR = 300  # characters of an error in the call record
 
 
 class ProviderCalls:
@@ -211,7 +210,8 @@ def _note_call(writer: LogWriter, provider: Provider) -> None:
 
 def _note_error(writer: LogWriter, failure: Failure) -> None:
     """Put the failure of a call into the job's call record."""
-    error = f"{failure.kind}: {failure.message}"[:_MOST_ERROR]
+    status = f", status {failure.provider_status}" if failure.provider_status else ""
+    error = f"{failure.kind}{status}"  # without the provider's words: a record outlives its job's content
     writer.calls = msgspec.structs.replace(parse_call_record(writer.calls), error=error).encoded()
 
 

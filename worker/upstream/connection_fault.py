@@ -24,6 +24,9 @@ _NOT_TLS = {
 }
 
 
+CLOSED = "it closed the connection before it answered"
+
+
 class ConnectionFault(NamedTuple):
     """What happened, as the rest of a sentence; and whether another try may find it otherwise."""
 
@@ -37,7 +40,7 @@ _NOT_HTTP = ConnectionFault("it does not speak HTTP there", is_retryable=False)
 _PLAIN_KINDS: dict[type[BaseException], str] = {
     socket.gaierror: "its name was not found",
     ConnectionRefusedError: "the connection was refused, so nothing listens there",
-    ConnectionError: "it closed the connection before it answered",  # http.client's RemoteDisconnected is one, too
+    ConnectionError: CLOSED,  # http.client's RemoteDisconnected is one, too
 }
 
 

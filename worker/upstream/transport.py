@@ -17,7 +17,7 @@ from tokentail.config.settings import Settings
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 from worker.upstream.address import origin_of
-from worker.upstream.connection_fault import connection_fault
+from worker.upstream.connection_fault import CLOSED, connection_fault
 from worker.upstream.http_answer import HttpAnswer
 from worker.upstream.provider import HttpCall
 
@@ -115,5 +115,7 @@ def _send_failure(error: Exception, url: str, proxy: str) -> ProviderFailure:
         is_retryable = fault is None or fault.is_retryable
         if isinstance(error, requests.exceptions.ProxyError):
             who = f"The proxy {proxy} on the way to the provider at {origin_of(url)}"
+        elif fault is not None and fault.words == CLOSED and url.startswith("http://"):  # as many a TLS server does
+            fault = fault._replace(words=f"{CLOSED}; if it speaks TLS, its address begins with https://")
         message = f"{who} could not be reached" + (f": {fault.words}." if fault else ".")
     return provider_failure(kind, message, is_retryable=is_retryable)

@@ -7,7 +7,7 @@ from tokentail.jobs.call_record import NO_CALLS, CallRecord, parse_call_record
 
 def test_a_call_record_is_what_it_was_made_of() -> None:
     """The text has every field, and an empty record has none."""
-    record = CallRecord("openai", "https://api.example", 2, "timeout: late")
+    record = CallRecord("openai", "https://api.example", 2, "timeout, status 504")
     assert parse_call_record(record.encoded()) == record
     assert NO_CALLS.encoded() == "{}"
 
