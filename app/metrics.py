@@ -104,6 +104,7 @@ class DeploymentCollector(Collector):
         try:
             open_jobs = self._backend.admission.open_count()
             length = self._backend.queue.length()
+            webhooks = self._backend.store.webhook_count()
             head_age_s = self._backend.head_age_s(self._now_ms()) or 0.0
         except (StoreUnavailable, Unreadable):
             return
@@ -117,6 +118,7 @@ class DeploymentCollector(Collector):
         yield GaugeMetricFamily(
             "tokentail_queue_head_age_seconds", "How long the next job in the queue has waited; 0: none.", head_age_s
         )
+        yield GaugeMetricFamily("tokentail_webhooks_due", "Ended jobs whose webhook some receiver lacks.", webhooks)
         yield GaugeMetricFamily("tokentail_workers", "Live workers.", len(leases))
         yield GaugeMetricFamily(
             "tokentail_slots", "Jobs that all live workers can hold.", sum(lease.slots for lease in leases)

@@ -9,7 +9,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from tokentail.config.endpoints import load_endpoints
-from tokentail.config.settings import load_settings
+from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable, TokentailError
 from tokentail.identifiers import is_job_id, new_worker_name
 from tokentail.jobs.fleet import Lease
@@ -29,7 +29,9 @@ from worker.metrics import WorkerMetrics
 from worker.running.rq_worker import GreenletWorker
 from worker.running.runner import Runner
 from worker.running.subscription import Subscription
-from worker.upstream.transport import open_transport
+from worker.upstream.transport import HttpTransport, open_transport
+from worker.webhooks.delivery import SLOTS, Deliverer
+from worker.webhooks.queue_worker import deliver_until_stopped
 
 log = logging.getLogger("worker")
 
@@ -64,7 +66,7 @@ def main() -> int:
             return 1
         _essential(metrics.watch_loop)
     shorten_pauses()
-    task.bind(runner)
+    task.bind(runner, _open_deliverer(settings, backend, metrics))
     _wait_for_redis(backend)
     rq_worker = GreenletWorker(
         backend.queue_client,
@@ -77,14 +79,23 @@ def main() -> int:
     beat = Beat(runner, backend, registry.served_models(), settings.worker_concurrency)
     try:
         beat.beat()  # before the first claim, so that nobody takes us for dead
-        _run(rq_worker, runner, backend, beat)
+        _run(rq_worker, runner, backend, beat, settings)
     finally:
         beat.stop()
     log.info("worker.stopped", extra={"worker": worker})
     return 0
 
 
-def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Beat") -> None:
+def _open_deliverer(settings: Settings, backend: Backend, metrics: WorkerMetrics | None) -> Deliverer | None:
+    if not settings.webhook_urls:
+        return None
+    connect_s = min(settings.connect_timeout_s, settings.webhook_timeout_s)
+    transport = HttpTransport(connections=SLOTS, connect_timeout_s=connect_s, read_timeout_s=None)
+    counts = {"count": metrics.webhook_tried} if metrics else {}
+    return Deliverer(settings, backend.store, transport, now_ms, **counts)
+
+
+def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Beat", settings: Settings) -> None:
     """Work until told to stop, with everything that goes on beside the jobs."""
     _essential(runner.commit_forever)
     # A worker that cannot raise its lease must not go on taking jobs, which would be taken back from it one by one.
@@ -99,7 +110,11 @@ def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Bea
     )
     _essential(closed_elsewhere.run)
     log.info("worker.ready", extra={"worker": runner.worker, "slots": beat.slots})
+    webhooks = []
+    if settings.webhook_urls:
+        webhooks = [gevent.spawn(deliver_until_stopped, backend.queue_client, runner.worker, settings)]
     rq_worker.work_until_stopped()
+    gevent.joinall(webhooks, timeout=settings.webhook_timeout_s)  # it was told to stop at the same moment
 
 
 class Beat:

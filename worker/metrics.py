@@ -89,6 +89,12 @@ class WorkerMetrics:
         self._commit_failures = Counter(
             "tokentail_commit_failures", "Round trips that the store did not answer.", registry=registry
         )
+        self._webhooks = Counter(
+            "tokentail_webhooks_tried",
+            "Tries of webhooks: delivered (all receivers have it), failed (it is tried again), given_up.",
+            ["outcome"],
+            registry=registry,
+        )
         self._lag = Histogram(
             "tokentail_loop_lag_seconds",
             "How late the event loop woke a greenlet that slept 50 ms.",
@@ -100,6 +106,10 @@ class WorkerMetrics:
         """Ask `held`, at each scrape, how many jobs this worker holds for each of the providers, and for none ("")."""
         for provider in ("", *providers):
             self._held.labels(provider or "none").set_function(partial(held, provider))
+
+    def webhook_tried(self, outcome: str) -> None:
+        """A try of a webhook is over; `outcome` is the deliverer's word."""
+        self._webhooks.labels(outcome).inc()
 
     def watch_loop(self) -> None:
         """Measure the event loop for as long as the process lives; run it in a greenlet of its own."""

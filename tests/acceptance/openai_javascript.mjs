@@ -94,6 +94,13 @@ const programs = {
     };
   },
 
+  async unwrap() {
+    const { body, headers, secret } = JSON.parse(process.argv[4]);
+    const event = await client.webhooks.unwrap(body, headers, secret);
+    const forged = await refusal(() => client.webhooks.unwrap(body + " ", headers, secret));
+    return { type: event.type, id: event.data.id, forged: forged.name };
+  },
+
   async leave() {
     const stream = await completions.create({ model: "scripted/endless", messages, stream: true });
     for await (const chunk of stream) {

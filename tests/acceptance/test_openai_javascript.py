@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 from tests.acceptance.running import Up, running_up, wait_for_end
 from tests.npm import npm
 from tests.tools_upstream import ARGUMENTS, REASONING, REFUSAL, TOOL_CALL_ID, USAGE, providers_of, tools_upstream
+from tests.webhook_receiver import SECRET
+from tokentail.jobs.webhook import Webhook
+from worker.webhooks.signature import signed_headers
 
 SDK = "openai@7.59.0"
 # The SDK asks for Node 22, which is newer than Debian's.
@@ -20,7 +24,7 @@ PROGRAM = Path(__file__).with_name("openai_javascript.mjs")
 ASKED = "How is the weather in Paris?"
 TOLD = "It is 18 degrees."
 
-Run = Callable[[str], Any]
+Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +48,10 @@ def up(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Up]:
 
 @pytest.fixture(scope="module")
 def run(up: Up, folder: Path) -> Run:
-    """Runs one part of the program; what it printed."""
+    """Runs one part of the program, with further arguments; what it printed."""
 
-    def run(name: str) -> Any:
-        argv = [str(NODE), "program.mjs", up.url, name]
+    def run(name: str, *arguments: str) -> Any:
+        argv = [str(NODE), "program.mjs", up.url, name, *arguments]
         ran = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
@@ -104,6 +108,17 @@ def test_a_background_response_is_resumed_cancelled_and_deleted(run: Run) -> Non
     assert said["gathered"] == "You said: Hi"
     assert said["cancelled"] == "cancelled"
     assert said["gone"]["name"] == "NotFoundError"
+
+
+@pytest.mark.parametrize("kind", ["completed", "failed", "cancelled", "incomplete"])
+def test_a_webhook_is_unwrapped(run: Run, kind: str) -> None:
+    """With its signature verified; a changed body is refused."""
+    webhook = Webhook("0123456789abcdefghjkmnpqrs", kind, 1_700_000_000_000)
+    headers = signed_headers(webhook.id, int(time.time()), webhook.body(), [SECRET])
+    sent = {"body": webhook.body().decode(), "headers": headers, "secret": SECRET}
+    said = run("unwrap", json.dumps(sent))
+    assert (said["type"], said["id"]) == (f"response.{kind}", f"resp_{webhook.job_id}")
+    assert said["forged"] == "InvalidWebhookSignatureError"
 
 
 def test_a_break_out_of_a_stream_stops_the_job(run: Run, up: Up) -> None:

@@ -17,6 +17,7 @@ from tests import foreign_content
 from tests.integration.web_process import WebProcess
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
+from tests.webhook_receiver import SECRET
 from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import Backend, wire
@@ -33,7 +34,9 @@ _KEYS = {
     "tt:catalog": "string",
     "tt:sweep": "string",
     f"tt:owner:{_OWNER}": "zset",
+    "tt:{webhooks}:due": "zset",
     **foreign_content.RQ_KEYS,
+    **{f"{key}-webhooks": kind for key, kind in foreign_content.RQ_KEYS.items() if key.endswith(":tokentail")},
 }
 _TALLY = "tokens=2&tps=0"
 
@@ -45,6 +48,8 @@ class _Site:
         self.client = server.connect()
         self._log = Path(tempfile.mkstemp(prefix="tt-workers-", suffix=".log")[1])
         settings = {"TOKENTAIL_API_KEYS": _KEY, "TOKENTAIL_LEASE_S": "3", "TOKENTAIL_WORKER_CONCURRENCY": "4"}
+        # A receiver that is always away, so that there are webhooks all the time.
+        settings |= {"TOKENTAIL_WEBHOOK_URLS": "http://127.0.0.1:9/", "TOKENTAIL_WEBHOOK_SECRETS": SECRET}
         environment = {"REDIS_URL": server.url, "PATH": os.environ["PATH"], **settings}
         self.backend: Backend = wire(self.client, self.client, load_settings(environment))
         self.environment = environment

@@ -4,16 +4,19 @@ Every fault is reported, not just the first. Secrets hide in `repr` and in `desc
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tokentail.config.address import Address
+from tokentail.config.setting_text import read_setting
+from tokentail.config.webhook_faults import webhook_faults
 from tokentail.errors import InvalidRequest, SettingsError
 from tokentail.jobs.job import Retention
 from tokentail.jobs.models import demo_options
+from tokentail.jobs.webhook import KEPT_MS
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -112,6 +115,13 @@ class Settings:
     providers: str = _setting("TOKENTAIL_PROVIDERS", "", "TOML file with more providers")
     retries: int = _setting("TOKENTAIL_RETRIES", 2, "further calls of a provider that failed", least=0, most=20)
     local_url: str = _setting("TOKENTAIL_LOCAL_URL", "", "where the local model is served; `up` sets it")
+    webhook_urls: tuple[str, ...] = _setting(
+        "TOKENTAIL_WEBHOOK_URLS", (), "addresses that are told of each job's end, comma-separated", secret=True
+    )
+    webhook_secrets: tuple[str, ...] = _setting(
+        "TOKENTAIL_WEBHOOK_SECRETS", (), "sign webhooks: whsec_ and base64; several during a change", secret=True
+    )
+    webhook_timeout_s: float = _setting("TOKENTAIL_WEBHOOK_TIMEOUT_S", 10.0, "one try of a webhook", least=0.1, most=60)
     log_level: str = _setting("TOKENTAIL_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     worker_metrics: Address | None = _setting(
         "TOKENTAIL_WORKER_METRICS", None, "host:port of a worker's metrics; the i-th of several has port + i"
@@ -132,7 +142,8 @@ class Settings:
 
     @property
     def retention(self) -> Retention:
-        return Retention(int(self.retention_s * 1000), int(self.tombstone_s * 1000))
+        webhook_ms = KEPT_MS if self.webhook_urls else 0
+        return Retention(int(self.retention_s * 1000), int(self.tombstone_s * 1000), webhook_ms)
 
     @property
     def names_a_provider(self) -> bool:
@@ -186,8 +197,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         if not text:
             continue
         try:
-            values[f.name] = _READERS[type(f.default)](text)
-            _check_bounds(values[f.name], f.metadata)
+            values[f.name] = read_setting(text, type(f.default), f.metadata)
         except ValueError as error:
             faults.append(f"{name}: {error}")
             values.pop(f.name, None)
@@ -196,48 +206,6 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     if faults:
         raise SettingsError(faults)
     return settings
-
-
-def _read_bool(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if text.lower() not in words:
-        raise ValueError("is neither true nor false")
-    return words[text.lower()]
-
-
-def _read_int(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise ValueError("is not a whole number")
-    return int(text)
-
-
-def _read_float(text: str) -> float:
-    if not re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", text):
-        raise ValueError("is not a number")
-    return float(text)
-
-
-def _read_list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-_READERS: dict[type, Callable[[str], Any]] = {
-    str: str,
-    type(_DATA_DIR): Path,  # the class of this platform's paths
-    bool: _read_bool,
-    int: _read_int,
-    float: _read_float,
-    tuple: _read_list,
-    type(None): Address.parse,  # the only settings that may be None
-}
-
-
-def _check_bounds(value: Any, metadata: Mapping[str, Any]) -> None:
-    least, most = metadata.get("least"), metadata.get("most")
-    if least is not None and value < least:
-        raise ValueError(f"is below {least}")
-    if most is not None and value > most:
-        raise ValueError(f"is above {most}")
 
 
 def _cross_checks(s: Settings) -> Iterator[str]:
@@ -269,6 +237,7 @@ def _cross_checks(s: Settings) -> Iterator[str]:
         )
     if s.web_metrics and s.web_metrics.port and s.web_metrics in {s.worker_metrics, Address(s.host, s.port)}:
         yield "TOKENTAIL_WEB_METRICS: is an address that something else listens on"
+    yield from webhook_faults(s.webhook_urls, s.webhook_secrets)
     yield from _model_faults(s.model)
     if s.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         yield "TOKENTAIL_LOG_LEVEL: is not DEBUG, INFO, WARNING or ERROR"

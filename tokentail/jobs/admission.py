@@ -76,6 +76,7 @@ class Admission:
 
     def admit(self, owner: str, ended: Sequence[str] = ()) -> None:
         """Put into the queue what may enter it now. Raises StoreUnavailable, StoreFull."""
+        self._store.index_webhooks(ended)  # first: what is counted out, the sweep does not look at again
         command = scripts.admit(owner, self._share_of(owner), self._slots(), ended)
         for job_id in self._mended([owner], lambda: self._store.run(command)):
             try:

@@ -142,7 +142,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long a closed job's content is kept, and how long after that its tombstone (milliseconds)."""
+    """How long a closed job's content is kept, and how long after that its tombstone (milliseconds).
+
+    `webhook_ms` is how long the record is kept at least, for the webhook that tells of the end; 0: there are none.
+    """
 
     content_ms: int
     tombstone_ms: int
+    webhook_ms: int = 0

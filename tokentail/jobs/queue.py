@@ -1,4 +1,7 @@
-"""The queue: RQ, carrying one thing, the job id. RQ never retries; each enqueue of a job has its own RQ id."""
+"""The queues: RQ, carrying one thing, the job id. RQ never retries; each enqueue of a job has its own RQ id.
+
+One has the jobs, another the ended jobs whose webhook is to be tried, so that neither waits for the other.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,27 +16,28 @@ from tokentail.errors import Unreadable
 from tokentail.identifiers import job_id_in
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.keys import QUEUE_NAME
+from tokentail.redis.keys import QUEUE_NAME, WEBHOOK_QUEUE_NAME
 from tokentail.redis.mending import expel, mend, mended
 
 Value = TypeVar("Value")
 
-TASK = "worker.task.run"  # named, not imported: the web process never loads the worker
+# The task of each queue, named and not imported: the web process never loads the worker.
+TASKS = {QUEUE_NAME: "worker.task.run", WEBHOOK_QUEUE_NAME: "worker.task.deliver"}
 _HEAD = 9  # the last position among which the next job is looked for: entries that are not ours may precede it
 
 
-def open_queue(client: RedisClient) -> Queue:
-    """The one RQ queue, with the one serializer: JSON, never pickle."""
-    return Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer)
+def open_queue(client: RedisClient, name: str = QUEUE_NAME) -> Queue:
+    """An RQ queue of ours, with the one serializer: JSON, never pickle."""
+    return Queue(name, connection=client, serializer=JSONSerializer)
 
 
 class JobQueue:
     """What is waiting for a worker."""
 
-    def __init__(self, client: RedisClient, result_ttl_s: int = 60) -> None:
+    def __init__(self, client: RedisClient, result_ttl_s: int = 60, name: str = QUEUE_NAME) -> None:
         """`result_ttl_s` is how long RQ keeps what operators see of an execution that is over."""
         self._client = client
-        self._queue: Any = open_queue(client)
+        self._queue: Any = open_queue(client, name)
         self._result_ttl_s = result_ttl_s
 
     def enqueue(self, job_id: str, enqueues: int) -> None:
@@ -51,7 +55,7 @@ class JobQueue:
         # A duplicate: an earlier try got through.
         with suppress(DuplicateJobError):
             self._queue.enqueue(
-                TASK,
+                TASKS[self._queue.name],
                 job_id,
                 job_id=_rq_id(job_id, enqueues),
                 unique=True,

@@ -15,6 +15,7 @@ from tokentail.jobs.admission import Admission, Entered
 from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.job import Failure, FailureKind, Job, Status
 from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.webhook_sweep import WebhookSweep
 from tokentail.log.element import End
 from tokentail.redis.store import Store
 from tokentail.telemetry.log_lines import facts_of
@@ -59,6 +60,7 @@ class Sweeper:
         observer: Observer,
         limits: SweepLimits,
         now_ms: Callable[[], int],
+        webhooks: WebhookSweep | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -67,6 +69,7 @@ class Sweeper:
         self._observer = observer
         self._limits = limits
         self._now_ms = now_ms
+        self._webhooks = webhooks
         self.totals = SweepTotals()
         self._abandonment = Abandonment(store, admission, now_ms)
         self._refusal: StoreFull | None = None  # of this sweep, the latest
@@ -107,6 +110,9 @@ class Sweeper:
         for job_id, after_ms in self._abandonment.unread():
             with self._each_for_itself(job_id):
                 self.totals.abandoned += self._abandonment.end(job_id, after_ms)
+        if self._webhooks:
+            with self._each_for_itself("webhooks"):
+                self._webhooks.enqueue_due(self._now_ms())
         for worker in self._observer.dead:
             self._fleet.leave(worker)  # none of its jobs is left
             self.totals.lost_workers += 1
@@ -137,6 +143,7 @@ class Sweeper:
         jobs, found = 0, list(self._store.job_ids())
         for at in range(0, len(found), _CHUNK):
             chunk = found[at : at + _CHUNK]
+            self._store.index_webhooks(chunk)
             for job_id, job in zip(chunk, self._store.view_many(chunk), strict=True):
                 if isinstance(job, Job):
                     jobs += 1

@@ -10,8 +10,10 @@ from tokentail.jobs.admission import Admission, AdmissionLimits
 from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.sweep import Sweeper, SweepLimits
+from tokentail.jobs.webhook_sweep import WebhookSweep
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
+from tokentail.redis.keys import WEBHOOK_QUEUE_NAME
 from tokentail.redis.store import Store
 
 
@@ -28,6 +30,7 @@ class Backend:
     queue_client: RedisClient
     store: Store
     queue: JobQueue
+    webhook_queue: JobQueue
     fleet: Fleet
     observer: Observer
     admission: Admission
@@ -65,11 +68,13 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     """The backend on given clients."""
     store = Store(buffer_client, settings.retention)
     queue = JobQueue(queue_client, settings.rq_result_ttl_s)
+    webhook_queue = JobQueue(queue_client, settings.rq_result_ttl_s, WEBHOOK_QUEUE_NAME)
     fleet = Fleet(buffer_client)
     observer = Observer(fleet, settings.lease_s, time.monotonic)
     admission_limits = AdmissionLimits(settings.max_open_jobs, settings.max_client_jobs, settings.client_share)
     admission = Admission(store, queue, observer, admission_limits)
     longest_s = max(settings.job_timeout_s, settings.max_timeout_s)
     limits = SweepLimits(settings.max_losses, settings.queue_timeout_s, longest_s)
-    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms)
-    return Backend(buffer_client, queue_client, store, queue, fleet, observer, admission, sweeper)
+    webhooks = WebhookSweep(store, webhook_queue, settings.webhook_timeout_s) if settings.webhook_urls else None
+    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms, webhooks)
+    return Backend(buffer_client, queue_client, store, queue, webhook_queue, fleet, observer, admission, sweeper)

@@ -19,13 +19,15 @@ REBUILD = "tt:{open}:rebuild"  # set while an index may lack entries: the sweep 
 READER_MARKS = "tt:{open}:readers"  # hash: job that ends when no reader is left → after how long, and its last read
 ALL_JOBS = "tt:jobs"  # sorted set of the newest jobs of all owners by creation, for operators
 WORKERS = "tt:workers"  # hash: worker → its lease and what it serves
+WEBHOOKS = "tt:{webhooks}:due"  # sorted set: ended job whose webhook is due → when it is tried next; an index, too
 CATALOG = "tt:catalog"  # the models that were served last, for the time in which no worker lives
 SWEEP_TURN = "tt:sweep"  # held by the process that sweeps now
 ALIVE_CHANNEL = "tt:alive"  # nothing is published there; a subscription to it may send pings
 WORKER_CHANNELS = "tt:worker:"  # with a worker's name: the channel that `worker_channel` describes
 RECORDS = "tt:{*}:job"  # pattern of all jobs' records
 
-QUEUE_NAME = "tokentail"  # of RQ's queue
+QUEUE_NAME = "tokentail"  # of RQ's queue of jobs
+WEBHOOK_QUEUE_NAME = "tokentail-webhooks"  # of RQ's queue of ended jobs whose webhook is tried next
 
 
 def job_keys(job_id: str) -> tuple[str, str, str]:

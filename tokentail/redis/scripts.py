@@ -30,6 +30,7 @@ _create, _claim, _append, _close, _close_spoilt, _requeue, _delete, _read, _view
     Script(name, preludes=("prelude",))
     for name in ("create", "claim", "append", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
+_webhook = Script("webhook", preludes=("prelude",))
 _vital, _enter, _admit, _listed, _adopt, _turn, _remember = (
     Script(name) for name in ("vital", "enter", "admit", "listed", "adopt", "turn", "remember")
 )
@@ -182,6 +183,7 @@ def append(a: Append, retention: Retention) -> Command[Appended]:
         retention.content_ms,
         retention.tombstone_ms,
         a.calls,
+        retention.webhook_ms,
         *a.elements,
     )
     return Command(_append, job_keys(a.job_id), args, _decode_appended)
@@ -197,7 +199,8 @@ def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: s
     """Whether this call failed or cancelled the job; False when it was closed before, or not held by `holder`."""
     if end.status is Status.COMPLETED:
         raise ValueError("Only its holder completes a job, by an append.")
-    args = (holder, encode(end), end.status, now_ms, retention.content_ms, retention.tombstone_ms, WORKER_CHANNELS)
+    kept = retention.content_ms, retention.tombstone_ms, retention.webhook_ms
+    args = (holder, encode(end), end.status, now_ms, *kept, WORKER_CHANNELS)
 
     def decode_closed(reply: list[Any]) -> bool:
         if reply[0] == b"absent":
@@ -218,7 +221,8 @@ def delete(job_id: str, now_ms: int, retention: Retention) -> Command[str | None
     def decode_owner(reply: list[bytes]) -> str | None:
         return reply[0].decode() if reply else None
 
-    return Command(_delete, job_keys(job_id), (now_ms, retention.tombstone_ms, WORKER_CHANNELS), decode_owner)
+    args = (now_ms, retention.tombstone_ms, WORKER_CHANNELS, retention.webhook_ms)
+    return Command(_delete, job_keys(job_id), args, decode_owner)
 
 
 def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:
@@ -256,5 +260,11 @@ def close_spoilt(
         survey.base,
         new_generation(),
         WORKER_CHANNELS,
+        retention.webhook_ms,
     )
     return Command(_close_spoilt, job_keys(job_id), args, bool)
+
+
+def note_webhook(job_id: str, noted: str, then: str) -> Command[bool]:
+    """Whether the record said `noted` of its webhook, and says `then` from now on; with "" no webhook is due."""
+    return Command(_webhook, job_keys(job_id), (noted, then), bool)

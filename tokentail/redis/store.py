@@ -16,6 +16,7 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
+from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import JobIndex
 from tokentail.redis.owner_lists import OwnerLists
@@ -27,7 +28,7 @@ _LONGEST_NAME = 1024
 _SURVEYED_AT_ONCE = 100  # elements
 
 
-class Store(OwnerLists, JobIndex, ReaderMarks):
+class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
 
     # -- a job and its log ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from tokentail.jobs.queue import TASK, job_id_of, job_in, queue_types
+from tokentail.jobs.queue import TASKS, job_id_of, job_in, queue_types
 from tokentail.redis.errors import LOST_CONNECTIONS
 from tokentail.redis.keys import rq_results
 from tokentail.redis.mending import expel, mend
@@ -64,7 +64,7 @@ def job_of(queue: Any, entry: bytes) -> RQJob | None:
     reason = "foreign"
     try:
         rq_job = RQJob.fetch(entry.decode(), connection=queue.connection, serializer=JSONSerializer)
-        if (rq_job.func_name, list(rq_job.args)) == (TASK, [job_id_of(rq_job.id)]):
+        if (rq_job.func_name, list(rq_job.args)) == (TASKS[queue.name], [job_id_of(rq_job.id)]):
             return rq_job
     except LOST_CONNECTIONS:
         raise

@@ -30,6 +30,7 @@ from tokentail.errors import TokentailError
 from tokentail.jobs.queue import job_id_of, open_queue
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import REDIS_FAULTS
+from tokentail.redis.keys import QUEUE_NAME
 from tokentail.redis.mending import mend, mended
 from worker.running import rq_books
 from worker.running.subscription import Subscription
@@ -67,9 +68,10 @@ class GreenletWorker(BaseWorker):
         grace_s: float,
         stop_job: Callable[[str], None],
         hand_over: Callable[[], None],
+        queue: str = QUEUE_NAME,
     ) -> None:
         super().__init__(
-            [open_queue(client)],
+            [open_queue(client, queue)],
             name=name,
             connection=client,
             serializer=JSONSerializer,

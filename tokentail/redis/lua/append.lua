@@ -1,11 +1,11 @@
 -- ARGV: attempt, expected index, now, tokens, bytes, upstream position or '', counts, generation that begins with the
--- first element or '', status that the last element ends with or '', retention, tombstone, call record or '', then the
--- elements.
+-- first element or '', status that the last element ends with or '', retention, tombstone, call record or '',
+-- webhook's time, then the elements.
 -- Tokens and bytes are totals, not increments, so that a repeat changes nothing.
 -- Returns {'ok', length}, {'fenced', status or ''}, or {'lost', length} when elements before the expected index are gone.
 local attempt, expected, now = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local tokens, bytes, upstream, counts, generation, end_status = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local calls, first_element = ARGV[12], 13
+local calls, first_element = ARGV[12], 14
 
 -- The pace of the last seconds, as tokentail/log/pace.py explains it: `took_ms tokens`.
 local function paced(pace, more, gap_ms)
@@ -70,7 +70,7 @@ if calls ~= '' and (#elements > 0 or (expected == length and is_open(r[1]))) the
   redis.call('HSET', record, 'calls', calls)
 end
 if end_status ~= '' and is_open(r[1]) then
-  finish(end_status, now, ARGV[10], ARGV[11])
+  finish(end_status, now, ARGV[10], ARGV[11], ARGV[13])
 end
 if #elements > 0 then
   publish(length, elements)

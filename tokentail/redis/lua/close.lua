@@ -1,5 +1,5 @@
 -- ARGV: the attempt that must hold the job ('' for none, '*' for any), end element, status, now, retention, tombstone,
--- the beginning of workers' channels.
+-- webhook's time, the beginning of workers' channels.
 -- Returns {'closed' or 'already', status}, {'held', status} when another holds it, {'absent', ''}.
 local function count(text)
   return is_number(text) and text or 'null'
@@ -38,9 +38,9 @@ element = string.gsub(element, '"usage":null', function() return '"usage":' .. c
 local length = redis.call('RPUSH', log, element)
 -- Law 4: the holder is cleared, so its next append is refused.
 redis.call('HSET', record, 'attempt', '')
-finish(status, now, ARGV[5], ARGV[6])
+finish(status, now, ARGV[5], ARGV[6], ARGV[7])
 publish(length - 1, {element})
 if r[3] and r[3] ~= '' then
-  redis.call('PUBLISH', ARGV[7] .. r[3], record)
+  redis.call('PUBLISH', ARGV[8] .. r[3], record)
 end
 return {'closed', status}

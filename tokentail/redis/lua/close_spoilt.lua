@@ -1,7 +1,7 @@
 -- Closes a job of which a key cannot be read, as failed, and makes its keys readable; what is valid stays.
 -- ARGV: owner, model, submitted element, end element, now, retention, tombstone, how many elements of the log can be
 -- read ('' for all), then the generation and its base where the record does not have them, a new generation's name,
--- and the beginning of workers' channels.
+-- the beginning of workers' channels, and the webhook's time.
 -- Returns 1, or 0 when the job is closed, has its end and can be read, or was deleted. Can be repeated.
 local submitted, element, now, readable = ARGV[3], ARGV[4], ARGV[5], ARGV[8]
 local needed = {attempts = 0, enqueues = 1, tokens = 0, bytes = 0, created_at = now, queued_at = now}
@@ -100,7 +100,7 @@ redis.call('HDEL', record, 'upstream', 'pace', 'counts', 'calls')
 redis.call('HSET', record, 'format', 1, 'owner', ARGV[1], 'model', ARGV[2], 'attempt', '', 'generation', generation,
   'base', base)
 redis.call('RPUSH', log, element)
-finish('failed', now, ARGV[6], ARGV[7])
+finish('failed', now, ARGV[6], ARGV[7], ARGV[13])
 publish(length, {}) -- not the end alone: positions before it may have changed, so that followers must read
 if worker ~= '' then
   redis.call('PUBLISH', ARGV[12] .. worker, record)

@@ -74,10 +74,18 @@ local function closing_element()
 end
 
 -- Design law 3: `end` and the status change together. Law 6: only `end` sets an expiry, on log and request alike.
--- The record outlives them as a tombstone.
-local function finish(status, now, retention_ms, tombstone_ms)
+-- The record outlives them as a tombstone. With `webhook_ms` above 0 the same step notes that a webhook is due, as
+-- tokentail/jobs/webhook.py explains it, and the record is kept at least that long.
+local function finish(status, now, retention_ms, tombstone_ms, webhook_ms)
   redis.call('HSET', record, 'status', status, 'worker', '', 'ended_at', now, 'expires_at', now + retention_ms)
+  local record_ms = retention_ms + tombstone_ms
+  if tonumber(webhook_ms) > 0 then
+    local reason = string.match(closing_element(), '^{"type":"end","status":"completed","finish_reason":"([%l_]+)"')
+    local kind = (reason == 'length' or reason == 'content_filter') and 'incomplete' or status
+    redis.call('HSET', record, 'webhook', kind .. ' 0')
+    record_ms = math.max(record_ms, webhook_ms)
+  end
   redis.call('PEXPIRE', log, retention_ms)
   redis.call('PEXPIRE', request, retention_ms)
-  redis.call('PEXPIRE', record, retention_ms + tombstone_ms)
+  redis.call('PEXPIRE', record, record_ms)
 end

@@ -1,0 +1,1 @@
+"""Telling the deployment's receivers of jobs' ends: signing, sending, trying again."""
