@@ -21,8 +21,14 @@ _COMMANDS = {
     "tail": "tokentail.cli.answers",
     "status": "tokentail.cli.jobs",
     "cancel": "tokentail.cli.jobs",
+    "delete": "tokentail.cli.jobs",
+    "share": "tokentail.cli.jobs",
+    "list": "tokentail.cli.lists",
+    "models": "tokentail.cli.lists",
+    "doctor": "tokentail.cli.doctor",
 }
-_OF_THE_SERVER = {"up", "web", "worker", "check", "store"}
+_FUNCTIONS = {"list": "list_jobs"}  # where the command's name is one of Python's own
+_OF_THE_SERVER = {"up", "web", "worker", "check", "store", "doctor"}
 
 
 class _Commands(click.Group):
@@ -36,7 +42,9 @@ class _Commands(click.Group):
             return None
         if cmd_name in _OF_THE_SERVER and (fault := server_fault()):
             return _refusing(cmd_name, fault)
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(_COMMANDS[cmd_name]), _FUNCTIONS.get(cmd_name, cmd_name)
+        )
         return command
 
 

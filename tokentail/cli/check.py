@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from tokentail.cli.connection import as_json
 from tokentail.cli.exit_code import ExitCode
 from tokentail.config.default_model import require_default_model
 from tokentail.config.endpoints import provider_file_faults
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.library_checks import ALL, require
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import LibraryChanged, SettingsError
@@ -31,20 +33,8 @@ def check(tries_providers: bool, as_json: bool) -> int:
     """Print the settings in force, secrets hidden, and every fault at once."""
     if tries_providers:
         return _try_providers(as_json=as_json)
-    settings, faults = None, []
-    try:
-        settings = load_settings(os.environ)
-        require_default_model(settings, os.environ)
-    except SettingsError as error:
-        faults = list(error.faults)
-        if settings is None:  # else the file was read as well
-            faults += provider_file_faults(os.environ.get("TOKENTAIL_PROVIDERS", "").strip(), os.environ)
-    try:
-        require(ALL)
-    except LibraryChanged as error:
-        faults = [*faults, *str(error).splitlines()]
+    settings, faults, warnings = read_settings(os.environ)
     rows = list(settings.describe()) if settings else []
-    warnings = [*_unknown_variables(os.environ), *(_short_keys(settings) if settings else ())]
     if as_json:
         report = {"settings": {name: value for name, value, _ in rows}, "faults": faults, "warnings": warnings}
         click.echo(json.dumps(report))
@@ -57,20 +47,44 @@ def check(tries_providers: bool, as_json: bool) -> int:
     return ExitCode.USAGE if faults else ExitCode.OK
 
 
+def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[str], list[str]]:
+    """The settings, if they can be read; every fault, of the files and the libraries as well; and every warning."""
+    settings, faults = None, []
+    try:
+        settings = load_settings(environment)
+        require_default_model(settings, environment)
+        KeyRing(settings)  # reads the keys file
+    except SettingsError as error:
+        faults = list(error.faults)
+        if settings is None:  # else the file was read as well
+            faults += provider_file_faults(environment.get("TOKENTAIL_PROVIDERS", "").strip(), environment)
+    try:
+        require(ALL)
+    except LibraryChanged as error:
+        faults = [*faults, *str(error).splitlines()]
+    warnings = [*_unknown_variables(environment), *(_short_keys(settings) if settings else ())]
+    return settings, faults, warnings
+
+
 def _try_providers(*, as_json: bool) -> int:
-    """Have the worker's own code call each provider; this process cannot."""
-    tried = subprocess.run(
-        [sys.executable, "-P", "-m", "worker.upstream.provider_check"], stdout=subprocess.PIPE, check=False
-    )
-    for line in tried.stdout.decode().splitlines():
-        report = json.loads(line)
+    code, reports = try_providers()
+    for report in reports:
         outcome = "ok" if report["is_ok"] else "failed"
         asked = report["model"] or report["name"]
         human = f"{asked}  {report['dialect']}  {outcome} in {report['ms']} ms: {report['detail']}"
-        click.echo(line if as_json else human)
-    if not tried.stdout and not tried.returncode:
+        click.echo(json.dumps(report) if as_json else human)
+    if not reports and code is ExitCode.OK:
         click.echo("tokentail: no provider is configured", err=True)
-    return {0: ExitCode.OK, 2: ExitCode.USAGE}.get(tried.returncode, ExitCode.FAILED)
+    return code
+
+
+def try_providers() -> tuple[ExitCode, list[dict[str, Any]]]:
+    """Have the worker's own code call each provider, because this process cannot; a report on each."""
+    tried = subprocess.run(
+        [sys.executable, "-P", "-m", "worker.upstream.provider_check"], stdout=subprocess.PIPE, check=False
+    )
+    codes = {0: ExitCode.OK, 2: ExitCode.USAGE}
+    return codes.get(tried.returncode, ExitCode.FAILED), list(map(json.loads, tried.stdout.decode().splitlines()))
 
 
 def _print_rows(rows: list[tuple[str, str, str]]) -> None:

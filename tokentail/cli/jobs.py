@@ -1,4 +1,4 @@
-"""`status` and `cancel`: one job, looked at or stopped."""
+"""`status`, `cancel`, `delete` and `share`: one job, looked at, stopped, erased, or shown to others."""
 
 import json
 
@@ -21,6 +21,15 @@ _SHOWN = (
     "time_to_first_token_ms",
     "token_count",
     "finish_reason",
+    # An operator's key sees these, too.
+    "owner",
+    "user",
+    "provider",
+    "address",
+    "provider_calls",
+    "call_error",
+    "worker",
+    "losses",
 )
 
 
@@ -29,7 +38,10 @@ _SHOWN = (
 @as_json
 @server_options
 def status(job_id: str, as_json: bool, url: str, api_key: str | None) -> None:
-    """Print what is known of a job."""
+    """Print what is known of a job.
+
+    Example: tokentail status y4twkrxz7y3hv6dhtc198tee5t
+    """
     with connect(url, api_key) as client:
         job = client.job(job_id)
     click.echo(json.dumps(job.body) if as_json else _describe(job))
@@ -40,13 +52,57 @@ def status(job_id: str, as_json: bool, url: str, api_key: str | None) -> None:
 @as_json
 @server_options
 def cancel(job_id: str, as_json: bool, url: str, api_key: str | None) -> None:
-    """Stop a job, queued or running. One that has ended stays as it is."""
+    """Stop a job, queued or running. One that has ended stays as it is.
+
+    Example: tokentail cancel y4twkrxz7y3hv6dhtc198tee5t
+    """
     with connect(url, api_key) as client:
         job = client.cancel(job_id)
     if as_json:
         click.echo(json.dumps(job.body))
     else:
         click.echo("cancelled" if job.status is Status.CANCELLED else f"it had ended before: {job.status}")
+
+
+@click.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@server_options
+def delete(job_ids: tuple[str, ...], url: str, api_key: str | None) -> None:
+    """Stop jobs and erase their content for good.
+
+    Example: tokentail delete y4twkrxz7y3hv6dhtc198tee5t
+    """
+    with connect(url, api_key) as client:
+        for job_id in job_ids:
+            client.delete(job_id)
+            click.echo(f"erased {job_id}")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--hours", type=click.FloatRange(1 / 60, 168), default=168, show_default=True, help="How long it works.")
+@click.option("--revoke", is_flag=True, help="Refuse every link to the job that was made so far.")
+@as_json
+@server_options
+def share(job_id: str, hours: float, as_json: bool, url: str, api_key: str | None, *, revoke: bool) -> None:
+    """Print a link with which others can read one job.
+
+    Example: tokentail share --hours 24 y4twkrxz7y3hv6dhtc198tee5t
+    """
+    with connect(url, api_key) as client:
+        if revoke:
+            client.revoke_shares(job_id)
+            click.echo(json.dumps({"revoked": job_id}) if as_json else "all links to the job are refused from now on")
+            return
+        link = client.share(job_id, expires_in_s=int(hours * 3600))
+    ends = link.expires_at.isoformat() if link.expires_at else None
+    if as_json:
+        click.echo(json.dumps({"link": link.link, "expires_at": ends}))
+    else:
+        click.echo(link.link)
+        click.echo(
+            f"tokentail: it works until {ends}" if ends else "tokentail: it works for as long as the job", err=True
+        )
 
 
 def _describe(job: RemoteJob) -> str:

@@ -166,7 +166,29 @@ class Client:
 
     def jobs(self, limit: int | None = None) -> Iterator[RemoteJob]:
         """The caller's jobs, newest first, at most `limit`; read page by page. Raises ApiError, ServerUnreachable."""
-        return islice(self._all_jobs(), limit)
+        return islice(self._pages("/v1/jobs", {}), limit)
+
+    def all_jobs(
+        self,
+        limit: int | None = None,
+        *,
+        status: Status | None = None,
+        owner: str | None = None,
+        user: str | None = None,
+        model: str | None = None,
+        since: str | None = None,
+    ) -> Iterator[RemoteJob]:
+        """The records of all owners' jobs, for an operator's key: newest first, without content, at most `limit`.
+
+        `since` is a time in RFC 3339, or an age such as `15m`, `2h` or `7d`. Raises ApiError, ServerUnreachable.
+        """
+        asked = {"status": status, "owner": owner, "user": user, "model": model, "since": since}
+        query = {name: value for name, value in asked.items() if value is not None}
+        return islice(self._pages("/v1/operator/jobs", query), limit)
+
+    def overview(self) -> Body:
+        """The state of the whole deployment, with its reasons and numbers. Raises ApiError, ServerUnreachable."""
+        return self._call("GET", "/v1/overview")
 
     def cancel(self, job_id: str) -> RemoteJob:
         """Stop a queued or running job; a closed job stays as it is. Raises ApiError, ServerUnreachable."""
@@ -192,12 +214,12 @@ class Client:
         """The models that the server offers. Raises ApiError, ServerUnreachable."""
         return parse_models(self._call("GET", "/v1/models"))
 
-    def _all_jobs(self) -> Iterator[RemoteJob]:
-        page: str | None = "/v1/jobs"
+    def _pages(self, path: str, query: dict[str, str]) -> Iterator[RemoteJob]:
+        page: str | None = path
         while page:
-            body = self._call("GET", page)
+            body = self._call("GET", page, params=query)
             yield from map(parse_job, body["jobs"])
-            page = body.get("next")
+            page, query = body.get("next"), {}  # the link has the whole query
 
     def _call(self, method: str, path: str, **options: Any) -> Body:
         return self._connection.call_object(method, path, self._patience_s, **options)

@@ -1,0 +1,126 @@
+"""`list` and `models`: the newest jobs, one's own or everybody's, and the models that can be asked for."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import click
+
+from tokentail.cli.connection import as_json, connect, server_options
+from tokentail.client import Client, RemoteJob
+from tokentail.jobs.job import Status
+
+_AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_COLUMNS = (("status", 9), ("id", 26), ("submitted", 16), ("model", 28), ("tokens", 7))
+_OPERATORS = (("calls", 5), ("owner", 16))
+
+
+@click.command("list")
+@click.option("--all", "is_all", is_flag=True, help="The jobs of all owners, without content; for an operator's key.")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Jobs with this status.")
+@click.option("--owner", help="With --all: jobs of this owner.")
+@click.option("--user", help="Jobs of this user of the application.")
+@click.option("--model", help="Jobs of this model, by its full name.")
+@click.option("--since", help="Jobs submitted from then on: 15m, 2h, 7d, or a time such as 2026-01-31T12:00:00Z.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="The most jobs to print.")
+@as_json
+@server_options
+def list_jobs(
+    status: str | None,
+    owner: str | None,
+    user: str | None,
+    model: str | None,
+    since: str | None,
+    limit: int,
+    as_json: bool,
+    url: str,
+    api_key: str | None,
+    *,
+    is_all: bool,
+) -> None:
+    """Print the newest jobs, a line each; a failed one with its reason below it.
+
+    Example: tokentail list --all --status failed --since 1h
+    """
+    if owner and not is_all:
+        raise click.UsageError("--owner needs --all: without it the list has the jobs of your own key")
+    from_then = _moment(since) if since else None
+    with connect(url, api_key) as client:
+        if is_all:
+            wanted = Status(status) if status else None
+            then = from_then.isoformat() if from_then else None
+            jobs = list(client.all_jobs(limit, status=wanted, owner=owner, user=user, model=model, since=then))
+        else:
+            jobs = _own(client, limit, from_then, {"status": status, "user": user, "model": model})
+    if as_json:
+        for job in jobs:
+            click.echo(json.dumps(job.body))
+        return
+    if jobs:
+        click.echo(_row(_COLUMNS + _OPERATORS if is_all else _COLUMNS, *(name for name, _ in _COLUMNS + _OPERATORS)))
+    for job in jobs:
+        for line in _lines(job, is_all=is_all):
+            click.echo(line)
+    if not jobs:
+        click.echo("tokentail: there is no such job", err=True)
+
+
+@click.command()
+@as_json
+@server_options
+def models(as_json: bool, url: str, api_key: str | None) -> None:
+    """Print the models that can be asked for; a name that ends in * takes any name there.
+
+    Example: tokentail models
+    """
+    with connect(url, api_key) as client:
+        served = client.models()
+    if as_json:
+        click.echo(json.dumps({"models": served.names, "default": served.default}))
+        return
+    for name in served.names:
+        click.echo(f"{name}  (default)" if name == served.default else name)
+    if not served.names:
+        click.echo("tokentail: no worker has served a model yet; start one with: tokentail worker", err=True)
+
+
+def _own(client: Client, limit: int, since: datetime | None, wanted: dict[str, str | None]) -> list[RemoteJob]:
+    """The caller's jobs that have these values. The list is ordered by time, so it is read no further than `since`."""
+
+    def chosen() -> Iterator[RemoteJob]:
+        for job in client.jobs():
+            if since is not None and datetime.fromisoformat(job.body["created_at"]) < since:
+                return
+            if all(value is None or job.body.get(name) == value for name, value in wanted.items()):
+                yield job
+
+    return list(islice(chosen(), limit))
+
+
+def _lines(job: RemoteJob, *, is_all: bool) -> list[str]:
+    body = job.body
+    at = str(body.get("created_at") or "")[:16].replace("T", " ")
+    own = (job.status, job.id, at, job.model, body.get("token_count", "-"))
+    lines = [_row(_COLUMNS, *own)]
+    if is_all:
+        lines = [_row(_COLUMNS + _OPERATORS, *own, body.get("provider_calls", "-"), body.get("owner") or "-")]
+    if error := body.get("error"):
+        lines.append(f"{'':9}  {error.get('type')}: {error.get('message')}")
+    return lines
+
+
+def _row(columns: Sequence[tuple[str, int]], *values: object) -> str:
+    return "  ".join(f"{value!s:{width}}" for value, (_, width) in zip(values, columns, strict=False)).rstrip()
+
+
+def _moment(text: str) -> datetime:
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError("--since: give 15m, 2h, 7d, or a time such as 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.astimezone()
