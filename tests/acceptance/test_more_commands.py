@@ -16,7 +16,12 @@ from tests.free_ports import free_ports
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A deployment whose provider cannot be reached."""
     url = f"http://127.0.0.1:{free_ports(1)[0]}/v1"
-    settings: dict[str, Any] = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": url, "TOKENTAIL_RETRIES": "0", "TOKENTAIL_MODEL": "demo"}
+    settings: dict[str, Any] = {
+        "OPENAI_API_KEY": "sk-x",
+        "OPENAI_BASE_URL": url,
+        "TOKENTAIL_RETRIES": "0",
+        "TOKENTAIL_MODEL": "demo",
+    }
     with running_up(tmp_path_factory.mktemp("up"), **settings) as started:
         yield started
 
