@@ -92,7 +92,7 @@ def test_the_doctor_looks_at_every_part(up: Up) -> None:
 
 
 def test_the_doctor_says_what_is_not_there(tmp_path: Path) -> None:
-    """Neither Redis nor a web server: each with what to do, and exit code 1. Faults of settings: exit code 2."""
+    """Redis and the web server are missing: exit code 1, and what to do about each. Faults of settings: exit code 2."""
     argv = [TOKENTAIL, "doctor", "--no-providers", "--data-dir", str(tmp_path)]
     nowhere = environment(TOKENTAIL_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
     ended = subprocess.run(argv, env=nowhere, capture_output=True, text=True, timeout=60, check=False)
