@@ -75,6 +75,17 @@ class HttpHarness:
         assert self.hub_thread is not None
         return self.hub_thread.waits
 
+    def end_waits(self) -> None:
+        """Stop, as a web process does at the end of its grace: no reader waits any more."""
+        if self.plane is not None:
+            self.plane.end_waits()
+        if self.hub_thread is not None:
+
+            async def end(hub: Hub) -> None:
+                hub.end()
+
+            self.hub_thread.run(end)
+
     def close(self) -> None:
         """Let everybody go."""
         if self.plane is not None:

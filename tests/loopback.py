@@ -97,12 +97,16 @@ class LoopbackPlane:
         batch = self._loop_thread.call(self.wired.hub.tails.read_now, job_id, BEGINNING, 1)
         return batch is None or batch.length >= length
 
+    def end_waits(self) -> None:
+        """No reader waits any more."""
+        self._loop_thread.call(self.wired.hub.end)
+
     def close(self) -> None:
         self._loop_thread.run(self._close())
 
     async def _close(self) -> None:
         self._server.close()
-        self.wired.hub.close()
+        self.wired.hub.end()
         for connection in list(self._state.connections):
             connection.shutdown()
         await asyncio.gather(*self._state.tasks, return_exceptions=True)

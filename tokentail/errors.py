@@ -79,6 +79,14 @@ class StoreUnavailable(TokentailError):
     """Redis does not answer. Nothing was lost; try again shortly."""
 
 
+class ServerStopping(TokentailError):
+    """This process of the server is stopping. Nothing was lost: send the request again, and another one answers."""
+
+
+class TooManyReaders(TokentailError):
+    """As many readers wait in this process of the server as may. Send the request again in a few seconds."""
+
+
 class StoreFull(TokentailError):
     """Redis has no memory left. Nothing was half-written; try again when jobs have expired."""
 

@@ -89,6 +89,11 @@ class JobActions:
         log.info("job.submitted", extra={**about, "is_new": submission.is_new})
         return submission.job_id
 
+    def bind(self, request: Request, asked: GenerationRequest, job_id: str) -> str:
+        """Have the request's Idempotency-Key stand for this job; the job for which it stands, if need be another."""
+        key = _idempotency_key(request.headers)
+        return job_id if key is None else self._submitter.bind(request.owner, asked, key, job_id)
+
     def _accept(self, request: Request) -> str:
         return self.accept(request, parse_request(request.body))
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from app.http.paths import CHAT, OPENAI_MODELS, RESPONSES
-from app.http.response import PROBLEM, Response, json_response
+from app.http.response import PROBLEM, PROBLEM_NAMES, Response, json_response
 from tokentail.jobs.job import FailureKind
 
 NO_RETRY = {"x-should-retry": "false"}
@@ -64,11 +64,12 @@ def in_openai_form(told: Response) -> Response:
         return told
     document = msgspec.json.decode(told.body)
     field = next((fault["field"] for fault in document.get("errors", ()) if fault["field"]), None)
-    status, code = _REFUSALS.get(told.status, (told.status, None))
+    kind = document["type"].removeprefix(PROBLEM_NAMES)
+    status, code = _REFUSALS.get(told.status, (told.status, None if kind == "about:blank" else kind.replace("-", "_")))
     message = document.get("detail") or document["title"]
     if status == 404 and field == "model":
         code = "model_not_found"
-    elif status == 404 and document["type"] == "about:blank":  # no call is at this path
+    elif status == 404 and kind == "about:blank":  # no call is at this path
         code, message = "unknown_url", _WHAT_THERE_IS
     kept = {name: value for name, value in told.headers.items() if name not in {"Content-Type", "Cache-Control"}}
     if (after_s := kept.get("Retry-After", "")).isdecimal():

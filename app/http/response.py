@@ -20,15 +20,18 @@ from tokentail.errors import (
     MalformedCursor,
     NothingServed,
     ReferenceNotFound,
+    ServerStopping,
     StoreFull,
     StoreUnavailable,
     TokentailError,
     TooManyJobs,
+    TooManyReaders,
     Unreadable,
 )
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+PROBLEM_NAMES = "urn:tokentail:problem:"  # what the types of our own problems begin with
 OPEN = "no-store"  # no cache may keep what may still change, or an error
 
 
@@ -78,7 +81,7 @@ def problem_of(error: TokentailError) -> Response | None:
             if isinstance(error, InvalidRequest):
                 more["errors"] = [{"field": fault.field, "message": fault.message} for fault in error.faults]
             own = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyJobs) else headers
-            return _problem(f"urn:tokentail:problem:{name}", title, status, str(error), own, more)
+            return _problem(f"{PROBLEM_NAMES}{name}", title, status, str(error), own, more)
     return None
 
 
@@ -92,6 +95,8 @@ _TABLE: dict[type[TokentailError], tuple[int, str, str, dict[str, str]]] = {
     JobGone: (410, "job-gone", "The job's content is gone", {}),
     IdempotencyConflict: (409, "idempotency-conflict", "The key was used for another request", {}),
     TooManyJobs: (429, "too-many-jobs", "Too many jobs are open", {}),
+    TooManyReaders: (429, "too-many-readers", "Too many readers wait", {"Retry-After": "5"}),
+    ServerStopping: (503, "server-stopping", "The server is stopping", {"Retry-After": "2"}),
     NothingServed: (503, "nothing-served", "No model is served yet", {"Retry-After": "2"}),
     StoreUnavailable: (503, "store-unavailable", "The store does not answer", {"Retry-After": "2"}),
     StoreFull: (503, "store-full", "The store is full", {"Retry-After": "30"}),

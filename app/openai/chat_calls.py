@@ -11,9 +11,9 @@ from app.http.response import json_response, media_type_refusal
 from app.openai.chat_answer import ID_PREFIX, chat_completion, chat_id
 from app.openai.chat_request import ChatRequest, chat_request
 from app.openai.chat_stream import ChatStream
-from app.openai.following import Clock, Followed, refused, stream, whole_answer
+from app.openai.following import Clock, Delivery, Followed, refused, stream, whole_answer
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import RunBlocking
+from app.reading.steps import ClientLeft, RunBlocking
 from tokentail.errors import JobNotFound, TokentailError
 from tokentail.identifiers import is_job_id
 from tokentail.jobs.job import Job
@@ -36,21 +36,13 @@ class ChatCalls:
         made: Submitted = yield RunBlocking(
             lambda: self._submissions.submit(request, CHAT, chat_request, lambda asked: asked.is_stored)
         )
-        asked: ChatRequest = made.asked
-        job = made.job
-        followed = Followed(request.owner, job.id)
-        if asked.is_stream:
-            fold = ChatStream(
-                job.id,
-                job.model,
-                job.created_at_ms // 1000,
-                with_usage=asked.with_usage,
-                path=CHAT_COMPLETION.format(completion_id=chat_id(job.id)),
-            )
-            yield from stream(followed, fold, self._clock)
-        else:
-            yield from self._whole(followed, job)
-        yield RunBlocking(lambda: self._submissions.delivered(made))
+        try:
+            is_delivered = yield from self._answer(request, made)
+        except ClientLeft:
+            yield RunBlocking(lambda: self._submissions.unseen(made))
+            raise
+        if is_delivered:
+            yield RunBlocking(lambda: self._submissions.delivered(made))
 
     def retrieve(self, request: Request) -> Stream:
         """The whole answer of a job that has ended, whichever interface made it."""
@@ -61,19 +53,31 @@ class ChatCalls:
         job: Job = yield RunBlocking(lambda: self._views.job(request.owner, job_id))
         yield from self._whole(Followed(request.owner, job_id), job, self._max_wait_s)
 
-    def _whole(self, followed: Followed, job: Job, within_s: float = math.inf) -> Stream:
+    def _answer(self, request: Request, made: Submitted) -> Delivery:
+        asked: ChatRequest = made.asked
+        job = made.job
+        followed = Followed(request.owner, job.id)
+        if not asked.is_stream:
+            return (yield from self._whole(followed, job))
+        path = CHAT_COMPLETION.format(completion_id=chat_id(job.id))
+        created_s = job.created_at_ms // 1000
+        fold = ChatStream(job.id, job.model, created_s, with_usage=asked.with_usage, path=path)
+        return (yield from stream(followed, fold, self._clock))
+
+    def _whole(self, followed: Followed, job: Job, within_s: float = math.inf) -> Delivery:
         try:
             answer = yield from whole_answer(followed, self._clock, within_s)
         except TokentailError as error:
             yield Head(refused(error, followed))
-            return
+            return False
         if answer is None:
             later = {"Retry-After": "1", **followed.headers}
             yield Head(error_response(409, "The answer is not complete yet.", "in_progress", headers=later))
-            return
+            return False
         end = answer.end or {}
-        if end.get("status") != "completed":
+        if end.get("status") == "completed":
+            body = chat_completion(answer, job.id, job.model, job.created_at_ms // 1000)
+            yield Head(json_response(body, headers=followed.headers))
+        else:
             yield Head(failed_response(end, followed.headers))
-            return
-        body = chat_completion(answer, job.id, job.model, job.created_at_ms // 1000)
-        yield Head(json_response(body, headers=followed.headers))
+        return True

@@ -7,23 +7,33 @@ clients take a clean end for a whole answer.
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from app.calls.streams import Head, Send, Stream
-from app.http.openai_errors import error_object, failed_response, in_openai_form
+import msgspec
+
+from app.calls.streams import Head, Send
+from app.http.openai_errors import failed_response, in_openai_form
 from app.http.response import Response, problem_of
 from app.openai.answer import Answer
 from app.openai.sse import HEADERS, HEARTBEAT
-from app.reading.steps import Follow, HandlerSteps, Read, Step, read_on
-from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, TokentailError
+from app.reading.steps import Follow, HandlerSteps, Read, Step, Steps, Wait, read_on
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, TokentailError, Unreadable
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
+from tokentail.redis.keys import live_channel
+from tokentail.telemetry.log_lines import tell_unreadable
 
 HEAD_WITHIN_S = 5.0  # until then, a quick refusal still has its true HTTP status
 _HEARTBEAT_S = 10.0  # well below the idle time of usual proxies
+_OUTAGE_S = 10.0
+_RETRY_S = 1.0
 _LIMIT = 1000  # elements of one read
 
 Clock = Callable[[], float]
+Taken = TypeVar("Taken")
+Made = TypeVar("Made")
+# Sends an answer; its result is whether that was the job's own. What this server says of itself is no answer.
+Delivery = Generator[Step | Head | Send, Any, bool]
 
 
 class Fold(Protocol):
@@ -62,62 +72,79 @@ class Followed:
 
     @property
     def follow(self) -> Follow:
-        return Follow(self.owner, self.job_id, BEGINNING, _LIMIT, with_events=True)
+        return Follow(self.owner, self.job_id, BEGINNING, _LIMIT, with_events=True, is_patient=True)
+
+    @property
+    def read(self) -> Read:
+        """The first read."""
+        return Read(self.owner, self.job_id, BEGINNING, _LIMIT)
+
+    def taken(self, take: Callable[[Taken], Made], elements: Taken) -> Made:
+        """What `take` makes of these elements of the log.
+
+        Raises Unreadable where another program has written an event that lacks what every such event has.
+        """
+        try:
+            return take(elements)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            channel = live_channel(self.job_id)
+            tell_unreadable(channel)
+            raise Unreadable(channel) from None
 
 
 def whole_answer(job: Followed, clock: Clock, within_s: float = math.inf) -> HandlerSteps[Answer | None]:
     """The job's answer, once it has ended; None when that takes longer than `within_s`.
 
-    Raises StoreUnavailable when this process cannot wait any longer.
+    Raises ServerStopping and TooManyReaders when this process cannot wait any longer, and what reads raise.
     """
     until = clock() + within_s
     answer = Answer(job.job_id)
-    batch: Batch = yield Read(job.owner, job.job_id, BEGINNING, _LIMIT)
+    batch: Batch = yield job.read
     while True:
         if batch.is_reset:
             answer = Answer(job.job_id)
-        answer.take(batch.elements)
+        job.taken(answer.take, batch.elements)
         if batch.is_done:
             return answer
-        began = clock()
-        wait_s = min(_HEARTBEAT_S, until - began)
+        wait_s = min(_HEARTBEAT_S, until - clock())
         if wait_s <= 0 and not batch.has_more:
             return None
-        batch = yield from read_on(job.follow, batch, wait_s, 0, clock)
-        if not batch.elements and not batch.is_reset and clock() - began < wait_s * 0.9:
-            raise StoreUnavailable("The server stops, or too many clients wait. Send it again; the job runs on.")
+        batch = yield from _read_on(job.follow, batch, wait_s, clock)
 
 
 def answer_so_far(job: Followed) -> Generator[Step, Any, tuple[Batch, Answer]]:
     """(the last read, what there is of the answer), without waiting."""
     answer = Answer(job.job_id)
-    batch: Batch = yield Read(job.owner, job.job_id, BEGINNING, _LIMIT)
-    answer.take(batch.elements)
+    batch: Batch = yield job.read
+    job.taken(answer.take, batch.elements)
     while batch.has_more:
         batch = yield Read(job.owner, job.job_id, batch.cursor, _LIMIT)
         if batch.is_reset:
             answer = Answer(job.job_id)
-        answer.take(batch.elements)
+        job.taken(answer.take, batch.elements)
     return batch, answer
 
 
-def stream(job: Followed, fold: Fold, clock: Clock, *, has_head_at_once: bool = False) -> Stream:
+def stream(
+    job: Followed, fold: Fold, clock: Clock, *, first: Batch | None = None, has_head_at_once: bool = False
+) -> Delivery:
     """Send the fold of the job's log. A job that fails before anything was shown is refused with an HTTP status.
 
-    With `has_head_at_once`, the head is sent before there is anything to show.
+    `first` is the job's first read, where there was one. With `has_head_at_once`, the head is sent before there is
+    anything to show. Returns whether the job's answer was sent.
     """
     head = Head(Response(200, {**HEADERS, **job.headers}))
     began = clock()
     is_begun, content = False, b""
-    batch: Batch = yield Read(job.owner, job.job_id, BEGINNING, _LIMIT)
     try:
+        batch: Batch = first or (yield job.read)
         while True:
             end = batch.end
-            content += fold.take(batch)
+            content += job.taken(fold.take, batch)
             is_unseen = not is_begun and not has_head_at_once and not fold.is_shown
             if is_unseen and end and end["status"] != "completed":
                 yield Head(failed_response(end, job.headers))
-                return
+                return True
             waited_s = clock() - began
             if not is_begun and (has_head_at_once or fold.is_shown or fold.is_ended or waited_s >= HEAD_WITHIN_S):
                 yield head
@@ -127,18 +154,26 @@ def stream(job: Followed, fold: Fold, clock: Clock, *, has_head_at_once: bool = 
                 yield Send(content)
                 content = b""
             if fold.is_ended or batch.is_done:
-                return
+                return True
             wait_s = _HEARTBEAT_S if is_begun else max(HEAD_WITHIN_S - waited_s, 0.01)
-            asked_at = clock()
-            batch = yield from read_on(job.follow, batch, wait_s, 0, clock)
-            if batch.elements or batch.is_reset:
-                continue
-            if clock() - asked_at < wait_s * 0.9:
-                raise StoreUnavailable("The server stops, or too many clients wait.")
-            if is_begun:
+            batch = yield from _read_on(job.follow, batch, wait_s, clock)
+            if is_begun and not batch.elements and not batch.is_reset:
                 yield Send(HEARTBEAT)
     except TokentailError as error:
-        yield Send(fold.broken(_error_of(error, job.job_id))) if is_begun else Head(refused(error, job))
+        yield Send(fold.broken(_last_error(error, job))) if is_begun else Head(refused(error, job))
+        return False
+
+
+def _read_on(follow: Follow, last: Batch, wait_s: float, clock: Clock) -> Steps[Batch]:
+    """Like `read_on`, but a short outage of the store is waited out: a client of these streams cannot resume."""
+    began = clock()
+    while True:
+        try:
+            return (yield from read_on(follow, last, wait_s, 0, clock))
+        except StoreUnavailable:
+            if clock() - began > wait_s + _OUTAGE_S:
+                raise
+            yield Wait((follow.job_id,), _RETRY_S, is_patient=True)
 
 
 def refused(error: TokentailError, job: Followed) -> Response:
@@ -149,8 +184,9 @@ def refused(error: TokentailError, job: Followed) -> Response:
     return in_openai_form(told.plus(job.headers))
 
 
-def _error_of(error: TokentailError, job_id: str) -> dict[str, Any]:
+def _last_error(error: TokentailError, job: Followed) -> dict[str, Any]:
     """The error with which a stream ends before its job does."""
-    if isinstance(error, JobGone | JobNotFound):
-        return error_object(404, "The job was deleted.", "not_found")
-    return error_object(503, f"{error} The job runs on: {job_id}", "server_stopping")
+    told: dict[str, Any] = msgspec.json.decode(refused(error, job).body)["error"]
+    if not isinstance(error, JobGone | JobNotFound):
+        told["message"] += f" The job's id is {job.job_id}."
+    return told

@@ -22,9 +22,13 @@ def check(generation: str) -> int:
     return int.from_bytes(hashlib.sha256(generation.encode()).digest()[:2], "big") % _CHECKS
 
 
-def is_of_generation(number: int, generation: str, base: int) -> bool:
-    """Whether a client that has received this number has text of this generation, which starts at `base`; or none."""
+def is_of_generation(number: int, generation: str, base: int, length: int) -> bool:
+    """Whether a client that has received this number has text of this generation, or none.
+
+    The generation starts at `base`; the log has `length` elements. A number beyond its end is of another generation,
+    or of a log whose end was lost: nothing would follow it for a long time.
+    """
     if number <= QUEUED:
         return True
     index, found = divmod(number // _PLACES, _CHECKS)
-    return found == check(generation) and index >= base
+    return found == check(generation) and base <= index < length

@@ -15,17 +15,17 @@ from app.http.query import is_asked
 from app.http.request import Request
 from app.http.response import Response, json_response, media_type_refusal
 from app.openai.body import Fields, fields_of
-from app.openai.following import Clock, Followed, answer_so_far, refused, stream, whole_answer
+from app.openai.following import Clock, Delivery, Followed, answer_so_far, refused, stream, whole_answer
 from app.openai.numbers import is_of_generation
 from app.openai.responses_items import Earlier, job_of_response, response_id, response_path
 from app.openai.responses_object import ResponseFacts, answered
 from app.openai.responses_request import ResponsesRequest, earlier_jobs, responses_request
 from app.openai.responses_stream import ResponsesStream
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import HandlerSteps, Read, RunBlocking, Step
+from app.reading.steps import ClientLeft, HandlerSteps, RunBlocking, Step
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, MalformedBody, TokentailError
 from tokentail.jobs.job import Job
-from tokentail.log.cursor import BEGINNING
+from tokentail.log.batch import Batch
 from tokentail.redis.store import Store
 
 _MOST_DIGITS = 18
@@ -54,19 +54,14 @@ class ResponsesCalls:
         made: Submitted = yield RunBlocking(
             lambda: self._submissions.submit(request, RESPONSES, ask, lambda asked: asked.is_background)
         )
-        asked: ResponsesRequest = made.asked
-        facts = _facts(made.job, msgspec.to_builtins(asked.request))
-        followed = Followed(request.owner, made.job.id)
-        if asked.is_stream:
-            fold = ResponsesStream(facts)
-            yield from stream(followed, fold, self._clock, has_head_at_once=asked.is_background)
-        elif asked.is_background:
-            batch, answer = yield from answer_so_far(followed)
-            yield Head(json_response(answered(facts, batch.status, answer), headers=followed.headers))
-        else:
-            yield from self._whole(followed, facts)
-        yield RunBlocking(lambda: self._submissions.delivered(made))
-        if not asked.is_stored:
+        try:
+            is_delivered = yield from self._answer(request, made)
+        except ClientLeft:
+            yield RunBlocking(lambda: self._submissions.unseen(made))
+            raise
+        if is_delivered:
+            yield RunBlocking(lambda: self._submissions.delivered(made))
+        if is_delivered and not made.asked.is_stored:
             yield RunBlocking(lambda: self._erase(request, made.job.id))
 
     def retrieve(self, request: Request) -> Stream:
@@ -75,16 +70,20 @@ class ResponsesCalls:
         followed = Followed(request.owner, facts.job_id)
         query = request.query
         if query.get("stream") != "true" and not is_asked(query, "stream"):
-            batch, answer = yield from answer_so_far(followed)
-            yield Head(json_response(answered(facts, batch.status, answer), headers=followed.headers))
+            yield from self._now(followed, facts)
             return
         after = _number(query.get("starting_after"))
-        batch = yield Read(request.owner, facts.job_id, BEGINNING, 1)
-        if not is_of_generation(after, batch.generation, batch.base):
+        try:
+            batch: Batch = yield followed.read
+        except TokentailError as error:
+            yield Head(refused(error, followed))
+            return
+        if is_of_generation(after, batch.generation, batch.base, batch.length):
+            fold = ResponsesStream(facts, after)
+            yield from stream(followed, fold, self._clock, first=batch, has_head_at_once=True)
+        else:
             told = restarted(f"{response_path(facts.job_id)}?stream=true")["message"]
             yield Head(error_response(409, told, RESTARTED, "starting_after", {**NO_RETRY, **followed.headers}))
-            return
-        yield from stream(followed, ResponsesStream(facts, after), self._clock, has_head_at_once=True)
 
     def cancel(self, request: Request) -> HandlerSteps[Response]:
         """Stop the job; the response of one that has ended stays as it is."""
@@ -112,17 +111,36 @@ class ResponsesCalls:
         if self._views.job(request.owner, job_id).status.is_closed:
             self._actions.delete(_of_job(request, job_id))
 
-    def _whole(self, followed: Followed, facts: ResponseFacts) -> Stream:
+    def _answer(self, request: Request, made: Submitted) -> Delivery:
+        asked: ResponsesRequest = made.asked
+        facts = _facts(made.job, msgspec.to_builtins(asked.request))
+        followed = Followed(request.owner, made.job.id)
+        if asked.is_stream:
+            fold = ResponsesStream(facts)
+            return (yield from stream(followed, fold, self._clock, has_head_at_once=asked.is_background))
+        return (yield from self._now(followed, facts) if asked.is_background else self._whole(followed, facts))
+
+    def _now(self, followed: Followed, facts: ResponseFacts) -> Delivery:
+        try:
+            batch, answer = yield from answer_so_far(followed)
+        except TokentailError as error:
+            yield Head(refused(error, followed))
+            return False
+        yield Head(json_response(answered(facts, batch.status, answer), headers=followed.headers))
+        return True
+
+    def _whole(self, followed: Followed, facts: ResponseFacts) -> Delivery:
         try:
             answer = yield from whole_answer(followed, self._clock)
         except TokentailError as error:
             yield Head(refused(error, followed))
-            return
+            return False
         end = (answer and answer.end) or {}
         if answer is not None and end.get("status") != "completed" and not answer.items:
             yield Head(failed_response(end, followed.headers))
         elif answer is not None:
             yield Head(json_response(answered(facts, end["status"], answer), headers=followed.headers))
+        return True
 
     def _found(self, request: Request) -> Generator[Step, Any, ResponseFacts]:
         """The facts of the path's response. Raises JobNotFound, JobGone."""

@@ -4,6 +4,7 @@ Everything here may block, so handlers call it in a step of its own.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,18 +25,17 @@ from tokentail.errors import (
     ReferenceNotFound,
     StoreFull,
     StoreUnavailable,
-    Unreadable,
 )
 from tokentail.jobs.job import Job, Status
 from tokentail.jobs.models import ServedModel, dialect_of, resolve_model
 from tokentail.jobs.request import GenerationRequest
-from tokentail.redis.keys import repeat_key
-from tokentail.redis.repeats import Repeats
+from tokentail.redis.repeats import Repeats, question_of
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 10.0  # after its last reader, for the SDKs' own repeats, which come up to 8 s later
 _ON_DISCONNECT = "tokentail-on-disconnect"
+_REPEATED = re.compile(r"0*[1-9][0-9]*", re.ASCII)  # of `x-stainless-retry-count`
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Submitted:
 
     job: Job
     asked: Any  # a ChatRequest or a ResponsesRequest
-    repeat: str  # the key of its record, until its answer was delivered
+    question: str  # a digest of the POST, by which a repeat finds the job until its answer was delivered
 
 
 Asking = Callable[[Fields, str, str], Any]  # (fields, model, dialect) → what is asked, with a GenerationRequest
@@ -68,38 +68,44 @@ class Submissions:
         models = self._catalog.models()
         model = model_meant(fields, models)
         asked = ask(fields, model, dialect_of(model, models))
-        key = repeat_key(request.owner, path, request.body)
-        if (repeated := self._repeated(request, key)) is not None:
-            return Submitted(repeated, asked, key)
         wanted: GenerationRequest = asked.request
         if not _goes_on(request.headers, default=stays(asked)):
             wanted = replace(wanted, on_abandon="cancel", abandon_after_s=GRACE_S)
+        question = question_of(request.owner, path, request.body)
+        job = self._repeated(request, question)
+        if job is not None:
+            bound_to = self._actions.bind(request, wanted, job.id)
+            if bound_to != job.id:  # the client's own Idempotency-Key stands for another job
+                job = self._views.job(request.owner, bound_to)
+            log.info("job.taken_again", extra={"job_id": job.id})
+            return Submitted(job, asked, question)
         job_id = self._actions.accept(request, wanted)
-        with suppress(StoreUnavailable, StoreFull, Unreadable):  # then a repeat makes another job
-            self._repeats.note(key, job_id)
-        return Submitted(self._views.job(request.owner, job_id), asked, key)
+        with suppress(StoreUnavailable, StoreFull):  # then a repeat makes another job
+            self._repeats.note(question, job_id)
+        return Submitted(self._views.job(request.owner, job_id), asked, question)
 
     def delivered(self, made: Submitted) -> None:
         """The answer reached its client as far as this server can tell: the same bytes are a new question."""
-        with suppress(StoreUnavailable, StoreFull, Unreadable):
-            self._repeats.forget(made.repeat, made.job.id)
+        with suppress(StoreUnavailable, StoreFull):
+            self._repeats.forget(made.question, made.job.id)
 
-    def _repeated(self, request: Request, key: str) -> Job | None:
+    def unseen(self, made: Submitted) -> None:
+        """The client has hung up before it received anything: for a while, the same bytes ask for this job again."""
+        with suppress(StoreUnavailable, StoreFull):
+            self._repeats.note_unseen(made.question, made.job.id)
+
+    def _repeated(self, request: Request, question: str) -> Job | None:
         """The job that this request asks for again; None for a new question."""
-        count = request.headers.get("x-stainless-retry-count", "0")
-        if not count.isdecimal() or int(count) == 0:
-            return None
-        job_id = self._repeats.find(key)
+        unseen = self._repeats.take_unseen(question)  # also by a repeat that says so: the next equal POST is new
+        is_repeat = _REPEATED.fullmatch(request.headers.get("x-stainless-retry-count", ""))
+        job_id = self._repeats.find(question) if is_repeat else unseen
         if job_id is None:
             return None
         try:
             job = self._views.job(request.owner, job_id)
         except (JobNotFound, JobGone):
             return None
-        if job.status is Status.CANCELLED:
-            return None
-        log.info("job.taken_again", extra={"job_id": job_id})
-        return job
+        return None if job.status is Status.CANCELLED else job
 
 
 def model_meant(fields: Mapping[str, Any], models: list[ServedModel]) -> str:

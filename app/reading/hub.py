@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from app.http.access import Caller
 from app.reading.steps import HandlerSteps, Result, RunBlocking, Step, Wait, hidden_from, shown_to
 from app.reading.tails import BLIND_S, Tails
-from tokentail.errors import JobGone, TokentailError
+from tokentail.errors import JobGone, ServerStopping, TokentailError, TooManyReaders
 from tokentail.log.cursor import Cursor
 
 
@@ -36,6 +36,7 @@ class Hub:
         """At most `most` readers have a place at once. Steps that block run in the executor."""
         self.tails = tails
         self.waits = 0  # polls that wait now, and open streams and sockets
+        self._is_closing = False
         self._most = most
         self._most_of_owner = most_of_owner
         self._waits_of: Counter[str] = Counter()
@@ -43,14 +44,19 @@ class Hub:
 
     @property
     def is_closing(self) -> bool:
-        """Whether the process is ending, so that no reader waits any more."""
-        return self.tails.is_closing
+        """Whether the process is ending, so that only patient readers wait, or none."""
+        return self._is_closing or self.tails.is_closing
 
     async def run(self) -> None:
         """Keep the subscription and the tails until cancelled."""
         await self.tails.run()
 
     def close(self) -> None:
+        """Answer all waiting readers now, but for the patient ones, which alone wait from then on."""
+        self._is_closing = True
+        self.tails.wake()
+
+    def end(self) -> None:
         """Answer all waiting readers now; from then on no reader waits."""
         self.tails.close()
 
@@ -123,7 +129,11 @@ class Hub:
     async def _wait(self, wait: Wait, reader: Reader, has_place: bool) -> bool:
         tails = self.tails
         owner = reader.caller.owner
-        if tails.is_closing or (self.is_full(owner) and not has_place):
+        if wait.is_patient and tails.is_closing:
+            raise ServerStopping(ServerStopping.__doc__)
+        if (is_full := self.is_full(owner) and not has_place) and wait.is_patient:
+            raise TooManyReaders(TooManyReaders.__doc__)
+        if is_full or (self.is_closing and not wait.is_patient):
             return False
         waiter = tails.waiter([(job_id, reader.seen[job_id]) for job_id in wait.job_ids])
         if waiter is None:
@@ -135,7 +145,7 @@ class Hub:
         reader.on_hangup(waiter)
         with nullcontext() if has_place else self.place(owner):
             try:
-                return await waiter and not tails.is_closing
+                return await waiter and (wait.is_patient or not self.is_closing)
             finally:
                 timer.cancel()
                 tails.leave(wait.job_ids, waiter)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import gevent
@@ -72,6 +73,7 @@ class HubThread:
         open_tails: Callable[[AsyncRedisClient], Tails],
     ) -> None:
         self._connect = connect
+        self._grace_s = settings.grace_s
         self._most = places_among(settings.web_threads)
         self._most_of_owner = settings.waits_of_key(self._most)
         self._open_tails = open_tails
@@ -140,10 +142,10 @@ class HubThread:
         return call.result  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Answer all waiting readers now; from then on no reader waits. A signal handler may call this."""
+        """Answer all waiting readers now, patient ones when the grace is over. A signal handler may call this."""
         self._is_closing = True
         if (running := self._running) is not None:
-            self._soon(running.hub.close)
+            self._soon(partial(self._close, running))
 
     def stop(self, timeout_s: float) -> bool:
         """Close, end the loop, and wait for its end for at most `timeout_s`; whether no loop runs any more."""
@@ -169,10 +171,14 @@ class HubThread:
         _start_new_thread(self._live, (running,))
         self._running = running
         if self._is_closing:
-            self._soon(hub.close)
+            self._soon(partial(self._close, running))
         return running
 
     # -- everything below runs on the loop's thread --------------------------------------------------------------------
+
+    def _close(self, running: _Running) -> None:
+        running.hub.close()
+        running.loop.call_later(self._grace_s, running.hub.end)
 
     def _live(self, running: _Running) -> None:
         try:
@@ -193,7 +199,7 @@ class HubThread:
             log.critical("hub.failed", extra=facts_of(error))
         with self._lock:
             self._running = None
-        running.hub.close()
+        running.hub.end()
         await asyncio.sleep(0)  # the calls that were passed on before this have begun by now
         for task in running.calls:
             task.cancel()

@@ -18,6 +18,13 @@ from tokentail.log.cursor import BEGINNING, Cursor
 Result = TypeVar("Result")
 
 
+class ClientLeft(Exception):
+    """The client closed the connection before it had its answer.
+
+    It is thrown into steps only if the client has received nothing; after it they may yield nothing but RunBlocking.
+    """
+
+
 # Structs, and not dataclasses as other values: each event of a stream makes some, and their constructors are cheap.
 class Read(msgspec.Struct, frozen=True):
     """A step: read the log. It is answered with a Batch; JobNotFound, JobGone, StoreUnavailable or Unreadable may be
@@ -31,10 +38,14 @@ class Read(msgspec.Struct, frozen=True):
 
 class Wait(msgspec.Struct, frozen=True):
     """A step: wait until there may be news of any of these jobs since the last read. Answered with whether to go on:
-    False when the time has passed, or when waiting has ended for good. True may be wrong; then wait again."""
+    False when the time has passed, or when waiting has ended for good. True may be wrong; then wait again.
+
+    A patient wait goes on while the process stops, for as long as its grace lasts. When that is over, or no place is
+    free, ServerStopping or TooManyReaders is thrown."""
 
     job_ids: tuple[str, ...]
     at_most_s: float
+    is_patient: bool = False
 
 
 class RunBlocking(msgspec.Struct, frozen=True):
@@ -56,6 +67,7 @@ class Follow(msgspec.Struct, frozen=True):
     cursor: Cursor
     limit: int
     with_events: bool = False
+    is_patient: bool = False
 
 
 def read_or_wait(follow: Follow, wait_s: float, linger_s: float, clock: Callable[[], float]) -> Steps[Batch]:
@@ -72,7 +84,7 @@ def read_on(follow: Follow, last: Batch, wait_s: float, linger_s: float, clock: 
 
     If that was all there was, the wait comes first: it ends at once when there was news since that read.
     """
-    follow = Follow(follow.owner, follow.job_id, last.cursor, follow.limit, follow.with_events)
+    follow = replace(follow, cursor=last.cursor)
     if wait_s <= 0 or last.has_more:
         return (yield from read_or_wait(follow, wait_s, linger_s, clock))
     nothing = replace(last, first=last.length, elements=(), is_reset=False)
@@ -89,7 +101,7 @@ def _or_wait(follow: Follow, batch: Batch, wait_s: float, linger_s: float, clock
             lingers_until = clock() + linger_s
             deadline = min(deadline, lingers_until)
         left_s = deadline - clock()
-        if left_s <= 0 or not (yield Wait((follow.job_id,), left_s)):
+        if left_s <= 0 or not (yield Wait((follow.job_id,), left_s, follow.is_patient)):
             break
         kept = batch.elements if is_news else ()
         more: Batch = yield Read(follow.owner, follow.job_id, batch.cursor, max(limit - len(kept), 1))

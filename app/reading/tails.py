@@ -117,6 +117,10 @@ class Tails:
     def close(self) -> None:
         """Nobody waits any more: everybody is answered now."""
         self.is_closing = True
+        self.wake()
+
+    def wake(self) -> None:
+        """All readers that wait look again."""
         for job in self._jobs.values():
             job.wake()
 

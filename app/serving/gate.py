@@ -13,9 +13,9 @@ from typing import Any
 from app.http.access import Access, Caller
 from app.http.response import Response, problem, problem_of
 from app.http.router import SAFE_METHODS
+from app.reading.steps import ClientLeft
 from app.serving.flask_app import fault, too_large
 from app.serving.plane import Plane
-from app.serving.presence import ClientLeft
 from app.serving.request_context import OnAnswer, RequestContext, lower_headers, send_answer
 from tokentail.errors import TokentailError
 

@@ -108,7 +108,7 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self._end_parked()
         super().shutdown()
         if self._is_busy:
-            self.loop.call_later(_STOP_WITHIN_S, self._abort)
+            self.loop.call_later(_STOP_WITHIN_S, self._abort_late)
 
     @property
     def _is_busy(self) -> bool:
@@ -134,9 +134,12 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self.pipeline.clear()
         self.transport.close()
 
-    def _abort(self) -> None:
-        self._presence.leave()
-        self.transport.abort()
+    def _abort_late(self) -> None:
+        if self._is_busy and self._presence.is_patient:  # the hub ends its wait when the grace is over
+            self.loop.call_later(_STOP_WITHIN_S, self._abort_late)
+        else:
+            self._presence.leave()
+            self.transport.abort()
 
     def _drop_incomplete(self) -> None:
         """Forget the request that has not arrived completely; requests that were sent before it are answered."""

@@ -4,7 +4,7 @@ Both call the same handlers, so a request has one meaning.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from app.http.request import Request
 from app.http.response import Response, problem_of
 from app.http.router import Handler, Kind, Route
 from app.reading.hub import Hub
+from app.reading.steps import ClientLeft, RunBlocking, Wait
 from app.serving.flask_app import fault
 from app.serving.request_context import OnAnswer, RequestContext
 from app.serving.sockets import Sockets
@@ -74,14 +75,30 @@ class Plane:
 
 async def _send_stream(hub: Hub, steps: Stream, context: RequestContext) -> None:
     """Send what these steps send. Raises what they raise before they have sent anything, and ClientLeft."""
+    try:
+        await _send_steps(hub, steps, context)
+    except ClientLeft as left:
+        if not context.is_begun:
+            await _tell(hub, steps, left)
+        raise
+    except TokentailError:
+        if not context.is_begun:
+            raise
+        # The client reconnects with its last cursor; it then receives the error, or the rest of the log.
+    if not context.is_ended:
+        await context.end()
+
+
+async def _send_steps(hub: Hub, steps: Stream, context: RequestContext) -> None:
     send: Any = steps.send
     answer: Any = None
     has_place = False
-    held = ExitStack()
-    try:
+    with ExitStack() as held, suppress(StopIteration):
         while True:
             step = send(answer)
             send, answer = steps.send, None
+            if context.has_left and isinstance(step, Head | Send):  # what was sent before may have arrived whole
+                raise ClientLeft(ClientLeft.__doc__)
             if isinstance(step, Head):
                 has_place = not step.is_whole and held.enter_context(hub.place(context.caller.owner))
                 await context.begin(step.answer)
@@ -90,20 +107,20 @@ async def _send_stream(hub: Hub, steps: Stream, context: RequestContext) -> None
             elif isinstance(step, Send):
                 await context.send_part(step.content)
             else:
+                if isinstance(step, Wait) and step.is_patient:
+                    context.is_to_stay()
                 try:
                     answer = await hub.take(step, context, has_place=has_place)
                 except TokentailError as error:
                     send, answer = steps.throw, error
-    except StopIteration:
-        pass
-    except TokentailError:
-        if not context.is_begun:
-            raise
-        # The client reconnects with its last cursor; it then receives the error, or the rest of the log.
-    finally:
-        held.close()
-    if not context.is_ended:
-        await context.end()
+
+
+async def _tell(hub: Hub, steps: Stream, left: ClientLeft) -> None:
+    """Have the steps do what is to be done when the client has left before it received anything."""
+    with suppress(ClientLeft, StopIteration):
+        step = steps.throw(left)
+        while isinstance(step, RunBlocking):
+            step = steps.send(await hub.run_blocking(step.function))
 
 
 def _request(parameters: Mapping[str, str], context: RequestContext, body: bytes) -> Request:

@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from app.reading.steps import ClientLeft
+
 PRESENCE = "tokentail.presence"  # in the state of each request's scope
 
 _LOOK_EVERY_S = 0.25
@@ -18,19 +20,21 @@ _LOOK_EVERY_S = 0.25
 _SAYS_NO_MORE = getattr(select, "POLLRDHUP", 0)
 
 
-class ClientLeft(Exception):
-    """The client closed the connection before it had its answer."""
-
-
 class Presence:
     """Of the client of one connection. `drop` closes the connection without answering the request under way."""
 
-    __slots__ = ("_drop", "_is_over", "_waiter")
+    __slots__ = ("_drop", "_is_over", "_waiter", "is_patient")
 
     def __init__(self, drop: Callable[[], None]) -> None:
         self._drop: Callable[[], None] | None = drop
         self._is_over = False
         self._waiter: asyncio.Future[bool] | None = None
+        self.is_patient = False  # whether the request under way is a reader that may outlast a stop for a while
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the connection is closed, so that nothing can be sent to the client."""
+        return self._drop is None
 
     @property
     def is_awaited(self) -> bool:

@@ -62,9 +62,18 @@ class RequestContext:
         self.is_ended = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the client's connection is closed."""
+        return bool(self.scope["state"][PRESENCE].has_left)
+
     def on_hangup(self, waiter: "asyncio.Future[bool]") -> None:
         """Have the waiter raise ClientLeft as soon as the client has left; of several, the last one."""
         self.scope["state"][PRESENCE].on_hangup(waiter)
+
+    def is_to_stay(self) -> None:
+        """Have the connection outlast the process' stop while this request is under way."""
+        self.scope["state"][PRESENCE].is_patient = True
 
 
 async def send_answer(

@@ -1,10 +1,12 @@
 """The server: uvicorn around the gate, listening and stopping as this product promises.
 
-On SIGTERM and SIGINT every waiting poll is answered at once, so that the process is gone in a second or two.
+On SIGTERM and SIGINT every waiting poll is answered at once, so that the process is gone in a second or two; streams
+of OpenAI's interfaces, whose clients cannot resume, go on for TOKENTAIL_GRACE_S. A second signal ends that.
 """
 
 import asyncio
 import logging
+import math
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
 _GRACE_S = 3  # connections end by themselves within 1.8 s (`http_protocol.py`); this is for a machine that is busy
+_MOST_SIGNALS = 2  # one more ends the process without a word to its clients
 _HEAD_WITHIN_S = 15.0  # a client that sends slower than this, or its body, is not worth a socket
 _BODY_WITHIN_S = 60.0
 
@@ -44,9 +47,11 @@ _BODY_WITHIN_S = 60.0
 class Server(uvicorn.Server):
     """uvicorn, which logs where it listens, and at a signal first ends all waits."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub, grace_s: float) -> None:
         super().__init__(config)
         self._hub = hub
+        self._grace_s = grace_s
+        self._signals = 0
         self.has_failed = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -70,9 +75,14 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
-        self.force_exit = self.should_exit
+        self._signals += 1
         self.should_exit = True
-        asyncio.get_running_loop().call_soon_threadsafe(self._hub.close)
+        self.force_exit = self._signals > _MOST_SIGNALS
+        asyncio.get_running_loop().call_soon_threadsafe(self._hub.end if self._signals > 1 else self._close)
+
+    def _close(self) -> None:
+        self._hub.close()
+        asyncio.get_running_loop().call_later(self._grace_s, self._hub.end)
 
 
 def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket:
@@ -103,7 +113,7 @@ def serve(calls: Calls, redis: AsyncRedisClient, listener: socket.socket, metric
     wired = wire_read_plane(calls, redis, metrics.answered if metrics else None)
     if metrics:
         metrics.watch(lambda: wired.hub.waits)
-    server = Server(wired.config, wired.hub)
+    server = Server(wired.config, wired.hub, calls.settings.grace_s)
     try:
         server.run([listener])
     finally:
@@ -145,6 +155,6 @@ def wire_read_plane(
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=math.ceil(settings.grace_s) + _GRACE_S,
     )
     return ReadPlane(config, hub, threads)

@@ -24,9 +24,8 @@ from app.http.request import Request
 from app.http.response import Response, problem, problem_of
 from app.http.router import Kind
 from app.reading.hub import Hub
-from app.reading.steps import read_on, read_or_wait
+from app.reading.steps import ClientLeft, read_on, read_or_wait
 from app.serving.flask_app import fault
-from app.serving.presence import ClientLeft
 from app.serving.request_context import Message, OnAnswer, Receive, SendMessage, encoded_headers, lower_headers
 from tokentail.errors import TokentailError
 from tokentail.log.batch import Batch

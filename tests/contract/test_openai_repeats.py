@@ -1,65 +1,19 @@
 """OpenAI's interfaces over both bindings while jobs run: repeats, deletions, failures, and what is not to be stored."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
-from tests.http_harness import HttpHarness, json_of
+from tests.contract.openai_clients import ASKED, CHAT, HI, REPEAT, RESPONSES, Clients, clients
+from tests.http_harness import json_of
 from tests.scripted_worker import COMPLETED
 from tests.waiting import eventually
 from tokentail.jobs.job import Failure, FailureKind, Status
 from tokentail.log.element import Code, End
 
-CHAT, RESPONSES = "/openai/v1/chat/completions", "/openai/v1/responses"
-HI = [{"role": "user", "content": "Hi"}]
-ASKED = {"model": "demo", "messages": HI}
-REPEAT = {"x-stainless-retry-count": "1"}
+__all__ = ["clients"]  # a fixture
+
 FAILED = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "It is busy.", is_retryable=True))
-
-
-class Clients:
-    """Clients that wait for their answers, each in its thread."""
-
-    def __init__(self, harness: HttpHarness, threads: ThreadPoolExecutor) -> None:
-        self.harness = harness
-        self._threads = threads
-        self._known: set[str] = set()
-
-    def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> "Future[TestResponse]":
-        """Send it; the answer comes later."""
-        waits = self.harness.waits()
-        sent = self._threads.submit(self._post, path, body, headers)
-        eventually(lambda: sent.done() or self.harness.waits() > waits, what="the client waits for its answer")
-        return sent
-
-    def _post(self, path: str, body: Any, headers: dict[str, str] | None) -> TestResponse:
-        answer = self.harness.post(path, json=body, headers=headers)
-        answer.get_data()  # to its end
-        return answer
-
-    def new_job(self) -> str:
-        """The one job that was made since this was asked last."""
-        ids = {job["id"] for job in json_of(self.harness.get("/v1/jobs"))["jobs"]}
-        (new,) = ids - self._known
-        self._known = ids
-        return str(new)
-
-    def wait_for_delivery(self) -> None:
-        """Wait until no answer is on its way; the server knows it a moment after its client has the last byte."""
-        client = self.harness.backend.store.client
-        eventually(lambda: not client.keys("tt:repeat:*"), what="the answer was delivered")
-
-    def job_count(self) -> int:
-        return len(json_of(self.harness.get("/v1/jobs"))["jobs"])
-
-
-@pytest.fixture
-def clients(harness: HttpHarness) -> Iterator[Clients]:
-    with ThreadPoolExecutor(8) as threads:
-        yield Clients(harness, threads)
 
 
 def test_a_repeat_takes_the_job_until_its_answer_was_delivered(clients: Clients) -> None:

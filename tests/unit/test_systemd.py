@@ -11,7 +11,7 @@ import pytest
 
 from tests.valkey_server import ValkeyServer
 from tokentail.config.settings import Settings, load_settings
-from tokentail.supervisor.programs import WEB_GRACE_S, worker_grace_s
+from tokentail.supervisor.programs import stop_within_s
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 PAGE = Path(__file__).parents[2] / "docs" / "systemd.md"
@@ -39,8 +39,7 @@ def test_a_stop_reaches_the_command_alone_and_leaves_it_its_grace(unit: str) -> 
     found = directives(unit)
     assert found["KillMode"] == ["mixed"]
     settings = load_settings(variables("tokentail.env"))
-    grace_s = worker_grace_s(settings) if "worker" in unit else WEB_GRACE_S
-    assert int(found["TimeoutStopSec"][0]) > grace_s
+    assert int(found["TimeoutStopSec"][0]) > stop_within_s(settings)
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -92,7 +92,7 @@ class Settings:
     max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 5, "workers that may be lost on one job", least=1)
     lease_s: float = _setting("TOKENTAIL_LEASE_S", 6.0, "silence after which a worker is dead", least=2)
     worker_concurrency: int = _setting("TOKENTAIL_WORKER_CONCURRENCY", 200, "jobs one worker runs at once", least=1)
-    grace_s: float = _setting("TOKENTAIL_GRACE_S", 25.0, "time that running jobs get at SIGTERM", least=0)
+    grace_s: float = _setting("TOKENTAIL_GRACE_S", 25.0, "for jobs and OpenAI's streams to end after SIGTERM", least=0)
     connect_timeout_s: float = _setting("TOKENTAIL_CONNECT_TIMEOUT_S", 10.0, "to reach the provider", least=0.1)
     first_token_timeout_s: float = _setting(
         "TOKENTAIL_FIRST_TOKEN_TIMEOUT_S", 600.0, "longest silence of a provider before its first token", least=0.1

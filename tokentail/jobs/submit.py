@@ -48,10 +48,7 @@ class Submitter:
         now_ms = self._now_ms()
         job_id = own_id = new_job_id()
         if key is not None:
-            asked = digest(request)  # of what the client sent, whatever the default model is today
-            job_id, bound = self._store.remember(owner, key, job_id, asked, _KEY_TTL_MS)
-            if bound != asked:
-                raise IdempotencyConflict(IdempotencyConflict.__doc__)
+            job_id = self.bind(owner, request, key, own_id)
             if job_id != own_id and self._has_started(job_id):
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
@@ -74,6 +71,17 @@ class Submitter:
         except (StoreUnavailable, StoreFull, Unreadable):
             return Submission(job_id, is_new)  # accepted all the same: the sweep enqueues it
         return Submission(job_id, is_new)
+
+    def bind(self, owner: str, request: GenerationRequest, key: str, job_id: str) -> str:
+        """Have the key stand for this job, if it is new; the job for which it stands.
+
+        Raises IdempotencyConflict if it stands for another request's job, StoreUnavailable, StoreFull.
+        """
+        asked = digest(request)  # of what the client sent, whatever the default model is today
+        first_id, bound = self._store.remember(owner, key, job_id, asked, _KEY_TTL_MS)
+        if bound != asked:
+            raise IdempotencyConflict(IdempotencyConflict.__doc__)
+        return first_id
 
     def _has_started(self, job_id: str) -> bool:
         """Whether a job of an earlier submission has left the queue, so that nothing of it can be missing."""

@@ -119,7 +119,11 @@ def rq_results(rq_id: str) -> str:
     return f"rq:results:{rq_id}"
 
 
-def repeat_key(owner: str, path: str, body: bytes) -> str:
-    """Where the newest job of a body is remembered until its answer was delivered; only a digest is kept."""
-    digest = hashlib.sha256(f"{owner}\n{path}\n".encode() + body).hexdigest()
-    return f"tt:repeat:{digest}"
+def repeat_key(question: str) -> str:
+    """Where the newest job of a question (a digest) is remembered until its answer was delivered."""
+    return f"tt:repeat:{question}"
+
+
+def unseen_key(question: str) -> str:
+    """Where a job of a question (a digest) is remembered whose client hung up before it received anything."""
+    return f"tt:unseen:{question}"

@@ -14,7 +14,7 @@ from tokentail.config.endpoints import load_endpoints
 from tokentail.config.settings import Settings
 from tokentail.errors import SettingsError
 from tokentail.supervisor.child import start_child
-from tokentail.supervisor.programs import WEB_GRACE_S, python_argv, worker_grace_s
+from tokentail.supervisor.programs import python_argv, stop_within_s
 from tokentail.supervisor.service import NotStarted, Service
 from tokentail.supervisor.services import Services, supervisor_signals
 
@@ -26,7 +26,7 @@ def run_workers(settings: Settings, environment: Mapping[str, str], count: int) 
     settings.require_redis()
     load_endpoints(settings, environment)  # so that its faults are reported once, and not by every worker
     environments = _with_own_metrics(environment, "TOKENTAIL_WORKER_METRICS", settings.worker_metrics, count)
-    _run("worker", python_argv("worker"), environments, worker_grace_s(settings))
+    _run("worker", python_argv("worker"), environments, stop_within_s(settings))
 
 
 def run_webs(settings: Settings, environment: Mapping[str, str], count: int) -> None:
@@ -44,7 +44,7 @@ def run_webs(settings: Settings, environment: Mapping[str, str], count: int) -> 
     except OSError as error:
         raise NotStarted(f"cannot listen on {address}: {error.strerror}") from None
     argv = python_argv("app", "--listen-fd", str(listener.fileno()))
-    _run("web", argv, environments, WEB_GRACE_S, listener)
+    _run("web", argv, environments, stop_within_s(settings), listener)
 
 
 def _run(

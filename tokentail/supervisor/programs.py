@@ -4,9 +4,7 @@ import sys
 
 from tokentail.config.settings import Settings
 
-WEB_GRACE_S = 10.0
-
-_SLACK_S = 5.0  # what a drained worker needs to hand over and go
+_SLACK_S = 5.0  # what a drained worker needs to hand over and go, and a web process to end its last streams
 
 
 def python_argv(module: str, *options: str) -> list[str]:
@@ -15,6 +13,6 @@ def python_argv(module: str, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *options]
 
 
-def worker_grace_s(settings: Settings) -> float:
-    """Long enough for a worker to keep its promise to running jobs."""
+def stop_within_s(settings: Settings) -> float:
+    """Long enough for a worker to keep its promise to running jobs, and for a web process to its streams."""
     return settings.grace_s + _SLACK_S

@@ -22,7 +22,7 @@ from tokentail.supervisor.child import start_child
 from tokentail.supervisor.data_lock import DataLock
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
 from tokentail.supervisor.probe import probe
-from tokentail.supervisor.programs import WEB_GRACE_S, python_argv, worker_grace_s
+from tokentail.supervisor.programs import python_argv, stop_within_s
 from tokentail.supervisor.service import NotStarted, Service
 from tokentail.supervisor.services import Services, Stopped, supervisor_signals
 
@@ -79,8 +79,10 @@ class _Up:
         self._start_redis()
         model = self._start_local_model() if wants_local_model(self._settings) else None
         # Keys of providers are for the one who calls providers.
-        self._start_python("worker", "worker", self._environment, worker_grace_s(self._settings))
-        self._start_python("web", "app", _without(self._environment, self._provider_keys()), WEB_GRACE_S)
+        self._start_python("worker", "worker", self._environment, stop_within_s(self._settings))
+        self._start_python(
+            "web", "app", _without(self._environment, self._provider_keys()), stop_within_s(self._settings)
+        )
         self._services.wait_until(self._has_web_server, _START_TIMEOUT_S, "the web server")
         self._services.wait_until(self._has_worker, _START_TIMEOUT_S, "the worker")
         if model is not None:

@@ -78,13 +78,15 @@ def test_the_order_is_what_the_sdks_check(log: Log, facts: ResponseFacts) -> Non
 
 
 def test_numbers_of_a_lost_generation_are_known_as_such() -> None:
-    """The first two numbers belong to every generation; one of another generation, or before its start, does not."""
+    """The first two numbers belong to every generation; one of another generation, before its start or behind the log's
+    end does not."""
     number = first_number(7, "abc")
-    assert is_of_generation(0, "abc", 5)
-    assert is_of_generation(1, "abc", 5)
-    assert is_of_generation(number + 3, "abc", 5)
-    assert not is_of_generation(number, "abd", 5)
-    assert not is_of_generation(number, "abc", 8)
+    assert is_of_generation(0, "abc", 5, 9)
+    assert is_of_generation(1, "abc", 5, 9)
+    assert is_of_generation(number + 3, "abc", 5, 9)
+    assert not is_of_generation(number, "abd", 5, 9)
+    assert not is_of_generation(number, "abc", 8, 9)
+    assert not is_of_generation(number, "abc", 5, 7)
 
 
 def test_a_reset_after_something_was_shown_ends_the_stream() -> None:
