@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel client-js chaos bench run upgrade release sdk-drift real-servers clients clean
+.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -66,6 +66,10 @@ upgrade: setup
 release: setup
 	$(BIN)/python packaging/release.py $(if $(UNTAGGED),--untagged)
 
+# Upgrade from another version, and go back to it, while a job runs: make versions FROM=v0.1.0
+versions: setup
+	$(BIN)/python -m tests.versions $(or $(FROM),$(error Say which version: make versions FROM=v0.1.0))
+
 # Fetch the newest SDKs of the providers, and print what they define and the tables in docs/dialects lack.
 sdk-drift: setup
 	$(BIN)/python -m tests.sdk_drift
@@ -85,7 +89,7 @@ clean:
 # Stamps make the second time fast; a changed pyproject.toml (of either distribution) or constraints.txt makes it anew.
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11, 3.12 or 3.13 is needed, with its venv module (on Debian: python3-venv)." >&2; exit 1; fi
-	@echo "Installing into $(VENV); the first time takes about a minute." >&2
+	@echo "Installing into $(VENV); the first time takes half a minute to three." >&2
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-dev: $(PROJECTS) constraints.txt | $(BIN)/python
