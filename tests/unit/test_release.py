@@ -1,6 +1,7 @@
 """`make release`: only a tagged tree is released, and a second build has the same bytes."""
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -140,3 +141,11 @@ def test_the_bill_names_the_javascript_that_the_page_carries(bills: ModuleType) 
     purls = {each["purl"] for each in document["components"]}
     assert any(purl.startswith("pkg:npm/markdown-it@") for purl in purls)
     assert set(document["dependencies"][0]["dependsOn"]) == {"flask", *purls}
+
+
+def test_the_documents_name_the_files_of_this_version() -> None:
+    """A command with the last version's file would install the last version."""
+    pages = [_ROOT / "README.md", _ROOT / "packaging/server/README.md", *(_ROOT / "docs").glob("*.md")]
+    named = [found for page in pages for found in re.findall(r"tokentail[\w-]*?-(\d+\.\d+\.\d+)\b", page.read_text())]
+    assert named
+    assert set(named) == {__version__}
