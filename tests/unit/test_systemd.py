@@ -1,5 +1,6 @@
 """deploy/systemd/: the units, the settings in them and the store's configuration are what the processes need."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -99,3 +100,24 @@ def test_the_page_installs_each_file() -> None:
         re.findall(r"deploy/systemd/([\w.-]+)", "".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)))
     )
     assert installed == {path.name for path in FOLDER.iterdir()}
+
+
+def test_the_commands_of_the_page_configure_a_deployment(tmp_path: Path) -> None:
+    """Run in another root and without systemctl, they leave settings that are valid, with a key of their own."""
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text().partition("## 2. ")[2].partition("## 3. ")[0], re.S)
+    script = "".join(line for line in "".join(blocks).splitlines(keepends=True) if not line.startswith("systemctl "))
+    for folder in ("etc/systemd/system", "etc/redis"):
+        (tmp_path / folder).mkdir(parents=True)
+    script = script.replace("/etc/", f"{tmp_path}/etc/").replace(
+        "/opt/tokentail/bin/", f"{Path(sys.executable).parent}/"
+    )
+    environment = {"PATH": os.environ["PATH"]}
+    argv = ["bash", "-euo", "pipefail", "-c", script]
+    root = FOLDER.parents[1]
+    ran = subprocess.run(argv, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stderr, "the check warned of nothing"
+    settings = (tmp_path / "etc/tokentail/tokentail.env").read_text()
+    assert re.search(r"^TOKENTAIL_API_KEYS=[0-9a-f]{48}$", settings, re.MULTILINE)
+    assert (tmp_path / "etc/tokentail/tokentail.env").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "etc/redis/redis.conf").read_text() == f"include {tmp_path}/etc/tokentail/redis.conf\n"
