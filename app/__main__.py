@@ -27,7 +27,7 @@ from tokentail.telemetry.log_lines import configure_logging
 
 log = logging.getLogger("app")
 
-_TRY_S = 0.9  # each try, and the reconnection before the second: a request waits for Redis at most three seconds
+_TRY_S = 0.6  # each try, and the reconnection before the second: a request waits for Redis at most two seconds
 _SCRAPE_TRY_S = 0.5  # a scraper that waits ten seconds would rather have the rest of the metrics
 _STOP_S = 2.0
 

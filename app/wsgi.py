@@ -34,7 +34,7 @@ from tokentail.telemetry.log_lines import configure_logging
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_TRY_S = 0.9  # each try, and the reconnection before the second: a request waits for Redis at most three seconds
+_TRY_S = 0.6  # each try, and the reconnection before the second: a request waits for Redis at most two seconds
 _STOP_S = 2.0
 
 

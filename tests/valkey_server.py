@@ -92,6 +92,16 @@ class ValkeyServer:
         """Make it crash."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Make it hang: connections stay open, and nothing is answered."""
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have a server that hangs go on."""
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGCONT)
+
     def erase(self) -> None:
         """Remove its data."""
         shutil.rmtree(self._folder)

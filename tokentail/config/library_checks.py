@@ -49,7 +49,7 @@ REDIS = Inside(
     "redis",
     "tokentail/redis/connection.py",
     (
-        Part("redis.connection:Connection", "_sock _parser can_read"),
+        Part("redis.connection:Connection", "_connect _sock _parser can_read"),
         Part("redis.connection:ConnectionPool", "connection_class connection_kwargs"),
         Part("redis.connection:HiredisRespSerializer", "pack"),
         Part("redis._parsers.hiredis:_HiredisParser", "_reader"),

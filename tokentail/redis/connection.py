@@ -16,6 +16,8 @@ from redis.asyncio import ConnectionPool as AsyncConnectionPool
 from redis.asyncio import Redis
 from redis.connection import ConnectionPool, HiredisRespSerializer
 
+from tokentail.redis.name_lookup import look_up_within
+
 
 def look_quickly(pool: ConnectionPool) -> None:
     """Have the pool's future connections look by one system call where that is possible, which under gevent it is."""
@@ -56,6 +58,13 @@ class _QuickLook:
 
     _sock: Any
     _parser: Any
+    port: Any
+    socket_connect_timeout: Any
+
+    def _connect(self) -> Any:
+        if host := getattr(self, "host", ""):  # a Unix socket has none
+            look_up_within(host, int(self.port), self.socket_connect_timeout)
+        return super()._connect()  # type: ignore[misc]
 
     def can_read(self, timeout: float = 0) -> bool:
         """As redis-py has it: True or ConnectionError when the connection cannot be used as it is."""
