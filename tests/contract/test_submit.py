@@ -197,9 +197,9 @@ class FusedStore(Store):
         self._fuse.burn()
         return super().remember(owner, key, job_id, digest, ttl_ms)
 
-    def list_for(self, owner: str, job_id: str, now_ms: int) -> None:
+    def list_for(self, owner: str, job_id: str, now_ms: int, user: str = "") -> None:
         self._fuse.burn()
-        super().list_for(owner, job_id, now_ms)
+        super().list_for(owner, job_id, now_ms, user)
 
     def create(self, job: NewJob, request: bytes) -> bool:
         self._fuse.burn()

@@ -82,6 +82,7 @@ class NewJob:
     created_at_ms: int  # Unix time
     metadata: dict[str, str] = field(default_factory=dict)
     user: str = ""  # of the owner's users, the one whose job it is; "" for none
+    retention_ms: int | None = None  # how long its content is kept, in the place of the deployment's time
 
 
 @dataclass(frozen=True)
@@ -150,3 +151,10 @@ class Retention:
     content_ms: int
     tombstone_ms: int
     webhook_ms: int = 0
+    least_ms: int = 0  # of content, that a request may ask for
+    most_ms: int = 0  # the same; 0: content_ms
+
+    @property
+    def longest_ms(self) -> int:
+        """The longest that any content is kept after its job's end."""
+        return max(self.content_ms, self.most_ms)

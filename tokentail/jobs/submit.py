@@ -17,6 +17,7 @@ from tokentail.jobs.admission import Admission
 from tokentail.jobs.job import NewJob
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import GenerationRequest, digest, encode_request
+from tokentail.jobs.user import user_digest
 from tokentail.redis.store import Store
 
 _ABANDON_AFTER_S = 60.0  # of a request that names no time
@@ -55,7 +56,7 @@ class Submitter:
         job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "")
         is_admitted = self._admission.enter(owner, job_id, now_ms)
         try:
-            self._store.list_for(owner, job_id, now_ms)
+            self._store.list_for(owner, job_id, now_ms, user_digest(owner, job.user))
             if request.on_abandon is not UNSET:
                 self._store.watch_readers(job_id, int((request.abandon_after_s or _ABANDON_AFTER_S) * 1000), now_ms)
             is_new = self._store.create(job, encode_request(replace(request, model=model)))

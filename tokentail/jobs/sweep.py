@@ -148,7 +148,7 @@ class Sweeper:
                 if isinstance(job, Job):
                     jobs += 1
                     with self._each_for_itself(job_id):
-                        self._store.list_for(job.owner, job_id, job.created_at_ms)
+                        self._store.list_for(job.owner, job_id, job.created_at_ms, job.user_digest)
                         if not job.status.is_closed:
                             self._adopt(job, waiting)
         self._admission.note_rebuilt(mark)

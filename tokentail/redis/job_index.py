@@ -59,7 +59,7 @@ class JobIndex(ScriptClient):
     def _indexed(self, older_than: str | None) -> list[tuple[str, int]]:
         """What cannot be a job is taken off the index."""
         last, _, created_ms = (older_than or "").partition(".")
-        command = scripts.listed_in(ALL_JOBS, last, created_ms, _AT_ONCE)
+        command = scripts.listed(ALL_JOBS, last, created_ms, _AT_ONCE)
         while True:
             with redis_errors(ALL_JOBS):
                 listed = mended(self.client, {ALL_JOBS: "zset"}, lambda: self.run(command), REBUILD)

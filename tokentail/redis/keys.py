@@ -108,6 +108,11 @@ def owner_index(owner: str) -> str:
     return f"tt:owner:{owner}"
 
 
+def user_index(digest: str) -> str:
+    """Sorted set of the jobs of one owner's user by creation; those with a tombstone are in it, too."""
+    return f"tt:user:{digest}"
+
+
 def idempotency_key(owner: str, key: str) -> str:
     """Where the job of an Idempotency-Key is remembered; the key itself is the client's, so only its digest is kept."""
     digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()

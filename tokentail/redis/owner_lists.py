@@ -1,16 +1,17 @@
-"""The owners' lists: each owner's jobs by creation, in a key of its own beside the jobs."""
+"""The owners' lists: each owner's jobs by creation, and those of each of its users, in keys of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from tokentail.errors import JobGone, JobNotFound, Unreadable
 from tokentail.identifiers import job_id_in
 from tokentail.jobs.job import Job, Retention
+from tokentail.jobs.job_filter import EVERY_JOB, JobFilter
 from tokentail.redis import scripts
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import add_to_index
-from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of
+from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of, user_index
 from tokentail.redis.mending import expel, mended
 from tokentail.redis.script_client import ScriptClient
 
@@ -28,72 +29,89 @@ class OwnerLists(ScriptClient):
         super().__init__(client)
         self.retention = retention
 
-    def list_for(self, owner: str, job_id: str, now_ms: int) -> None:
-        """Put the job on its owner's list and on the index of all jobs.
+    def list_for(self, owner: str, job_id: str, now_ms: int, user: str = "") -> None:
+        """Put the job on its owner's list, on that of its user, whose digest this is, and on the index of all jobs.
 
-        Now and then the oldest jobs without a log are taken off the list."""
-        kept_ms = self.retention.content_ms
-        name = owner_index(owner)
+        Now and then the oldest jobs that are gone are taken off the lists.
+        """
+        kept_ms = self.retention.longest_ms
+        # A user's list has tombstones, so that erasing the user finds them.
+        lists = {owner_index(owner): kept_ms, **({user_index(user): self._until_gone_ms} if user else {})}
 
         def put() -> None:
             pipe = self.client.pipeline(transaction=False)
+            for name, stays_ms in lists.items():
+                pipe.zadd(name, {job_id: now_ms}, nx=True)
+                pipe.pexpire(name, stays_ms + _LIST_SLACK_MS)
+                pipe.zrangebyscore(name, 0, now_ms - stays_ms - _MOSTLY_ENDED_MS, start=0, num=_OLD_AT_ONCE)
             add_to_index(pipe, job_id, now_ms, kept_ms + _LIST_SLACK_MS)
-            pipe.zadd(name, {job_id: now_ms}, nx=True)
-            pipe.pexpire(name, kept_ms + _LIST_SLACK_MS)
-            pipe.zrangebyscore(name, 0, now_ms - kept_ms - _MOSTLY_ENDED_MS, start=0, num=_OLD_AT_ONCE)
-            *_, old = pipe.execute()
-            if len(old) == _OLD_AT_ONCE:
-                pipe = self.client.pipeline(transaction=False)
-                for listed in old:
-                    pipe.exists(live_channel(job_id_in(listed) or ""))  # the log
-                are_there = pipe.execute()
-                self._unlist(owner, [i for i, is_there in zip(old, are_there, strict=True) if not is_there])
+            for name, old in zip(lists, pipe.execute()[2 : 3 * len(lists) : 3], strict=True):
+                if len(old) == _OLD_AT_ONCE:
+                    self._unlist(name, self._gone(old, live_channel if name == owner_index(owner) else record_of))
 
-        with redis_errors(name):
-            mended(self.client, {ALL_JOBS: "zset"}, lambda: mended(self.client, {name: "zset"}, put, REBUILD), REBUILD)
+        with redis_errors(owner_index(owner)):
+            types = dict.fromkeys(lists, "zset")
+            mended(self.client, {ALL_JOBS: "zset"}, lambda: mended(self.client, types, put, REBUILD), REBUILD)
+
+    @property
+    def _until_gone_ms(self) -> int:
+        """How long a job's record is kept after its end."""
+        return self.retention.longest_ms + self.retention.tombstone_ms
+
+    def _gone(self, listed: Sequence[bytes], key_of: Callable[[str], str]) -> list[bytes]:
+        """Those of the listed jobs that have no such key."""
+        pipe = self.client.pipeline(transaction=False)
+        for member in listed:
+            pipe.exists(key_of(job_id_in(member) or ""))
+        return [member for member, is_there in zip(listed, pipe.execute(), strict=True) if not is_there]
 
     def jobs_of(self, owner: str, older_than: str | None, limit: int) -> list[str]:
         """At most `limit` ids of an owner's jobs, newest first; with `older_than`, those created before that job.
 
         Deleted and expired jobs may be among them.
         """
-        return [job_id for job_id, _ in self._listed(owner, older_than, limit)]
+        return [job_id for job_id, _ in self.listed(owner, "", older_than, limit)]
 
-    def page_of(self, owner: str, older_than: str | None, limit: int, now_ms: int) -> tuple[list[Job], str | None]:
-        """At most `limit` of an owner's jobs, newest first, and the `older_than` of the next page; None at the end.
+    def page_of(
+        self, owner: str, older_than: str | None, limit: int, now_ms: int, wanted: JobFilter = EVERY_JOB
+    ) -> tuple[list[Job], str | None]:
+        """At most `limit` of an owner's jobs that the filter admits, newest first, and the `older_than` of the next
+        page; None at the end.
 
-        Deleted and expired jobs are taken off the list. Only among thousands of them is a page short before the last.
+        Deleted and expired jobs are taken off the list. Only among thousands of them, or of jobs that the filter does
+        not admit, is a page short before the last.
         """
         found: list[tuple[Job, str]] = []
         count = limit + 1  # one more tells whether another page follows
         for _ in range(_MOST_ROUNDS):
-            listed = self._listed(owner, older_than, count)
-            gone: list[str] = []
+            listed = self.listed(owner, wanted.user, older_than, count)
             views = self.run_many([scripts.view(job_id) for job_id, _ in listed])
+            self._forget_gone(owner, wanted.user, listed, views, now_ms)
             for (job_id, created_ms), job in zip(listed, views, strict=True):
                 older_than = f"{job_id}.{created_ms}"
                 if isinstance(job, Job):
-                    found.append((job, older_than))
-                elif isinstance(job, JobGone) or (isinstance(job, JobNotFound) and created_ms < now_ms - _MAKING_MS):
-                    gone.append(job_id)
-                elif not isinstance(job, JobNotFound | Unreadable):
+                    if job.owner == owner and wanted.admits(job):
+                        found.append((job, older_than))
+                elif not isinstance(job, JobGone | JobNotFound | Unreadable):
                     raise job
-            self._unlist(owner, gone)
             if len(found) > limit:
                 return [job for job, _ in found[:limit]], found[limit - 1][1]
-            if len(listed) < count:
+            if len(listed) < count or listed[-1][1] < wanted.since_ms:
                 older_than = None
                 break
             count = _OLD_AT_ONCE
         return [job for job, _ in found], older_than
 
-    def _listed(self, owner: str, older_than: str | None, most: int) -> list[tuple[str, int]]:
-        """`older_than` is what `page_of` gave, or a job's id. What cannot be a job is taken off the list."""
+    def listed(self, owner: str, user: str, older_than: str | None, most: int) -> list[tuple[str, int]]:
+        """At most `most` ids of the owner's jobs, or of those of its user, newest first, each with its creation.
+
+        `older_than` is what `page_of` gave, or a job's id. What cannot be a job is taken off the list.
+        """
         last, _, created_ms = (older_than or "").partition(".")
         if last and not created_ms:
             created_ms = self._created(owner, last)
-        name = owner_index(owner)
-        command = scripts.listed(owner, last, created_ms, most)
+        name = user_index(user) if user else owner_index(owner)
+        command = scripts.listed(name, last, created_ms, most)
         while True:
             with redis_errors(name):
                 listed = mended(self.client, {name: "zset"}, lambda: self.run(command), REBUILD)
@@ -110,8 +128,29 @@ class OwnerLists(ScriptClient):
                 return str(created.decode())
         return ""
 
-    def _unlist(self, owner: str, job_ids: Sequence[str | bytes]) -> None:
-        """Take jobs off their owner's list."""
+    def _forget_gone(
+        self, owner: str, user: str, listed: Sequence[tuple[str, int]], views: Sequence[Job | Exception], now_ms: int
+    ) -> None:
+        """Take the jobs off a list that have left it; a user's list has tombstones, too."""
+        gone: list[str] = []
+        for (job_id, created_ms), job in zip(listed, views, strict=True):
+            is_never_made = isinstance(job, JobNotFound) and created_ms < now_ms - _MAKING_MS
+            if is_never_made or (isinstance(job, JobGone) and not user):
+                gone.append(job_id)
+        self._unlist(user_index(user) if user else owner_index(owner), gone)
+
+    def _unlist_deleted(self, whose: Mapping[str, tuple[str, str]]) -> None:
+        """Take deleted jobs off the lists of their owners and users. `whose` has owner and user's digest of each."""
+        lists: dict[str, list[str]] = {}
+        for job_id, (owner, user) in whose.items():
+            lists.setdefault(owner_index(owner), []).append(job_id)
+            if user:
+                lists.setdefault(user_index(user), []).append(job_id)
+        for name, job_ids in lists.items():
+            self._unlist(name, job_ids)
+
+    def _unlist(self, name: str, job_ids: Sequence[str | bytes]) -> None:
+        """Take jobs off a list."""
         if job_ids:
             with redis_errors():
-                self.client.zrem(owner_index(owner), *job_ids)
+                self.client.zrem(name, *job_ids)

@@ -19,7 +19,7 @@ from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
 from tokentail.log.element import End, Submitted, encode
 from tokentail.log.survey import Survey
-from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, open_keys, owner_index
+from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, open_keys
 from tokentail.redis.replies import FIELDS, NEEDED, batch_decoder, check_request, job_decoder, number, number_or_none
 from tokentail.redis.script import Command, Script
 
@@ -78,12 +78,7 @@ def remember(name: str, job_id: str, digest: str, ttl_ms: int) -> Command[tuple[
     return Command(_remember, (name,), (f"{job_id} {digest}", ttl_ms), decode_bound)
 
 
-def listed(owner: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
-    """What `listed_in` returns of the owner's list."""
-    return listed_in(owner_index(owner), last, created_ms, most)
-
-
-def listed_in(name: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
+def listed(name: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
     """At most `most` jobs of a list, newest first, each with its creation; those before the job `last`, if any.
 
     `created_ms` is the place of `last` when it is no longer on the list; without it the page is then empty.
@@ -126,6 +121,8 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
     }
     if job.user:
         fields["user"] = user_digest(job.owner, job.user)
+    if job.retention_ms is not None:
+        fields["retention"] = job.retention_ms
     flat = [part for pair in fields.items() for part in pair]
     return Command(_create, job_keys(job.id), (submitted, request, *flat), bool)
 
@@ -215,14 +212,19 @@ def requeue(job_id: str, holder: str, enqueues: int, now_ms: int, *, is_loss: bo
     return Command(_requeue, job_keys(job_id), (holder, enqueues, now_ms, int(is_loss)), int)
 
 
-def delete(job_id: str, now_ms: int, retention: Retention) -> Command[str | None]:
-    """Cancel if open, then erase the content; the job's owner, or None when there is no such job."""
+def delete(
+    job_id: str, now_ms: int, retention: Retention, *, with_tombstone: bool = False
+) -> Command[tuple[str, str] | None]:
+    """Cancel if open, then erase the content, or even the record; the job's owner and its user's digest.
 
-    def decode_owner(reply: list[bytes]) -> str | None:
-        return reply[0].decode() if reply else None
+    None when there is no such job.
+    """
 
-    args = (now_ms, retention.tombstone_ms, WORKER_CHANNELS, retention.webhook_ms)
-    return Command(_delete, job_keys(job_id), args, decode_owner)
+    def decode_deleted(reply: list[bytes]) -> tuple[str, str] | None:
+        return (reply[0].decode(), reply[1].decode()) if reply else None
+
+    args = (now_ms, retention.tombstone_ms, WORKER_CHANNELS, retention.webhook_ms, int(with_tombstone))
+    return Command(_delete, job_keys(job_id), args, decode_deleted)
 
 
 def read(job_id: str, cursor: Cursor, limit: int) -> Command[Batch]:

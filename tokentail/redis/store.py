@@ -78,10 +78,20 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
 
     def delete(self, job_id: str, now_ms: int) -> bool:
         """Cancel the job if it is open, erase its content and unlist it; False when there is no such job."""
-        owner = self.run(scripts.delete(job_id, now_ms, self.retention))
-        if owner is not None:
-            self._unlist(owner, [job_id])
-        return owner is not None
+        (found,) = self.delete_many([job_id], now_ms)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def delete_many(
+        self, job_ids: Sequence[str], now_ms: int, *, with_tombstones: bool = False
+    ) -> list[bool | Exception]:
+        """`delete` of each, in a few round trips; each has its own outcome. The tombstones may be erased, too."""
+        many = [scripts.delete(i, now_ms, self.retention, with_tombstone=with_tombstones) for i in job_ids]
+        outcomes = self.run_many(many)
+        found = {i: whose for i, whose in zip(job_ids, outcomes, strict=True) if isinstance(whose, tuple)}
+        self._unlist_deleted(found)
+        return [each if isinstance(each, Exception) else each is not None for each in outcomes]
 
     def revoke(self, job_id: str) -> bool:
         """Refuse all read tokens that were made for the job; False when there is no such job."""

@@ -75,8 +75,13 @@ end
 
 -- Design law 3: `end` and the status change together. Law 6: only `end` sets an expiry, on log and request alike.
 -- The record outlives them as a tombstone. With `webhook_ms` above 0 the same step notes that a webhook is due, as
--- tokentail/jobs/webhook.py explains it, and the record is kept at least that long.
+-- tokentail/jobs/webhook.py explains it, and the record is kept at least that long. A request may have
+-- asked for another retention.
 local function finish(status, now, retention_ms, tombstone_ms, webhook_ms)
+  local own = redis.call('HGET', record, 'retention')
+  if is_number(own) then
+    retention_ms = tonumber(own)
+  end
   redis.call('HSET', record, 'status', status, 'worker', '', 'ended_at', now, 'expires_at', now + retention_ms)
   local record_ms = retention_ms + tombstone_ms
   if tonumber(webhook_ms) > 0 then
