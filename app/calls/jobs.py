@@ -5,13 +5,11 @@ Refusals are raised as errors of the domain; `app/http/response.py` has the tabl
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from app.calls.polls import checked
 from app.calls.positions import Catalog, QueuePositions
-from app.http.bodies import job_view, operators_view, text_of
-from app.http.paths import JOBS
-from app.http.query import page_query
+from app.http.bodies import asked_body, job_view, operators_view, text_of
+from app.http.page_query import page_query
 from app.http.request import Request
 from app.http.response import Response, is_match, json_response
 from app.reading.readers import Readers
@@ -79,11 +77,15 @@ class JobViews:
 
     def page(self, request: Request) -> Response:
         """The owner's jobs, newest first; without those that cannot be read."""
-        page = page_query(request.query)
-        jobs, older_than = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms())
-        older = urlencode({"limit": page.limit, "older_than": older_than}) if older_than else None
+        page = page_query(request.query, request.owner, self._now_ms())
+        jobs, older_than = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms(), page.wanted)
         views = [self.described(job) for job in jobs]
-        return json_response({"jobs": views, "next": f"{JOBS}?{older}" if older else None})
+        return json_response({"jobs": views, "next": page.next_path(older_than)})
+
+    def asked(self, request: Request) -> Response:
+        """What was asked of the model, as it was submitted."""
+        job = self.job(request.owner, request.job_id)
+        return json_response(asked_body(self._store.request(job.id)))
 
     def job_for(self, request: Request) -> Job:
         """The path's job: one of the caller's own, or for an operator anybody's. Raises JobNotFound, JobGone."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.calls.description import Description
+from app.calls.erasures import Erasures
 from app.calls.health import Health
 from app.calls.jobs import JobViews
 from app.calls.operator import OperatorViews
@@ -23,6 +24,7 @@ from app.reading.readers import Readers
 from app.reading.tails import Tails
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings
+from tokentail.jobs.erasure import Erasure
 from tokentail.jobs.submit import Submitter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.client import AsyncRedisClient
@@ -96,6 +98,7 @@ def wire_calls(
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)
+    erasures = Erasures(Erasure(store, queue, backend.admission, now_ms))
     handlers = {
         "pollTokens": polls.tokens,
         "pollEvents": polls.events,
@@ -103,6 +106,9 @@ def wire_calls(
         "submitJob": actions.submit,
         "listJobs": views.page,
         "getJob": views.view,
+        "getRequest": views.asked,
+        "deleteJobs": erasures.of_owner,
+        "deleteUser": erasures.of_user,
         "deleteJob": actions.delete,
         "getText": views.text,
         "streamJob": streams.events,

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from werkzeug.sansio.http import parse_cookie
 
-from app.http.paths import JOB
+from app.http.parameters import parameters_refusal
 from app.http.query import token_of
+from app.http.read_tokens import read_token_refusal
 from app.http.response import Response, problem
-from app.http.router import SAFE_METHODS, Found, Route, Router
+from app.http.router import SAFE_METHODS, Route, Router
 from app.http.routes import ROUTER
 from app.http.signed_tokens import Signed, TokenSigner
 from tokentail.config.key_ring import KeyRing
@@ -125,11 +126,13 @@ class Access:
         caller = self._caller(headers, query_string)
         if caller is None:
             return NO_KEY
-        if caller.only_job is not None and (
-            method not in {"GET", "HEAD"} or not _is_of_job(caller.only_job, path, found)
-        ):
-            return problem(403, "This read token is for reading one job.")
-        return self._role_refusal(caller, found.route(method) if found else None) or caller
+        route = found.route(method) if found else None
+        return (
+            read_token_refusal(caller.only_job, method, path, found)
+            or self._role_refusal(caller, route)
+            or parameters_refusal(route, query_string)
+            or caller
+        )
 
     def owner_of_key(self, headers: Mapping[str, str]) -> str | None:
         """The owner of the request's key; "" where no keys are configured; None when it has no key or a wrong one."""
@@ -260,12 +263,6 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_of_job(job_id: str, path: str, found: Found | None) -> bool:
-    if found is not None:
-        return found.parameters.get("job_id") == job_id
-    return path.startswith(f"{JOB.format(job_id=job_id)}/")  # such a path is answered with 404
 
 
 def _is_same_host(origin: str, host: str) -> bool:

@@ -112,6 +112,13 @@ def operators_view(job: Job, view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def asked_body(stored: bytes) -> bytes:
+    """A stored request in the fields of a submission, without what another interface keeps beside it."""
+    fields: dict[str, msgspec.Raw] = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
+    fields.pop("origin", None)
+    return _encode(fields)
+
+
 def links(job_id: str) -> dict[str, str]:
     """The paths of the job's calls."""
     here = job_path(job_id)

@@ -28,7 +28,7 @@ _PROBLEMS = {
     503: "Redis does not answer or is full, the job cannot be read, or no worker serves a model; Retry-After has the "
     "seconds until the next try.",
 }
-_PATH_PARAMETERS = {"job_id": "The job's id."}
+_PATH_PARAMETERS = {"job_id": "The job's id.", "user": "The user's name as submissions have it."}
 
 
 @cache

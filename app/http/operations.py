@@ -51,6 +51,8 @@ def idempotency_key(description: str) -> Schema:
 _FROM_ZERO: Schema = {"type": "number", "minimum": 0}
 _MILLISECONDS: Schema = {"type": "integer", "minimum": 0}
 _TEXT: dict[str, Any] = {"type": "string"}
+_USER: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 128}
+_SWITCH: dict[str, Any] = {"enum": ["0", "1"]}
 
 _CURSOR = _query("cursor", {"type": "string", "default": "0"}, "The position to continue at; 0 is the beginning.")
 _TYPED = _query("events", {"enum": ["0", "1"]}, "1: typed events, as in the body of a poll of the job's events.")
@@ -95,6 +97,7 @@ READ_STREAM = (
     ),
     _TYPED,
     _LINGER,
+    _query("limit", {"type": "integer", "minimum": 1, "default": 1000}, "The most log elements in an event."),
 )
 READ_SOCKET = (
     _CURSOR,
@@ -115,9 +118,19 @@ SUBMIT_BY_QUERY = (
     _LAST_EVENT_ID,
     idempotency_key("Requests with the same key and query make one job."),
 )
-LIST = (
+_PAGING = (
     _query("limit", {"type": "integer", "minimum": 1, "default": 50}, "The most jobs on a page, up to 200."),
     _query("older_than", _TEXT, "The value that `next` of the last page has, or a job's id."),
+)
+LIST = (
+    *_PAGING,
+    _query("user", _USER, "Only jobs of this user."),
+    _query("status", ref("Status"), "Only jobs with this status."),
+    _query("model", _TEXT, "Only jobs of this model, by its full name; a * at the end stands for anything."),
+    _query("metadata.*", _TEXT, "Only jobs whose metadata has this value under the name in the place of the *."),
+    _query(
+        "since", _TEXT, "Only jobs created from then on: a time such as 2026-01-31T12:00:00Z, or an age such as 15m."
+    ),
 )
 OPERATOR_LIST = (
     _query("status", {"enum": ["queued", "running", "completed", "failed", "cancelled"]}, "Jobs with this status."),
@@ -125,8 +138,17 @@ OPERATOR_LIST = (
     _query("user", _TEXT, "Jobs of this user, by the name that the application gave."),
     _query("model", _TEXT, "Jobs of this model, by its full name."),
     _query("since", _TEXT, "Jobs submitted from then on: a time such as 2026-01-31T12:00:00Z, or an age such as 15m."),
-    *LIST,
+    *_PAGING,
 )
+_TOMBSTONES = _query(
+    "tombstones", _SWITCH, "1: nothing is left that says that the jobs existed, so reads are 404 and not 410."
+)
+ERASE = (
+    _query("user", _USER, "Erase the jobs of this user."),
+    _query("all", _SWITCH, "1, where no user is given: erase all your jobs."),
+    _TOMBSTONES,
+)
+ERASE_USER = (_TOMBSTONES,)
 IF_NONE_MATCH = (_header("If-None-Match", "The ETag of the text that the client has."),)
 
 GENERATION_REQUEST: Schema = {

@@ -4,6 +4,7 @@ No other file of the app contains a path; a test holds it. (The static files hav
 `app/serving/static_files.py`.)
 """
 
+OWN = "/v1/"  # the beginning of the paths whose calls refuse unknown parameters
 JOBS = "/v1/jobs"
 JOB = f"{JOBS}/{{job_id}}"
 JOB_TOKENS = f"{JOB}/tokens"
@@ -11,9 +12,11 @@ JOB_EVENTS = f"{JOB}/events"
 JOB_TEXT = f"{JOB}/text"
 JOB_STREAM = f"{JOB}/stream"
 JOB_SOCKET = f"{JOB}/ws"
+JOB_REQUEST = f"{JOB}/request"
 JOB_SHARE = f"{JOB}/share"
 JOB_CANCEL = f"{JOB}/cancel"
 POLL = "/v1/poll"
+USER = "/v1/users/{user*}"
 SESSION = "/v1/session"
 OVERVIEW = "/v1/overview"
 OPERATOR_JOBS = "/v1/operator/jobs"

@@ -1,4 +1,4 @@
-"""The query: reads a call's query string strictly. Pure. Parameters that no call knows are ignored.
+"""The query: reads a call's query string strictly. Pure.
 
 A number above a limit counts as the limit. Text in the place of a number is refused, with the parameter's name.
 """
@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 from werkzeug.http import parse_list_header
 
 from tokentail.errors import Fault, InvalidRequest
-from tokentail.identifiers import is_job_id
 from tokentail.jobs.request import GenerationRequest, parse_request
 from tokentail.log.cursor import BEGINNING, Cursor, parse_cursor
 
@@ -21,9 +20,8 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _MOST_DIGITS = 18  # a number with more is above every limit, and need not be exact
 
 DEFAULT_ELEMENTS, MOST_ELEMENTS = 1000, 10_000  # of a poll that names no limit, and of any
-_DEFAULT_JOBS, _MOST_JOBS = 50, 200
 _MOST_LINGER_MS = 5000
-_MOST_PARAMETERS = 100
+MOST_PARAMETERS = 100
 _MOST_POLLED = 100  # jobs in one poll
 # `lastEventId` (event-source-polyfill, reconnecting-eventsource), `Last-Event-ID` (Mercure), `evs_last_event_id`
 # (eventsource-polyfill), and other spellings of these.
@@ -52,21 +50,13 @@ class PollAnyQuery:
     wait_s: float
 
 
-@dataclass(frozen=True)
-class PageQuery:
-    """The parameters of one page of a list of jobs."""
-
-    limit: int
-    older_than: str | None  # a job's id, or what a list's next link has
-
-
 def poll_query(query: Mapping[str, str], max_wait_s: float) -> PollQuery:
     """Raises MalformedCursor; InvalidRequest names every other parameter that cannot be read."""
     cursor = parse_cursor(query["cursor"]) if query.get("cursor") else BEGINNING
     faults: list[Fault] = []
-    limit = _whole(query, "limit", DEFAULT_ELEMENTS, faults)
+    limit = whole(query, "limit", DEFAULT_ELEMENTS, faults)
     wait_s = _decimal(query, "wait", faults)
-    linger_ms = _whole(query, "linger_ms", 0, faults, least=0)
+    linger_ms = whole(query, "linger_ms", 0, faults, least=0)
     if faults:
         raise InvalidRequest(*faults)
     return PollQuery(cursor, min(limit, MOST_ELEMENTS), min(wait_s, max_wait_s), min(linger_ms, _MOST_LINGER_MS) / 1000)
@@ -74,13 +64,13 @@ def poll_query(query: Mapping[str, str], max_wait_s: float) -> PollQuery:
 
 def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
     """`job=ID:CURSOR`, or `job=ID` for the beginning, once or more often. Raises like `poll_query`."""
-    pairs = _pairs(query_string, _MOST_POLLED + _MOST_PARAMETERS)
+    pairs = _pairs(query_string, _MOST_POLLED + MOST_PARAMETERS)
     named = [value.partition(":") for name, value in pairs if name == "job"]
     faults: list[Fault] = []
     if not 1 <= len(named) <= _MOST_POLLED:
         faults.append(Fault("job", f"is given from 1 to {_MOST_POLLED} times, each as ID:CURSOR"))
     query = dict(reversed(pairs))
-    limit = _whole(query, "limit", DEFAULT_ELEMENTS, faults)
+    limit = whole(query, "limit", DEFAULT_ELEMENTS, faults)
     wait_s = _decimal(query, "wait", faults)
     if faults:
         raise InvalidRequest(*faults)
@@ -90,7 +80,7 @@ def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
 
 def query_of(query_string: str) -> dict[str, str]:
     """The parameters; the first of several with one name. Raises InvalidRequest when there are too many."""
-    return dict(reversed(_pairs(query_string, _MOST_PARAMETERS)))
+    return dict(reversed(_pairs(query_string, MOST_PARAMETERS)))
 
 
 def last_event_id(headers: Mapping[str, str], query_string: str) -> str:
@@ -102,12 +92,13 @@ def last_event_id(headers: Mapping[str, str], query_string: str) -> str:
     """
     if found := headers.get("last-event-id"):
         return found
-    pairs = _pairs(query_string, _MOST_PARAMETERS)
-    return next((value for name, value in reversed(pairs) if value and _plain(name) in _LAST_EVENT_ID), "")
+    pairs = _pairs(query_string, MOST_PARAMETERS)
+    return next((value for name, value in reversed(pairs) if value and is_last_event_id(name)), "")
 
 
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()
+def is_last_event_id(name: str) -> bool:
+    """Whether a parameter of this name has the id of the last event."""
+    return name.replace("-", "").replace("_", "").lower() in _LAST_EVENT_ID
 
 
 def token_of(query_string: str) -> str | None:
@@ -116,24 +107,6 @@ def token_of(query_string: str) -> str | None:
         return query_of(query_string).get("token") if "token=" in query_string else None
     except InvalidRequest:
         return None
-
-
-def page_query(query: Mapping[str, str]) -> PageQuery:
-    """Raises InvalidRequest, which names every parameter that cannot be read."""
-    faults: list[Fault] = []
-    limit = _whole(query, "limit", _DEFAULT_JOBS, faults)
-    older_than = query.get("older_than") or None
-    if older_than is not None and not _is_place_in_list(older_than):
-        faults.append(Fault("older_than", "is neither a job id nor from a list's next link"))
-    if faults:
-        raise InvalidRequest(*faults)
-    return PageQuery(min(limit, _MOST_JOBS), older_than)
-
-
-def _is_place_in_list(text: str) -> bool:
-    """Whether the text is a job's id, or an id with a time of creation as a list's next link has it."""
-    job_id, dot, created_ms = text.partition(".")
-    return is_job_id(job_id) and (not dot or (_WHOLE.fullmatch(created_ms) is not None and len(created_ms) <= 15))
 
 
 def raw_stream_request(query: Mapping[str, str]) -> GenerationRequest:
@@ -145,7 +118,7 @@ def raw_stream_request(query: Mapping[str, str]) -> GenerationRequest:
     if query.get("model"):
         asked["model"] = query["model"]
     if "max_tokens" in query:
-        asked["max_tokens"] = _whole(query, "max_tokens", 1, faults)
+        asked["max_tokens"] = whole(query, "max_tokens", 1, faults)
     if faults:
         raise InvalidRequest(*faults)
     return parse_request(json.dumps(asked).encode())
@@ -179,7 +152,8 @@ def _pairs(query_string: str, most: int) -> list[tuple[str, str]]:
         raise InvalidRequest(Fault("query", f"has more than {most} parameters")) from None
 
 
-def _whole(query: Mapping[str, str], name: str, default: int, faults: list[Fault], *, least: int = 1) -> int:
+def whole(query: Mapping[str, str], name: str, default: int, faults: list[Fault], *, least: int = 1) -> int:
+    """A parameter that is a whole number. What is wrong with it is added to `faults`."""
     text = query.get(name)
     if text is None:
         return default

@@ -56,6 +56,7 @@ class Route:
     body: Schema = field(default_factory=dict)
     auth: Auth = Auth.KEY
     roles: frozenset[Role] = CLIENTS  # of the keys that may make the call
+    is_for_owner: bool = False  # no read token is enough for it
     is_writing_get: bool = False  # a GET that changes something, so that foreign pages may not send it
 
 

@@ -60,6 +60,13 @@ def schemas() -> dict[str, Schema]:
                 "next": _or_null({"type": "string", "description": "The path of the next page."}),
             }
         ),
+        "Erased": _object(
+            {
+                "deleted": {"type": "integer", "description": "Jobs that this call has erased."},
+                "cancelled": {"type": "integer", "description": "Those of them that had not ended."},
+                "done": {"type": "boolean", "description": "No job is left; if false, repeat the call."},
+            }
+        ),
         "Models": _object(
             {
                 "object": {"const": "list"},

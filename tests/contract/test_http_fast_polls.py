@@ -25,7 +25,7 @@ from tokentail.redis.client import RedisClient
 
 KEY = "key-one"
 OWNER = owner_name(KEY)
-LONG_WAY = "colour=green"
+LONG_WAY = "utm_source=green"
 Headers = dict[str, str]
 Response = tuple[int, list[tuple[str, str]], bytes]
 

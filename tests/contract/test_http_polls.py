@@ -89,11 +89,11 @@ def test_a_wait_that_is_no_number_is_named(harness: HttpHarness, query: str) -> 
 
 
 def test_every_unreadable_parameter_is_named_at_once(harness: HttpHarness) -> None:
-    """Faults are told together, and parameters that a call does not know are ignored."""
+    """Faults are told together, and parameters that clients and proxies add are let pass."""
     path = f"/v1/jobs/{harness.submitted()}/tokens"
     document = assert_problem(harness.get(f"{path}?limit=0&linger_ms=1.5&wait=-2"), 422)
     assert sorted(error["field"] for error in document["errors"]) == ["limit", "linger_ms", "wait"]
-    assert harness.get(f"{path}?colour=green&limit=99999999").status_code == 200
+    assert harness.get(f"{path}?utm_source=green&limit=99999999").status_code == 200
 
 
 def test_a_long_poll_is_answered_by_the_first_token(harness: HttpHarness) -> None:

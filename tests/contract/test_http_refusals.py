@@ -27,7 +27,7 @@ def test_a_wrong_method_names_the_right_ones(harness: HttpHarness) -> None:
     """405 carries Allow."""
     job = f"/v1/jobs/{harness.submitted()}"
     for method, path, allowed in (
-        ("PUT", "/v1/jobs", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", "/v1/jobs", "DELETE, GET, HEAD, OPTIONS, POST"),
         ("GET", f"{job}/cancel", "OPTIONS, POST"),
         ("POST", f"{job}/tokens", "GET, HEAD, OPTIONS"),
         ("PATCH", job, "DELETE, GET, HEAD, OPTIONS"),
@@ -43,7 +43,7 @@ def test_options_says_what_is_allowed(harness: HttpHarness) -> None:
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     answer = harness.client.options("/v1/jobs", headers=preflight)
     assert (answer.status_code, answer.data) == (204, b"")
-    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+    assert set(answer.headers["Allow"].split(", ")) == {"DELETE", "GET", "HEAD", "OPTIONS", "POST"}
     assert not [name for name in dict(answer.headers) if name.startswith("Access-Control")]
 
 

@@ -84,6 +84,7 @@ class Client:
         abandon_after_s: float | None = None,
         user: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        retention_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> RemoteJob:
         """Submit a prompt or messages; returns the queued job. docs/protocol.md describes each field.
@@ -110,6 +111,7 @@ class Client:
             "abandon_after_s": abandon_after_s,
             "user": user,
             "metadata": metadata,
+            "retention_s": retention_s,
         }
         body = {name: value for name, value in fields.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}

@@ -72,6 +72,15 @@ class Settings:
         "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=4, most=1024
     )
     retention_s: float = _setting("TOKENTAIL_RETENTION_S", 86400.0, "how long a closed job can be read", least=1)
+    min_retention_s: float = _setting(
+        "TOKENTAIL_MIN_RETENTION_S", 60.0, "shortest retention_s that a request may ask for", least=1
+    )
+    max_retention_s: float = _setting(
+        "TOKENTAIL_MAX_RETENTION_S",
+        0.0,
+        "longest retention_s that a request may ask for; 0: as long as TOKENTAIL_RETENTION_S",
+        least=0,
+    )
     tombstone_s: float = _setting("TOKENTAIL_TOMBSTONE_S", 7 * 86400.0, "how long it answers 410 after that", least=0)
     max_log_bytes: int = _setting("TOKENTAIL_MAX_LOG_BYTES", 16 << 20, "a log's limit; its job then fails", least=1024)
     queue_timeout_s: float = _setting("TOKENTAIL_QUEUE_TIMEOUT_S", 3600.0, "longest time in the queue", least=1)
@@ -142,8 +151,13 @@ class Settings:
 
     @property
     def retention(self) -> Retention:
-        webhook_ms = KEPT_MS if self.webhook_urls else 0
-        return Retention(int(self.retention_s * 1000), int(self.tombstone_s * 1000), webhook_ms)
+        return Retention(
+            int(self.retention_s * 1000),
+            int(self.tombstone_s * 1000),
+            webhook_ms=KEPT_MS if self.webhook_urls else 0,
+            least_ms=int(min(self.min_retention_s, self.retention_s) * 1000),
+            most_ms=int((self.max_retention_s or self.retention_s) * 1000),
+        )
 
     @property
     def names_a_provider(self) -> bool:
@@ -225,6 +239,8 @@ def _cross_checks(s: Settings) -> Iterator[str]:
     for position, key in enumerate(s.api_keys, start=1):
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             yield f"TOKENTAIL_API_KEYS: key {position} has characters that a header cannot carry"
+    if 0 < s.max_retention_s < s.retention_s:
+        yield "TOKENTAIL_MAX_RETENTION_S: is below TOKENTAIL_RETENTION_S"
     if s.secret and len(s.secret) < _LEAST_SECRET:
         yield (
             f"TOKENTAIL_SECRET: is shorter than {_LEAST_SECRET} characters, and what it signs is public; "

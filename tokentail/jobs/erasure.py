@@ -65,18 +65,18 @@ class Erasure:
         return self._told(Erased(deleted, cancelled, is_done=False), digest)
 
     def _of_owner(self, owner: str, job_ids: Sequence[str]) -> dict[str, Job | JobGone]:
-        """Those of these jobs that are the owner's and can be erased, tombstones among them."""
+        """The jobs of this list that are the owner's and can be erased, tombstones among them."""
         found: dict[str, Job | JobGone] = {}
-        for job_id, job in zip(job_ids, self._store.view_many(job_ids), strict=True):
-            if isinstance(job, Unreadable) and not isinstance(job, LaterFormat):
-                job = self._made_readable(job_id)
+        for job_id, viewed in zip(job_ids, self._store.view_many(job_ids), strict=True):
+            is_spoilt = isinstance(viewed, Unreadable) and not isinstance(viewed, LaterFormat)
+            job = self._made_readable(job_id) if is_spoilt else viewed
             if isinstance(job, StoreUnavailable):
                 raise job
             if isinstance(job, Job | JobGone) and job.owner == owner:
                 found[job_id] = job
         return found
 
-    def _made_readable(self, job_id: str) -> Job | JobGone | None:
+    def _made_readable(self, job_id: str) -> Job | JobGone:
         """The job, closed as failed. What another program has spoilt must be erased all the same."""
         end = End(Status.FAILED, error=Failure(FailureKind.INTERNAL, "What Redis held of this job cannot be read."))
         self._store.close_spoilt(job_id, None, end, self._now_ms())

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tokentail.errors import Fault, InvalidRequest
 from tokentail.jobs.call_record import NO_CALLS, CallRecord
 
 
@@ -158,3 +159,11 @@ class Retention:
     def longest_ms(self) -> int:
         """The longest that any content is kept after its job's end."""
         return max(self.content_ms, self.most_ms)
+
+    def asked_ms(self, retention_s: float) -> int:
+        """The time that a request asks for. Raises InvalidRequest for one that this deployment does not grant."""
+        asked_ms = int(retention_s * 1000)
+        if not self.least_ms <= asked_ms <= self.longest_ms:
+            bounds = f"is from {self.least_ms / 1000:g} to {self.longest_ms / 1000:g} seconds here"
+            raise InvalidRequest(Fault("retention_s", bounds))
+        return asked_ms

@@ -65,6 +65,7 @@ class GenerationRequest(RequestPart, frozen=True):
     timeouts: Timeouts | UnsetType = UNSET
     on_abandon: Literal["cancel"] | UnsetType = UNSET  # what becomes of an answer that has no reader
     abandon_after_s: Annotated[float, Meta(ge=5, le=86400)] | UnsetType = UNSET  # since its last one, or the submission
+    retention_s: Annotated[float, Meta(ge=1, le=10 * 365 * 86400)] | UnsetType = UNSET  # of the content, after the end
     origin: dict[str, Any] | UnsetType = UNSET  # what another interface keeps of its own body; no client can set it
 
     def turns(self) -> list[Message]:

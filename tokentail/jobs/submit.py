@@ -44,16 +44,18 @@ class Submitter:
     def submit(self, owner: str, request: GenerationRequest, model: str, key: str | None) -> Submission:
         """Accept `request` for `model`, a full name.
 
-        Raises IdempotencyConflict, TooManyJobs, JobGone (the key's job), StoreUnavailable, StoreFull.
+        Raises InvalidRequest (retention_s), IdempotencyConflict, TooManyJobs, JobGone (the key's job),
+        StoreUnavailable, StoreFull.
         """
         now_ms = self._now_ms()
+        retention_ms = self._store.retention.asked_ms(request.retention_s) if request.retention_s else None
         job_id = own_id = new_job_id()
         if key is not None:
             job_id = self.bind(owner, request, key, own_id)
             if job_id != own_id and self._has_started(job_id):
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
-        job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "")
+        job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "", retention_ms)
         is_admitted = self._admission.enter(owner, job_id, now_ms)
         try:
             self._store.list_for(owner, job_id, now_ms, user_digest(owner, job.user))

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-UserName = Annotated[str, Meta(min_length=1, max_length=128)]
+LONGEST_USER = 128  # characters
+UserName = Annotated[str, Meta(min_length=1, max_length=LONGEST_USER)]
 
 
 def user_digest(owner: str, user: str) -> str:

@@ -59,7 +59,7 @@ class OwnerLists(ScriptClient):
         return self.retention.longest_ms + self.retention.tombstone_ms
 
     def _gone(self, listed: Sequence[bytes], key_of: Callable[[str], str]) -> list[bytes]:
-        """Those of the listed jobs that have no such key."""
+        """The listed jobs that have no such key."""
         pipe = self.client.pipeline(transaction=False)
         for member in listed:
             pipe.exists(key_of(job_id_in(member) or ""))
@@ -146,7 +146,7 @@ class OwnerLists(ScriptClient):
             lists.setdefault(owner_index(owner), []).append(job_id)
             if user:
                 lists.setdefault(user_index(user), []).append(job_id)
-        for name, job_ids in lists.items():
+        for name, job_ids in (*lists.items(), (ALL_JOBS, list(whose))):
             self._unlist(name, job_ids)
 
     def _unlist(self, name: str, job_ids: Sequence[str | bytes]) -> None:

@@ -287,6 +287,8 @@ export interface GenerationRequest {
   /** Whose job it is among the application's own users: 1 to 128 characters. */
   user?: string;
   metadata?: Record<string, string>;
+  /** How long the content is kept after the job's end, in the place of the deployment's time. */
+  retention_s?: number;
 }
 
 // -- steps --

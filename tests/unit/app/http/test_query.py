@@ -1,8 +1,12 @@
 """Query strings, read strictly."""
 
+from pathlib import Path
+
 import pytest
 
-from app.http.query import PageQuery, PollQuery, page_query, poll_query, preferred_wait_s
+from app.http.page_query import page_query
+from app.http.parameters import LET_PASS
+from app.http.query import PollQuery, poll_query, preferred_wait_s
 from tokentail.errors import InvalidRequest, MalformedCursor
 from tokentail.log.cursor import BEGINNING, Cursor
 
@@ -25,7 +29,8 @@ def test_too_much_is_shortened(digits: int) -> None:
     much = "9" * digits
     query = {"limit": much, "wait": much, "linger_ms": much}
     assert poll_query(query, 25) == PollQuery(BEGINNING, 10_000, 25, 5.0)
-    assert page_query({"limit": much}) == PageQuery(200, None)
+    page = page_query({"limit": much}, "", 0)
+    assert (page.limit, page.older_than) == (200, None)
     assert preferred_wait_s(f"wait={much}") == min(int(much[:19]), 10**18)
     assert poll_query({"limit": "0" * digits + "7", "wait": "0" * digits + "7.5"}, 25) == PollQuery(
         BEGINNING, 7, 7.5, 0.0
@@ -64,7 +69,7 @@ def test_what_is_no_number_is_named(name: str, text: str) -> None:
 
 def test_a_limit_of_nothing_is_a_fault() -> None:
     """A read with a limit of 0 would never make progress, so it is refused."""
-    for read in (lambda query: poll_query(query, 25), page_query):
+    for read in (lambda query: poll_query(query, 25), lambda query: page_query(query, "", 0)):
         with pytest.raises(InvalidRequest):
             read({"limit": "0"})
 
@@ -96,3 +101,10 @@ def test_a_malformed_cursor_comes_first() -> None:
 def test_a_preference_is_read_or_ignored(prefer: str | None, wait_s: int | None) -> None:
     """RFC 7240: what cannot be understood is as if it were not there."""
     assert preferred_wait_s(prefer) == wait_s
+
+
+@pytest.mark.checkout
+@pytest.mark.parametrize("name", LET_PASS)
+def test_every_parameter_that_is_let_pass_is_documented(name: str) -> None:
+    """A client finds in the protocol which names mean nothing."""
+    assert f"`{name}`" in (Path(__file__).parents[4] / "docs" / "protocol.md").read_text()

@@ -1,0 +1,23 @@
+"""The read tokens: what a link that its owner has shared may be used for. Pure."""
+
+from app.http.paths import JOB
+from app.http.response import Response, problem
+from app.http.router import Found
+
+
+def read_token_refusal(only_job: str | None, method: str, path: str, found: Found | None) -> Response | None:
+    """The response to a reader of one job who asks for more than its answer; None for every other request."""
+    if only_job is None:
+        return None
+    if method not in {"GET", "HEAD"} or not _is_of_job(only_job, path, found):
+        return problem(403, "This read token is for reading one job.")
+    route = found.route(method) if found else None
+    if route is not None and route.is_for_owner:
+        return problem(403, "This read token opens the answer, and not what was asked.")
+    return None
+
+
+def _is_of_job(job_id: str, path: str, found: Found | None) -> bool:
+    if found is not None:
+        return found.parameters.get("job_id") == job_id
+    return path.startswith(f"{JOB.format(job_id=job_id)}/")  # such a path is answered with 404
