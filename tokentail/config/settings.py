@@ -78,7 +78,7 @@ class Settings:
     max_retention_s: float = _setting(
         "TOKENTAIL_MAX_RETENTION_S",
         0.0,
-        "longest retention_s that a request may ask for; 0: as long as TOKENTAIL_RETENTION_S",
+        "longest of a request's retention_s; 0: as long as TOKENTAIL_RETENTION_S",
         least=0,
     )
     tombstone_s: float = _setting("TOKENTAIL_TOMBSTONE_S", 7 * 86400.0, "how long it answers 410 after that", least=0)
