@@ -128,9 +128,7 @@ LIST = (
     _query("status", ref("Status"), "Only jobs with this status."),
     _query("model", _TEXT, "Only jobs of this model, by its full name; a * at the end stands for anything."),
     _query("metadata.*", _TEXT, "Only jobs whose metadata has this value under the name in the place of the *."),
-    _query(
-        "since", _TEXT, "Only jobs created from then on: a time such as 2026-01-31T12:00:00Z, or an age such as 15m."
-    ),
+    _query("since", _TEXT, "Only jobs created from then on: a time such as 2026-01-31T12:00:00Z, or an age: 15m."),
 )
 OPERATOR_LIST = (
     _query("status", {"enum": ["queued", "running", "completed", "failed", "cancelled"]}, "Jobs with this status."),

@@ -1,7 +1,7 @@
 """The parameter `since`: from which moment on jobs are asked for. Pure."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tokentail.errors import Fault
 
@@ -11,15 +11,14 @@ _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def since_ms(text: str, now_ms: int) -> int | None:
-    """Unix milliseconds of an age, a date or a time by RFC 3339, in UTC where it has no offset; None for other text.
+    """Unix milliseconds of an age, a date in UTC, or a time by RFC 3339 with its offset; None for other text.
 
     The + of an offset comes as a space where a client did not encode it.
     """
     if ago := _AGO.fullmatch(text):
         return max(now_ms - int(ago[1]) * _UNIT_MS[ago[2]], 0)
     try:
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(int(moment.timestamp() * 1000), 0)
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else f"{text}T00:00:00+00:00")
+        return None if moment.tzinfo is None else max(int(moment.timestamp() * 1000), 0)
     except (ValueError, OverflowError):
         return None
