@@ -59,8 +59,9 @@ JQ = Program("jq", ("jq",), "TOKENTAIL_TEST_JQ", "jq")
 NODE = Program("Node", ("node", "nodejs"), "TOKENTAIL_TEST_NODE", "nodejs")
 NPM = Program("npm", ("npm",), "TOKENTAIL_TEST_NPM", "npm")
 REDIS_CLI = Program("redis-cli", ("redis-cli", "valkey-cli"), "TOKENTAIL_TEST_REDIS_CLI", "redis-tools")
+PROMTOOL = Program("promtool", ("promtool",), "TOKENTAIL_TEST_PROMTOOL", "prometheus", is_service=True)
 
-ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI)
+ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI, PROMTOOL)
 
 
 def install_missing() -> None:

@@ -13,6 +13,7 @@ import requests
 from standardwebhooks import Webhook as StandardWebhook
 
 from tests.acceptance.running import TOKENTAIL, Up, environment, running_up, wait_for_end
+from tests.programs import OPENSSL
 from tests.waiting import eventually
 from tests.webhook_receiver import HANG, SECRET, Receiver, webhook_receiver
 
@@ -153,8 +154,18 @@ def test_wrong_settings_say_what_to_do(settings: dict[str, str], fault: str, tmp
 def _self_signed(folder: Path) -> ssl.SSLContext:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    words += " -addext subjectAltName=IP:127.0.0.1"
     subprocess.run(
-        ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        [
+            OPENSSL.require(),
+            *words.split(),
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
         check=True,
         capture_output=True,
     )
