@@ -9,6 +9,7 @@ from app.calls.positions import Catalog, QueuePositions, Snapshot, models_of
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response
+from tokentail.config.settings import Settings
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
 from tokentail.jobs.models import ServedModel, full_name, model_fault
@@ -21,11 +22,12 @@ _RECENT_S = 2.0  # how old may be what is said of recent answers
 class Health:
     """Handlers of the calls of operators, load balancers and model pickers."""
 
-    def __init__(self, backend: Backend, catalog: Catalog, positions: QueuePositions, default_model: str) -> None:
+    def __init__(self, backend: Backend, catalog: Catalog, positions: QueuePositions, settings: Settings) -> None:
         self._backend = backend
         self._catalog = catalog
         self._places = positions
-        self._default_model = default_model
+        self._default_model = settings.model
+        self._is_keyed = settings.is_keyed
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
@@ -50,7 +52,7 @@ class Health:
         }
         return json_response(report)
 
-    def overview(self, _request: Request) -> Response:
+    def overview(self, request: Request) -> Response:
         """The whole deployment in numbers, without anything of single jobs. Raises StoreUnavailable."""
         leases = self._catalog.live()
         queued, held_out = self._places.counts()
@@ -70,6 +72,7 @@ class Health:
             "state": found[0].state if found else GOOD,
             "reasons": [asdict(reason) for reason in found],
             "at": moment(now_ms()),
+            "role": request.role if self._is_keyed else None,
             # A job that was accepted a moment ago may be in no queue yet; it waits all the same.
             "jobs": {"queued": max(self._backend.admission.open_count() - running, 0), "running": running},
             "queue": {"length": queued, "held_out": held_out, "head_age_s": head_age_s},

@@ -94,7 +94,7 @@ def wire_calls(
     )
     keys = keys or KeyRing(settings)
     access = Access(settings, TokenSigner(settings, time.time, keys.secret), router, keys)
-    health = Health(backend, catalog, positions, settings.model)
+    health = Health(backend, catalog, positions, settings)
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)

@@ -219,6 +219,10 @@ def _overview() -> Schema:
                 "description": "Each thing that is not well, and what to do.",
             },
             "at": {"type": "string", "format": "date-time", "description": "When the figures were read."},
+            "role": {
+                **_or_null({"enum": ["client", "operator"]}),
+                "description": "The role of the caller's key; null where no keys are set.",
+            },
             "jobs": _object({"queued": whole, "running": whole}),
             "queue": _object(queue),
             "slots": {**whole, "description": "Jobs that all workers can hold at once."},

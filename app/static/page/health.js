@@ -3,7 +3,10 @@
 
 const EVERY_MS = 10_000;
 const TIMEOUT_MS = 5000;
-const WORDS = { amber: "Some answers fail", grey: "Figures are old" };
+const WORDS = {
+  "no workers": "No workers", "answers fail": "Some answers fail", "jobs wait": "Jobs wait", "redis nearly full": "Redis is nearly full",
+};
+const GREY = "Figures are old";
 
 export class Health {
   #link;
@@ -23,20 +26,19 @@ export class Health {
     try {
       const answer = await fetch("v1/overview", { signal: AbortSignal.timeout(TIMEOUT_MS) });
       const body = await answer.json();
-      if (answer.ok) this.#show(body.state, body.reasons);
-      else if (answer.status >= 500) this.#show("grey", [body.detail]);
+      if (answer.ok) this.#show(body.state === "good" ? null : "amber", WORDS[body.state] ?? body.state, body.reasons.map(({ what }) => what));
+      else if (answer.status >= 500) this.#show("grey", GREY, [body.detail]);
     } catch {
-      this.#show("grey", ["The server does not answer"]);
+      this.#show("grey", GREY, ["The server does not answer"]);
     }
   }
 
-  #show(state, reasons) {
-    const isWell = !WORDS[state];
-    this.#link.hidden = isWell;
-    if (isWell) return;
+  /** A state of null: all is well. */
+  #show(state, words, reasons) {
+    this.#link.hidden = state === null;
+    if (state === null) return;
     this.#link.dataset.state = state;
-    const words = (reasons ?? []).map((reason) => reason?.words ?? reason).filter((reason) => typeof reason === "string");
-    this.#words.textContent = WORDS[state];
-    this.#link.title = words.join(" ") || WORDS[state];
+    this.#words.textContent = words;
+    this.#link.title = reasons.join(" ") || words;
   }
 }

@@ -10,6 +10,7 @@ import { toggleTheme } from "./theme.js";
 
 const EVERY_MS = 2000;
 const JOBS = 50;
+const OLD_MS = 10_000;
 
 const at = (id) => document.getElementById(id);
 const tokentail = new Tokentail();
@@ -20,30 +21,44 @@ const signIn = new SignIn(
 );
 const charts = Object.fromEntries(["running", "queued", "ended", "tokens"].map((name) => [name, new Chart(at(`${name}-chart`))]));
 
+let lookedAt = null; // the last look that succeeded: {ms, at}
 let lastLook = null; // {at, views: job id → view}
 
 async function look() {
   try {
-    const [overview, { jobs }] = await signIn.around(() => Promise.all([readOverview(), tokentail.jobs({ limit: JOBS })]));
+    const overview = await signIn.around(() => readJson("v1/overview"));
     showDeployment(overview);
-    showJobs(jobs);
+    showJobs(await signIn.around(() => readJobs(overview.role)), overview.role);
+    lookedAt = { ms: performance.now(), at: new Date(overview.at) };
   } catch (error) {
-    tell("failed", error.detail ?? error.message);
+    showOld(error.status >= 500 ? error.detail ?? error.message : error.status ? error.message : "The server does not answer.");
   }
 }
 
-/** `GET /v1/overview`, for which the client has no call of its own. */
-async function readOverview() {
-  const answer = await fetch("v1/overview", { signal: AbortSignal.timeout(10_000) });
+/** What an operator may see: with an operator's key the records of all, with another its own jobs, without keys both. */
+async function readJobs(role) {
+  const [records, own] = await Promise.all([
+    role === "client" ? [] : readJson(`v1/operator/jobs?limit=${JOBS}`).then((page) => page.jobs),
+    role === "operator" ? [] : tokentail.jobs({ limit: JOBS }).then((page) => page.jobs),
+  ]);
+  if (role === "client") return own;
+  const mine = new Map(own.map((view) => [view.id, view]));
+  return records.map((record) => ({ ...record, ...mine.get(record.id) }));
+}
+
+/** The JSON of a call for which the client has none of its own. */
+async function readJson(path) {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(10_000) });
   const body = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(body.detail), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(body.detail), { status: answer.status, detail: body.detail });
   return body;
 }
 
-function showDeployment({ jobs, queue, slots, workers, ended_per_s: endedPerSecond }) {
+function showDeployment({ state, reasons, jobs, queue, slots, workers, ended_per_s: endedPerSecond }) {
   const held = workers.reduce((sum, worker) => sum + worker.held, 0);
-  if (workers.length) tell("completed", jobs.queued > queue.length + queue.held_out + 1 ? "Jobs are being queued" : "All is well");
-  else tell("queued", "No workers running: jobs are waiting");
+  if (state === "good") tell("completed", jobs.queued > queue.length + queue.held_out + 1 ? "Jobs are being queued" : "All is well");
+  else tell("amber", state === "no workers" ? "No workers running: jobs are waiting" : reasons[0].what);
+  showReasons(reasons);
   put("workers", count(workers.length));
   put("slots", `${count(held)} of ${count(slots)} slots in use`);
   at("slots-meter").value = slots ? held / slots : 0;
@@ -61,7 +76,35 @@ function showDeployment({ jobs, queue, slots, workers, ended_per_s: endedPerSeco
   ]));
 }
 
-function showJobs(views) {
+/** What is not well, each with what to do. */
+function showReasons(reasons) {
+  at("reasons").hidden = reasons.length === 0;
+  at("reasons").replaceChildren(...reasons.map(({ what, do: todo }) => {
+    const item = document.createElement("li");
+    const [remedy, command] = todo.split(": ");
+    item.append(`${what} ${remedy}`);
+    if (command) {
+      const code = document.createElement("code");
+      code.textContent = command;
+      item.append(": ", code);
+    }
+    return item;
+  }));
+}
+
+/** The figures are of the last look that succeeded, if there was one; say so, and why. */
+function showOld(why) {
+  const words = lookedAt ? `Figures of ${lookedAt.at.toLocaleTimeString("en", { timeStyle: "medium" })}: ${why}` : why;
+  tell("old", words);
+  document.body.toggleAttribute("data-old", true);
+}
+
+function showJobs(views, role) {
+  const isOfAll = role !== "client";
+  put("states-title", isOfAll ? "Recent jobs by state" : "Your recent jobs by state");
+  put("last-title", isOfAll ? "Recent jobs" : "Your recent jobs");
+  put("tokens-title", isOfAll ? "Tokens/s" : "Your tokens/s");
+  put("whose", isOfAll ? "the jobs are those of all owners, without what they asked" : "the jobs are those of your key only");
   const now = performance.now();
   if (lastLook) {
     const rate = tokensPerSecond(lastLook.views, views, now - lastLook.at);
@@ -81,7 +124,7 @@ function showJobs(views) {
     return item;
   }));
   fillRows(at("last-rows"), views.slice(0, 20).map((view) => [
-    link(view), tag(view.status), view.model, view.time_to_first_token_ms == null ? "–" : span(view.time_to_first_token_ms),
+    title(view, role), tag(view.status), view.owner || "–", view.model, view.provider_calls === undefined ? "–" : count(view.provider_calls), view.time_to_first_token_ms == null ? "–" : span(view.time_to_first_token_ms),
     count(view.token_count), count(view.attempts), ago(view.created_at),
   ]));
 }
@@ -122,6 +165,11 @@ function labelledCell(row, label) {
   return cell;
 }
 
+/** The job's name; with an operator's key it leads nowhere, for that opens no content. */
+function title(view, role) {
+  return role === "operator" ? view.id : link(view);
+}
+
 function link(view) {
   const made = document.createElement("a");
   made.href = `./?job=${encodeURIComponent(view.id)}`;
@@ -142,12 +190,14 @@ function put(id, text) {
 }
 
 function tell(state, words) {
+  document.body.toggleAttribute("data-old", false);
   at("state").dataset.state = state;
   put("state-text", words);
 }
 
 async function lookOn() {
   if (!document.hidden) await look();
+  else if (lookedAt && performance.now() - lookedAt.ms > OLD_MS) showOld("this page was hidden.");
   setTimeout(lookOn, EVERY_MS);
 }
 

@@ -2,6 +2,7 @@
 
 import re
 
+import requests
 from playwright.sync_api import Page, expect
 
 from tests.browser.harness import BrowserHarness
@@ -21,7 +22,8 @@ def test_it_shows_how_the_deployment_stands(
     worker.say(worker.take(sight.ask("Second?")), "Half", failure)
     third = sight.ask("Third?")
     page.goto(f"{harness.url}/operator")
-    expect(page.locator("#state-text")).to_have_text("All is well")
+    expect(page.locator("#state-text")).to_have_text("1 of the last 2 answers failed (overloaded 1).")
+    expect(page.locator("#reasons")).to_contain_text("tokentail list --all --status failed")
     expect(page.locator("#workers")).to_have_text("1")
     expect(page.locator("#slots")).to_have_text("0 of 10 slots in use")
     expect(page.locator("#queued")).not_to_have_text("0")
@@ -46,3 +48,39 @@ def test_it_says_that_no_worker_lives(page: Page, harness: BrowserHarness, worke
     page.goto(f"{harness.url}/operator")
     expect(page.locator("#state-text")).to_have_text("No workers running: jobs are waiting")
     expect(page.locator("#workers-none")).to_be_visible()
+
+
+def test_it_is_green_while_answers_are_completed_and_amber_when_they_fail(
+    page: Page, sight: Sight, harness: BrowserHarness, worker: ScriptedWorker
+) -> None:
+    """The mark beside the words has the state's colour, and the reasons appear and go with it."""
+    worker.answer(sight.ask("First?"), "Fine.")
+    page.goto(f"{harness.url}/operator")
+    expect(page.locator("#state-text")).to_have_text("All is well")
+    expect(page.locator("#state")).to_have_attribute("data-state", "completed")
+    expect(page.locator("#reasons")).to_be_hidden()
+    failure = End(Status.FAILED, error=Failure(FailureKind.OVERLOADED, "Too much to do."))
+    worker.say(
+        worker.take(str(requests.post(f"{harness.url}/v1/jobs", json={"prompt": "a"}, timeout=10).json()["id"])),
+        failure,
+    )
+    expect(page.locator("#state")).to_have_attribute("data-state", "amber", timeout=8000)
+    expect(page.locator("#reasons")).to_be_visible()
+
+
+def test_old_figures_are_grey_and_say_so(
+    page: Page, sight: Sight, harness: BrowserHarness, worker: ScriptedWorker, complaints: list[str]
+) -> None:
+    """While the server cannot read Redis, the figures are those of the last look, with its time and the reason."""
+    worker.answer(sight.ask("First?"), "Fine.")
+    page.goto(f"{harness.url}/operator")
+    expect(page.locator("#state-text")).to_have_text("All is well")
+    away = {"detail": "Redis does not answer. Nothing was lost; try again shortly."}
+    page.route("**/v1/overview", lambda route: route.fulfill(status=503, json=away))
+    expect(page.locator("#state-text")).to_have_text(
+        re.compile(r"^Figures of .*: Redis does not answer\."), timeout=8000
+    )
+    expect(page.locator("#state")).to_have_attribute("data-state", "old")
+    page.unroute("**/v1/overview")
+    expect(page.locator("#state-text")).to_have_text("All is well", timeout=8000)
+    complaints[:] = [text for text in complaints if "503" not in text]

@@ -45,6 +45,7 @@ def test_it_counts_workers_slots_and_jobs_of_all(client: FlaskClient, backend: B
     assert overview == {
         "state": "good",
         "reasons": [],
+        "role": "client",
         "jobs": {"queued": 0, "running": 2},
         "queue": {"length": 1, "held_out": 0},
         "slots": 4,
