@@ -210,7 +210,7 @@ def test_operators_tables_fit_a_phone(new_context: NewContext, harness: BrowserH
     page.goto(f"{harness.url}/operator")
     expect(page.locator("#last-rows tr")).to_have_count(1)
     boxes = [cell.bounding_box() for cell in page.locator(".table td").all()]
-    assert len(boxes) == 4 + 7
+    assert len(boxes) == 4 + 9
     assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
     jobs = page.get_by_role("table").nth(1)
     assert jobs.get_by_role("cell").nth(1).evaluate("cell => getComputedStyle(cell, '::before').content") == '"State"'
