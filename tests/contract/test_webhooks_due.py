@@ -42,7 +42,9 @@ class Site:
         limits = SweepLimits(max_losses=1, queue_timeout_s=60)
         webhooks = WebhookSweep(b.store, b.webhook_queue, TRY_S)
         clock = lambda: self.now_ms  # noqa: E731
-        self.sweeper = Sweeper(b.store, b.queue, b.admission, b.fleet, self.observer, limits, clock, webhooks)
+        self.sweeper = Sweeper(
+            b.store, b.queue, b.admission, b.fleet, self.observer, limits, clock, [webhooks.enqueue_due]
+        )
 
     def submit(self) -> str:
         b = self.backend

@@ -81,6 +81,12 @@ class Settings:
         "longest of a request's retention_s; 0: as long as TOKENTAIL_RETENTION_S",
         least=0,
     )
+    erase_rewrite_s: float = _setting(
+        "TOKENTAIL_ERASE_REWRITE_S",
+        3600.0,
+        "time after which erased content has left Redis's append-only file; 0: when Redis rewrites it by itself",
+        least=0,
+    )
     tombstone_s: float = _setting("TOKENTAIL_TOMBSTONE_S", 7 * 86400.0, "how long it answers 410 after that", least=0)
     max_log_bytes: int = _setting("TOKENTAIL_MAX_LOG_BYTES", 16 << 20, "a log's limit; its job then fails", least=1024)
     queue_timeout_s: float = _setting("TOKENTAIL_QUEUE_TIMEOUT_S", 3600.0, "longest time in the queue", least=1)

@@ -5,7 +5,7 @@ or was tried too often is failed. Every worker and web process sweeps; they take
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,6 @@ from tokentail.jobs.admission import Admission, Entered
 from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.job import Failure, FailureKind, Job, Status
 from tokentail.jobs.queue import JobQueue
-from tokentail.jobs.webhook_sweep import WebhookSweep
 from tokentail.log.element import End
 from tokentail.redis.store import Store
 from tokentail.telemetry.log_lines import facts_of
@@ -60,7 +59,7 @@ class Sweeper:
         observer: Observer,
         limits: SweepLimits,
         now_ms: Callable[[], int],
-        webhooks: WebhookSweep | None = None,
+        others: Sequence[Callable[[int], None]] = (),
     ) -> None:
         self._store = store
         self._queue = queue
@@ -69,7 +68,7 @@ class Sweeper:
         self._observer = observer
         self._limits = limits
         self._now_ms = now_ms
-        self._webhooks = webhooks
+        self._others = others  # what else is looked at in each sweep; each gets the time
         self.totals = SweepTotals()
         self._abandonment = Abandonment(store, admission, now_ms)
         self._refusal: StoreFull | None = None  # of this sweep, the latest
@@ -110,9 +109,9 @@ class Sweeper:
         for job_id, after_ms in self._abandonment.unread():
             with self._each_for_itself(job_id):
                 self.totals.abandoned += self._abandonment.end(job_id, after_ms)
-        if self._webhooks:
-            with self._each_for_itself("webhooks"):
-                self._webhooks.enqueue_due(self._now_ms())
+        for look in self._others:
+            with self._each_for_itself(look.__qualname__):
+                look(self._now_ms())
         for worker in self._observer.dead:
             self._fleet.leave(worker)  # none of its jobs is left
             self.totals.lost_workers += 1

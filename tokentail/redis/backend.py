@@ -1,6 +1,7 @@
 """The backend: everything that a process needs of Redis, opened from the settings."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from tokentail.jobs.webhook_sweep import WebhookSweep
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.keys import WEBHOOK_QUEUE_NAME
+from tokentail.redis.rewriting import Rewriting
 from tokentail.redis.store import Store
 
 
@@ -75,6 +77,10 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     admission = Admission(store, queue, observer, admission_limits)
     longest_s = max(settings.job_timeout_s, settings.max_timeout_s)
     limits = SweepLimits(settings.max_losses, settings.queue_timeout_s, longest_s)
-    webhooks = WebhookSweep(store, webhook_queue, settings.webhook_timeout_s) if settings.webhook_urls else None
-    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms, webhooks)
+    others: list[Callable[[int], None]] = []
+    if settings.webhook_urls:
+        others.append(WebhookSweep(store, webhook_queue, settings.webhook_timeout_s).enqueue_due)
+    if settings.erase_rewrite_s:
+        others.append(Rewriting(buffer_client, settings.erase_rewrite_s).rewrite_if_due)
+    sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms, others)
     return Backend(buffer_client, queue_client, store, queue, webhook_queue, fleet, observer, admission, sweeper)

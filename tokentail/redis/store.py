@@ -21,6 +21,7 @@ from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import JobIndex
 from tokentail.redis.owner_lists import OwnerLists
 from tokentail.redis.reader_marks import ReaderMarks
+from tokentail.redis.rewriting import mark_erased
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         many = [scripts.delete(i, now_ms, self.retention, with_tombstone=with_tombstones) for i in job_ids]
         outcomes = self.run_many(many)
         found = {i: whose for i, whose in zip(job_ids, outcomes, strict=True) if isinstance(whose, tuple)}
+        if found:
+            mark_erased(self.client, now_ms)
         self._unlist_deleted(found)
         return [each if isinstance(each, Exception) else each is not None for each in outcomes]
 
