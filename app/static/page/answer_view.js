@@ -7,10 +7,20 @@ import { extrasMark } from "./extras.js";
 import { showExtras } from "./extras_view.js";
 import { ReasoningView } from "./reasoning_view.js";
 
+const AGAIN_MS = 2000;
 let loading = null;
+let failedAt = -Infinity;
 
-/** Load the parser of Markdown, if that has not begun yet. */
-export const loadMarkdown = () => (loading ??= import("./markdown_view.js"));
+/** Load the parser of Markdown, if that has not begun yet. Resolves to its module, or null where the server is away. */
+export function loadMarkdown() {
+  if (!loading && performance.now() - failedAt > AGAIN_MS) {
+    loading = import("./markdown_view.js").catch(() => {
+      [loading, failedAt] = [null, performance.now()];
+      return null;
+    });
+  }
+  return loading ?? Promise.resolve(null);
+}
 
 export class AnswerView {
   #parts;
@@ -52,8 +62,10 @@ export class AnswerView {
   }
 
   #load() {
-    loadMarkdown().then(({ MarkdownView }) => {
+    loadMarkdown().then((loaded) => {
       if (this.#markdown) return;
+      if (!loaded) return setTimeout(this.#loaded, AGAIN_MS); // the next painting tries again
+      const { MarkdownView } = loaded;
       this.#parts.text.replaceChildren();
       this.#markdown = new MarkdownView(this.#parts.text);
       this.#shown.text = "";
