@@ -27,6 +27,7 @@ export class AnswerView {
   #markdown = null;
   #reasoning;
   #loaded;
+  #timer;
   #shown = { text: "", isDone: false, extras: "" };
 
   /** The elements: text, reasoning (elements of its own), toolCalls, extras, refusal. `loaded()` asks for a painting. */
@@ -64,7 +65,7 @@ export class AnswerView {
   #load() {
     loadMarkdown().then((loaded) => {
       if (this.#markdown) return;
-      if (!loaded) return setTimeout(this.#loaded, AGAIN_MS); // the next painting tries again
+      if (!loaded) return this.#loadLater();
       const { MarkdownView } = loaded;
       this.#parts.text.replaceChildren();
       this.#markdown = new MarkdownView(this.#parts.text);
@@ -72,6 +73,14 @@ export class AnswerView {
       this.#shown.isDone = false;
       this.#loaded();
     });
+  }
+
+  /** The next painting tries again. */
+  #loadLater() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#loaded();
+    }, AGAIN_MS);
   }
 
   #showToolCalls(calls) {
