@@ -4,6 +4,7 @@ Pure. Elements are JSON as the log has them. What these interfaces have no word 
 tools) is left out; our own API has it.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -74,7 +75,9 @@ class Picture:
 
     @property
     def data(self) -> str:
-        return "".join(self.pieces)
+        """Base64 of the whole: each piece is padded for itself."""
+        pieces = list(filter(None, self.pieces))
+        return pieces[0] if len(pieces) == 1 else b64encode(b"".join(map(b64decode, pieces))).decode()
 
 
 Item = Text | Reasoning | Refusal | Call | Picture

@@ -53,10 +53,24 @@ def url_citation(citation: Mapping[str, Any]) -> dict[str, Any]:
     return {"url": citation["url"], "title": citation["title"], "start_index": start, "end_index": end}
 
 
-def picture_url(media_type: str, data: str, url: str) -> dict[str, Any]:
+def extras(answer: Answer) -> dict[str, Any]:
+    """What a message has beside OpenAI's own fields, as far as there is any."""
+    found: dict[str, Any] = {}
+    states = [i.provider_state for i in answer.items if isinstance(i, Reasoning) and i.provider_state is not None]
+    if states:
+        found["provider_state"] = states[-1]
+    if citations := [each for text in answer.items if isinstance(text, Text) for each in text.citations]:
+        found["annotations"] = [{"type": "url_citation", "url_citation": url_citation(each)} for each in citations]
+    if pictures := [item for item in answer.items if isinstance(item, Picture)]:
+        found["images"] = [_image(each) for each in pictures]
+    return found
+
+
+def _image(picture: Picture) -> dict[str, Any]:
     """An image as the servers that answer with images write it."""
-    address = url or f"data:{media_type or 'application/octet-stream'};base64,{data}"
-    return {"type": "image_url", "image_url": {"url": address}}
+    media_type = picture.media_type or "application/octet-stream"
+    url = picture.url or f"data:{media_type};base64,{picture.data}"
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _message(answer: Answer) -> dict[str, Any]:
@@ -71,16 +85,9 @@ def _message(answer: Answer) -> dict[str, Any]:
     }
     if reasoning := _joined(item.text for item in answer.items if isinstance(item, Reasoning)):
         message["reasoning_content"] = reasoning
-    states = [i.provider_state for i in answer.items if isinstance(i, Reasoning) and i.provider_state is not None]
-    if states:
-        message["provider_state"] = states[-1]
     if calls:
         message["tool_calls"] = calls
-    if citations := [citation for text in texts for citation in text.citations]:
-        message["annotations"] = [{"type": "url_citation", "url_citation": url_citation(each)} for each in citations]
-    if pictures := [item for item in answer.items if isinstance(item, Picture)]:
-        message["images"] = [picture_url(each.media_type, each.data, each.url) for each in pictures]
-    return message
+    return message | extras(answer)
 
 
 def _call(call: Call) -> dict[str, Any]:

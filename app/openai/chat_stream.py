@@ -2,6 +2,9 @@
 
 Their protocol cannot take text back. A new generation is held back as long as it repeats what was shown, and goes on
 where it gets past that; at the first letter that differs the stream ends with an error.
+
+The SDKs join the deltas of lists and objects in ways of their own, or not at all. So sources, images, and what the
+provider wants back come once and whole, with the last delta.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +13,8 @@ from typing import Any
 import msgspec
 
 from app.http.openai_errors import failure_of, restarted
-from app.openai.chat_answer import chat_id, chat_usage, picture_url, url_citation
+from app.openai.answer import Answer
+from app.openai.chat_answer import chat_id, chat_usage, extras
 from app.openai.repetition import Differs, Repetition
 from app.openai.sse import DONE, data, one_line
 from tokentail.log.batch import Batch
@@ -30,7 +34,9 @@ class ChatStream:
         self._job_id = job_id
         self._with_usage = with_usage
         self._path = path
-        self._calls: dict[int, bool] = {}  # index of each call that has begun: whether it is a custom tool's
+        self._places: dict[int, int] = {}  # index of each call that has begun: its place among them, without gaps
+        self._held = Answer(job_id)  # what comes with the last delta
+        self._held_calls: dict[int, dict[str, Any]] = {}  # by the place of the call
         self._shown: list[bytes] = []
         self._repetition: Repetition | None = None
         self.is_ended = False
@@ -46,8 +52,9 @@ class ChatStream:
 
     def take(self, batch: Batch) -> bytes:
         """The chunks for what a read gave; after a reset it begins a new generation."""
-        if batch.is_reset and self._shown:
-            self._repetition = Repetition(self._shown)
+        if batch.is_reset:
+            self._held, self._held_calls = Answer(self._job_id), {}
+            self._repetition = Repetition(self._shown) if self._shown else None
         try:
             return b"".join(self._parts(batch.elements))
         except Differs:
@@ -85,30 +92,27 @@ class ChatStream:
             case "reasoning":
                 if event["text"]:
                     yield {"reasoning_content": event["text"]}
-                if event.get("provider_state") is not None:
-                    yield {"provider_state": event["provider_state"]}
+                self._held.add({**event, "text": ""})
             case "refusal":
                 yield {"refusal": event["text"]}
             case "tool_call" | "custom_tool_call":
                 yield from self._call(event)
-            case "citation":
-                yield {"annotations": [{"type": "url_citation", "url_citation": url_citation(event)}]}
-            case "media" if event["kind"] == "image":
-                picture = picture_url(event["media_type"], event.get("data") or "", event.get("url") or "")
-                yield {"images": [{"index": event["index"], **picture}]}
+            case "citation" | "media":
+                self._held.add(event)
 
     def _call(self, event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        index, is_custom = event["index"], event["type"] == "custom_tool_call"
-        kind, text = ("custom", "input") if is_custom else ("function", "arguments")
-        if index not in self._calls:
-            self._calls[index] = is_custom
+        index, is_new = event["index"], event["index"] not in self._places
+        kind, text = ("custom", "input") if event["type"] == "custom_tool_call" else ("function", "arguments")
+        place = self._places.setdefault(index, len(self._places))
+        if is_new:
             call_id = event.get("id") or f"call_{self._job_id}_{index}"
             named = {"name": event.get("name") or "", text: ""}
-            yield {"tool_calls": [{"index": index, "id": call_id, "type": kind, kind: named}]}
+            yield {"tool_calls": [{"index": place, "id": call_id, "type": kind, kind: named}]}
         if event.get(text):
-            yield {"tool_calls": [{"index": index, kind: {text: event[text]}}]}
+            yield {"tool_calls": [{"index": place, kind: {text: event[text]}}]}
         if event.get("provider_state") is not None:
-            yield {"tool_calls": [{"index": index, "provider_state": event["provider_state"]}]}
+            state = {"provider_state": event["provider_state"]}
+            self._held_calls[place] = {"index": place, kind: {text: ""}, **state}
 
     def _end(self, end: Mapping[str, Any]) -> bytes:
         self.is_ended = True
@@ -116,11 +120,19 @@ class ChatStream:
             self._repetition.finish()
         if end["status"] != "completed":
             return data({"error": failure_of(end)[1]})
-        last = self._chunk({}, end.get("finish_reason") or "stop")
+        held = self._last_delta()
+        last = (self._chunk(held) if held else b"") + self._chunk({}, end.get("finish_reason") or "stop")
         if self._with_usage:
             usage = _encode(chat_usage(end.get("usage")))
             last += b"data: " + self._before + b'[],"usage":' + usage + b"}\n\n"
         return last + DONE
+
+    def _last_delta(self) -> dict[str, Any]:
+        """What was held back. Entries of lists have an index, by which the SDKs join them."""
+        delta = extras(self._held)
+        for name in delta.keys() & {"annotations", "images"}:
+            delta[name] = [{"index": n, **each} for n, each in enumerate(delta[name])]
+        return delta | ({"tool_calls": list(self._held_calls.values())} if self._held_calls else {})
 
     def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

@@ -11,7 +11,6 @@ import msgspec
 from tokentail.log.element import decode, is_token
 
 _TEXTS = {"reasoning": "text", "refusal": "text", "tool_call": "arguments", "custom_tool_call": "input"}
-_WHOLE = frozenset({"citation", "media"})  # compared as a whole; clients see nothing of other events
 
 
 class Differs(Exception):
@@ -40,8 +39,7 @@ class Repetition:
         event = decode(element)
         name = _TEXTS.get(event["type"])
         if name is None:
-            if event["type"] in _WHOLE and self._rest(*_whole(event, element)):
-                yield element
+            yield element  # nothing of it was shown
             return
         is_new_call = any(self._rest(*run) for run in _head(event))
         text = self._rest(_channel(event), event.get(name) or "")
@@ -77,7 +75,7 @@ def _runs(element: bytes) -> Iterator[tuple[str, str]]:
     else:
         event = decode(element)
         name = _TEXTS.get(event["type"])
-        runs = [*_head(event), (_channel(event), event.get(name) or "")] if name else [_whole(event, element)]
+        runs = [*_head(event), (_channel(event), event.get(name) or "")] if name else []
     return (run for run in runs if run[1])
 
 
@@ -88,7 +86,3 @@ def _head(event: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _channel(event: Mapping[str, Any]) -> str:
     return f"{event['type']} {event.get('index', '')}"
-
-
-def _whole(event: Mapping[str, Any], element: bytes) -> tuple[str, str]:
-    return event["type"], element.decode()

@@ -115,7 +115,8 @@ def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     return {
         "input_tokens": given or 0,
-        "input_tokens_details": {"cached_tokens": counts.get("cached_tokens") or 0},
+        # The SDKs' types want both; how many were written to the cache is in no usage of ours.
+        "input_tokens_details": {"cached_tokens": counts.get("cached_tokens") or 0, "cache_write_tokens": 0},
         "output_tokens": made or 0,
         "output_tokens_details": {"reasoning_tokens": counts.get("reasoning_tokens") or 0},
         "total_tokens": (given or 0) + (made or 0),
