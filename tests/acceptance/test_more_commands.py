@@ -54,7 +54,7 @@ def test_ones_own_jobs_are_listed_newest_first(up: Up) -> None:
     )
     ids = [json.loads(line)["id"] for line in up.run("list", "--json", "--limit", "2").stdout.splitlines()]
     assert ids == [second, first]
-    assert up.run("list", "--user", "nobody").stderr == "tokentail: there is no such job\n"
+    assert up.run("list", "--user", "nobody").stderr == "tokentail: no job matches\n"
     assert up.run("list", "--since", "soon").returncode == 2
     assert up.run("list", "--owner", "web").returncode == 2
 

@@ -65,7 +65,7 @@ def list_jobs(
         for line in _lines(job, is_all=is_all):
             click.echo(line)
     if not jobs:
-        click.echo("tokentail: there is no such job", err=True)
+        click.echo("tokentail: no job matches", err=True)
 
 
 @click.command()
