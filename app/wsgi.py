@@ -39,7 +39,7 @@ _STOP_S = 2.0
 
 
 def application() -> "Application":
-    """The WSGI application, as the environment says. Raises SettingsError. Call it once a process."""
+    """The WSGI application with the settings of the environment. Raises SettingsError. Call it once a process."""
     _refuse_eventlet()
     settings = load_settings(os.environ)
     settings.require_redis()

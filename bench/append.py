@@ -1,9 +1,9 @@
 """Append: tokens a second through a worker's writing end, beside bare pipelines of RPUSH of the same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.measure import Measure, ratio
+from bench.measure import Measure, measured, ratio
 from bench.program import run_program
 from bench.stack import TOKENS_PER_S
 
@@ -19,25 +19,27 @@ def measure_append(redis_url: str) -> Iterator[Measure]:
     for jobs, tokens in _TOKENS.items():
         name = f"append, {jobs} {'job' if jobs == 1 else 'jobs'}"
         found = _run(redis_url, jobs, tokens)
-        ours, bare = ([ratio(run["tokens"], run["wall_s"]) for run in found[by]] for by in ("ours", "bare"))
-        yield Measure(name, "tokens/s", ours, bare, _BARE)
+        yield _beside_bare(name, "tokens/s", lambda run: ratio(run["tokens"], run["wall_s"]), found)
         yield from _costs(name, found)
     tokens = int(_PACED_JOBS * TOKENS_PER_S * _PACED_S)
-    found = _run(redis_url, _PACED_JOBS, tokens, "--tokens-per-s", TOKENS_PER_S)
+    found = _run(redis_url, _PACED_JOBS, tokens, tokens_per_s=TOKENS_PER_S)
     yield from _costs(f"append, {_PACED_JOBS} jobs of {TOKENS_PER_S:g} tokens/s", found)
 
 
-def _run(redis_url: str, jobs: int, tokens: int, *more: object) -> dict[str, Any]:
-    asked = ("--redis-url", redis_url, "--pairs", _PAIRS, "--jobs", jobs, "--tokens", tokens)
-    return run_program("bench.appender", *asked, *more)
+def _run(redis_url: str, jobs: int, tokens: int, **more: object) -> dict[str, Any]:
+    return run_program("bench.appender", redis_url=redis_url, pairs=_PAIRS, jobs=jobs, tokens=tokens, **more)
+
+
+def _beside_bare(name: str, unit: str, of: Callable[[Any], float], found: dict[str, Any]) -> Measure:
+    return measured(name, unit, of, found["ours"], found["bare"], _BARE)
 
 
 def _costs(name: str, found: dict[str, Any]) -> list[Measure]:
-    ours, bare = ([1e6 * ratio(run["cpu_s"], run["tokens"]) for run in found[by]] for by in ("ours", "bare"))
     turns = 1e6 * ratio(found["turns_cpu_s"], found["ours"][0]["tokens"])
-    trips = [ratio(run["round_trips"], run["tokens"]) for run in found["ours"]]
     return [
-        Measure(f"{name}, client CPU a token", "µs", ours, bare, _BARE),
+        _beside_bare(f"{name}, client CPU a token", "µs", lambda run: 1e6 * ratio(run["cpu_s"], run["tokens"]), found),
         Measure(f"{name}, of it the benchmark's own", "µs", [turns]),
-        Measure(f"{name}, round trips a token", "", trips),
+        measured(
+            f"{name}, round trips a token", "", lambda run: ratio(run["round_trips"], run["tokens"]), found["ours"]
+        ),
     ]

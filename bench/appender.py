@@ -1,6 +1,6 @@
 """The appender: a worker's writing end by itself, and the same bytes through bare redis-py. A process of its own.
 
-`python -m bench.appender …` prints one JSON object: for each pair of runs, tokens through LogWriter, GroupCommit and
+`python -m bench.appender {…}` prints one JSON object: for each pair of runs, tokens through LogWriter, GroupCommit and
 append.lua, then (or before) the batches that formed there, sent again as plain pipelines of RPUSH. So both make the
 same round trips with the same elements, in one patched process, to one server.
 """
@@ -9,9 +9,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterable, Iterator, Sequence  # noqa: E402
 from dataclasses import asdict, dataclass  # noqa: E402
@@ -19,6 +16,7 @@ from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 
+from bench.program import answer  # noqa: E402
 from tokentail.config.settings import load_settings  # noqa: E402
 from tokentail.identifiers import new_attempt, new_job_id  # noqa: E402
 from tokentail.jobs.job import NewJob, Status  # noqa: E402
@@ -138,33 +136,22 @@ def _claimed(store: Store) -> LogWriter:
     return LogWriter(job_id, attempt, claim)
 
 
-def _run(redis_url: str, pairs: int, jobs: int, tokens: int, tokens_per_s: float) -> dict[str, Any]:
+def _run(redis_url: str, pairs: int, jobs: int, tokens: int, tokens_per_s: float = 0.0) -> dict[str, Any]:
+    """`tokens_per_s` is that of each job; 0: as fast as it goes."""
     backend = open_backend(load_settings({"REDIS_URL": redis_url}), _TIMEOUT_S)
     found: dict[str, Any] = {"ours": [], "bare": [], "turns_cpu_s": take_turns_only(jobs, tokens, tokens_per_s)}
     append_ours(backend, jobs, max(tokens // 4, jobs), 0)  # warm
     batches: Batches = []
     for i in range(pairs):
-        backend.buffer_client.flushall()
-        if i % 2 == 0:  # a later run's bare half may come first, with the batches of the run before
-            ours, batches = append_ours(backend, jobs, tokens, tokens_per_s)
+        for half in ("ours", "bare") if i % 2 == 0 else ("bare", "ours"):  # bare first, with the batches before
             backend.buffer_client.flushall()
-            bare = append_bare(backend.buffer_client, batches, tokens)
-        else:
-            bare = append_bare(backend.buffer_client, batches, tokens)
-            backend.buffer_client.flushall()
-            ours, batches = append_ours(backend, jobs, tokens, tokens_per_s)
-        found["ours"].append(asdict(ours))
-        found["bare"].append(asdict(bare))
+            if half == "ours":
+                run, batches = append_ours(backend, jobs, tokens, tokens_per_s)
+            else:
+                run = append_bare(backend.buffer_client, batches, tokens)
+            found[half].append(asdict(run))
     return found
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--redis-url", required=True)
-    parser.add_argument("--pairs", type=int, required=True)
-    parser.add_argument("--jobs", type=int, required=True)
-    parser.add_argument("--tokens", type=int, required=True)
-    parser.add_argument("--tokens-per-s", type=float, default=0.0, help="of each job; 0: as fast as it goes")
-    options = parser.parse_args()
-    found = _run(options.redis_url, options.pairs, options.jobs, options.tokens, options.tokens_per_s)
-    json.dump(found, sys.stdout)
+    answer(_run)

@@ -1,10 +1,9 @@
-"""The bare web process: uvicorn as ours is set, around an application of one line. `python -m bench.bare_web`.
+"""The bare web process: uvicorn as ours is set, around an application of one line. `python -m bench.bare_web {…}`.
 
 `/fixed/N` is answered with N bytes, `/parked` when somebody asks for `/wake`: with the time of that, as a token of our
 upstream would have it. It is what an ASGI application can reach at most.
 """
 
-import argparse
 import asyncio
 import socket
 import time
@@ -12,6 +11,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
+
+from bench.program import arguments
 
 Message = MutableMapping[str, Any]
 
@@ -62,6 +63,4 @@ def _run(port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    _run(parser.parse_args().port)
+    _run(**arguments())

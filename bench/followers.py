@@ -1,22 +1,20 @@
-"""Followers of many streams at once, in one process. `python -m bench.followers BY …` prints one JSON object.
+"""Followers of many streams at once, in one process. `python -m bench.followers {…}` prints one JSON object.
 
-BY is short, long, sse or ws, for jobs of ours that it submits; chat or responses, for OpenAI's interfaces; peer, for
+`by` is short, long, sse or ws, for jobs of ours that it submits; chat or responses, for OpenAI's interfaces; peer, for
 the chat of another server; passed or direct, for streams that it asks for. CPU counts from before the submission.
 Latencies are those of tokens sent while all streams ran: from half a second after the last one's first token to the
 first one's last.
 """
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from bench.crowd import Crowd
 from bench.follower import Follower, direct_reader, follower, openai_reader, passed_through
 from bench.http_connection import HttpConnection
 from bench.proc import family_cpu_s
+from bench.program import answer
 from bench.readers import AUTHORIZATION, NO_KEY, reader_named
 
 _TIMEOUT_S = 20.0
@@ -56,7 +54,10 @@ def counted(followers: Sequence[Follower]) -> list[int]:
     return [arrived - sent for each in followers for sent, arrived in each.times if begin <= sent <= end]
 
 
-def _run(by: str, port: int, streams: int, tokens: int, linger_ms: int, pids: dict[str, int], named: str) -> Following:
+def _run(
+    by: str, port: int, streams: int, tokens: int, pids: dict[str, int], linger_ms: int = 0, named: str = ""
+) -> Following:
+    """`pids` are processes whose CPU is measured; `named` is one of READERS, of a server with keys."""
     began_s, before = time.monotonic(), {name: family_cpu_s(pid) for name, pid in pids.items()}
     if by == "direct":
         followers = [direct_reader(port, tokens) for _ in range(streams)]
@@ -87,15 +88,4 @@ def _run(by: str, port: int, streams: int, tokens: int, linger_ms: int, pids: di
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("by", choices=["short", "long", "sse", "ws", "chat", "responses", "peer", "passed", "direct"])
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--streams", type=int, required=True)
-    parser.add_argument("--tokens", type=int, required=True)
-    parser.add_argument("--linger-ms", type=int, default=0)
-    parser.add_argument("--pid", action="append", default=[], metavar="NAME=PID")
-    parser.add_argument("--reader", default="", help="one of bench.readers.READERS, of a server with keys")
-    options = parser.parse_args()
-    pids = {name: int(pid) for name, _, pid in (each.partition("=") for each in options.pid)}
-    found = _run(options.by, options.port, options.streams, options.tokens, options.linger_ms, pids, options.reader)
-    json.dump(asdict(found), sys.stdout)
+    answer(_run)

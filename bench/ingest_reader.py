@@ -1,4 +1,4 @@
-"""The limit of ingest: a worker's greenlets that only read and parse. `python -m bench.ingest_reader …`
+"""The limit of ingest: a worker's greenlets that only read and parse. `python -m bench.ingest_reader {…}`
 
 Transport, SSE decoder and provider's parser are the worker's own, in a process patched like it; there is no log, no
 Redis and no deadline. Prints one JSON object: what was read while all streams were open, after a warm-up.
@@ -8,10 +8,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import argparse  # noqa: E402
-import json  # noqa: E402
 import os  # noqa: E402
-import sys  # noqa: E402
 import time  # noqa: E402
 from itertools import count  # noqa: E402
 from typing import Any  # noqa: E402
@@ -19,6 +16,7 @@ from typing import Any  # noqa: E402
 import gevent  # noqa: E402
 
 from bench.proc import rss_bytes  # noqa: E402
+from bench.program import answer  # noqa: E402
 from tokentail.jobs.request import GenerationRequest  # noqa: E402
 from worker.dialects.openai.chat import OpenAiChat  # noqa: E402
 from worker.upstream.source import open_chunks  # noqa: E402
@@ -49,7 +47,8 @@ class Reading:
                     self.latencies_ns += [now_ns - int(text) for text in texts]
 
 
-def _run(port: int, model: str, streams: int, warm_up_s: float, measured_s: float) -> dict[str, Any]:
+def _run(port: int, model: str, streams: int, warm_up_s: float, measured_s: float, core: int) -> dict[str, Any]:
+    os.sched_setaffinity(0, {core})
     provider = OpenAiChat("openai/*", f"http://127.0.0.1:{port}/v1", "")
     transport = HttpTransport(connections=streams, connect_timeout_s=_TIMEOUT_S, read_timeout_s=None)
     request = GenerationRequest(prompt="x", model=f"openai/{model}")
@@ -79,16 +78,5 @@ def _run(port: int, model: str, streams: int, warm_up_s: float, measured_s: floa
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--streams", type=int, required=True)
-    parser.add_argument("--warm-up-s", type=float, required=True)
-    parser.add_argument("--measured-s", type=float, required=True)
-    parser.add_argument("--core", type=int, required=True, help="the core to run on")
-    options = parser.parse_args()
-    os.sched_setaffinity(0, {options.core})
-    found = _run(options.port, options.model, options.streams, options.warm_up_s, options.measured_s)
-    json.dump(found, sys.stdout)
-    sys.stdout.flush()
+    answer(_run)
     os._exit(0)  # the streams would go on

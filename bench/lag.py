@@ -6,12 +6,11 @@ refusals, are as large as may be. Then a web process is asked for its health whi
 
 import itertools
 import json
-import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,22 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.cores import pinned, two_cores
 from bench.http_connection import HttpConnection
-from bench.ingest_upstream import REFUSED
 from bench.measure import Measure, percentile
-from bench.stack import (
-    free_ports,
-    listens,
-    part_environment,
-    running_stack,
-    running_valkey,
-    started_part,
-    temporary_folder,
-)
+from bench.stack import free_ports, running_stack, running_upstream, running_valkey, running_worker, temporary_folder
+from bench.submitter import submit
+from bench.upstream import REFUSED
 from tokentail.config.settings import load_settings
 from tokentail.jobs.job import Job
 from tokentail.jobs.request import GenerationRequest, parse_request
-from tokentail.jobs.submit import Submitter
-from tokentail.redis.backend import Backend, now_ms, open_backend
+from tokentail.redis.backend import open_backend
 
 _STREAMS = 100
 _TOKENS_PER_S = 50
@@ -49,7 +40,10 @@ _LAG = "tokentail_loop_lag_seconds_bucket"
 
 def measure_lag() -> Iterator[Measure]:
     """The worker's loop lag, quiet and beside the worst inputs; the web process's. Linux only: it pins processes."""
-    with running_valkey() as redis_url, _running_upstream() as port:
+    cores = two_cores()
+    with running_valkey() as redis_url, temporary_folder() as folder, ExitStack() as parts:
+        with pinned(cores.load):
+            port = parts.enter_context(running_upstream(_TOKENS_PER_S, folder))
         quiet, loud = zip(*(_worker_lag(redis_url, port) for _ in range(_RUNS)), strict=True)
     name = f"lag, {_STREAMS} streams at {_TOKENS_PER_S} tokens/s, worker's loop, p99"
     yield Measure(name, "ms", list(loud), list(quiet), "without the worst inputs", "difference")
@@ -80,8 +74,11 @@ def _worker_lag(redis_url: str, upstream_port: int) -> tuple[float, float]:
     """The loop lag's 99th percentile in ms, without and with the worst inputs."""
     backend = open_backend(load_settings({"REDIS_URL": redis_url}), _TIMEOUT_S)
     backend.buffer_client.flushall()
-    with _running_worker(backend, redis_url, upstream_port) as metrics_port:
-        _submit(backend, "openai/paced", [GenerationRequest(prompt="x")] * _STREAMS)
+    (metrics_port,) = free_ports(1)
+    address, core = f"127.0.0.1:{metrics_port}", two_cores().server
+    slots, is_ready = _STREAMS + 20, backend.fleet.leases
+    with running_worker(redis_url, upstream_port, slots, core, is_ready, TOKENTAIL_WORKER_METRICS=address):
+        submit(backend, "openai/paced", [GenerationRequest(prompt="x")] * _STREAMS)
         worst = itertools.cycle([parse_request(json.dumps(each).encode()) for each in worst_requests()])
         before = _lags(metrics_port)
         time.sleep(_MEASURED_S)
@@ -90,48 +87,13 @@ def _worker_lag(redis_url: str, upstream_port: int) -> tuple[float, float]:
         job_ids = []
         while time.monotonic() < end:
             began = time.monotonic()
-            job_ids += _submit(backend, f"openai/{REFUSED}", [next(worst)])
+            job_ids += submit(backend, f"openai/{REFUSED}", [next(worst)])
             time.sleep(max(0.0, began + 1 / _WORST_PER_S - time.monotonic()))
         after = _lags(metrics_port)
         refused = [job for job in backend.store.view_many(job_ids) if isinstance(job, Job) and job.status.is_closed]
         if len(refused) < len(job_ids) - 2:
             raise RuntimeError(f"only {len(refused)} of {len(job_ids)} of the worst jobs have ended")
     return _p99_ms(before, between), _p99_ms(between, after)
-
-
-def _submit(backend: Backend, model: str, requests: list[GenerationRequest]) -> list[str]:
-    submitter = Submitter(backend.store, backend.queue, backend.admission, now_ms)
-    return [submitter.submit("", request, model, None).job_id for request in requests]
-
-
-@contextmanager
-def _running_worker(backend: Backend, redis_url: str, upstream_port: int) -> Iterator[int]:
-    (metrics_port,) = free_ports(1)
-    environment = part_environment(
-        REDIS_URL=redis_url,
-        OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
-        TOKENTAIL_WORKER_CONCURRENCY=str(_STREAMS + 20),
-        TOKENTAIL_WORKER_METRICS=f"127.0.0.1:{metrics_port}",
-        TOKENTAIL_GRACE_S="0",
-        TOKENTAIL_LOG_LEVEL="WARNING",
-    )
-    argv = [sys.executable, "-m", "worker"]
-    with temporary_folder() as folder, ExitStack() as parts:
-        with pinned(two_cores().server):
-            part = started_part("worker", argv, environment, folder, lambda: bool(backend.fleet.leases()))
-            child = parts.enter_context(part)
-        yield metrics_port
-        child.kill()  # to give back a hundred jobs is not what is measured
-
-
-@contextmanager
-def _running_upstream() -> Iterator[int]:
-    (port,) = free_ports(1)
-    argv = [sys.executable, "-m", "bench.ingest_upstream", "--port", str(port), "--tokens-per-s", str(_TOKENS_PER_S)]
-    with temporary_folder() as folder, ExitStack() as parts:
-        with pinned(two_cores().load):
-            parts.enter_context(started_part("upstream", argv, part_environment(), folder, lambda: listens(port)))
-        yield port
 
 
 def _lags(metrics_port: int) -> dict[float, float]:
@@ -156,7 +118,7 @@ def _p99_ms(before: dict[float, float], after: dict[float, float]) -> float:
 
 @dataclass
 class _Posting:
-    """Posts the worst requests to a web process, until it is told to stop."""
+    """Posts the worst requests to a web process, until it is stopped."""
 
     port: int
     is_over: threading.Event

@@ -4,16 +4,15 @@ The whole system on this machine, on whatever cores the kernel gives it. A bare 
 shows what of it is the machine's. All take turns, and the order turns, too.
 """
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measure import Measure, percentile, ratio
+from bench.measure import Measure, latency_ms, measured, ratio, take_turns
 from bench.program import run_program
 from bench.readers import KEY, READERS, SETTINGS
-from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
+from bench.stack import Stack, free_ports, gunicorn, running_stack, started_server
 
 _TOKENS_PER_S = 50.0
 _TOKENS = {1: 200, 50: 250, 100: 250}  # streams at once → tokens of each
@@ -60,72 +59,56 @@ def measure_latency() -> Iterator[Measure]:
 
 def _of_readers(stack: Stack) -> Iterator[Measure]:
     """Long polls as browsers send them, beside those of a program with a bearer key."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in READERS}
-    for i in range(_ROUNDS):
-        for name in READERS[:: -1 if i % 2 else 1]:
-            sizes = ("--streams", _READERS_STREAMS, "--tokens", _TOKENS[_READERS_STREAMS])
-            asked = ("--port", stack.web_port, *sizes, "--reader", name, f"--pid=web={stack.pids['web']}")
-            found[name].append(run_program("bench.followers", "long", *asked))
+    asked = {"streams": _READERS_STREAMS, "tokens": _TOKENS[_READERS_STREAMS], "pids": {"web": stack.pids["web"]}}
+
+    def run(name: str) -> dict[str, Any]:
+        return run_program("bench.followers", by="long", port=stack.web_port, named=name, **asked)
+
+    found = take_turns(READERS, _ROUNDS, run)
     for name in READERS[1:]:
-        pair, what = (found[name], found[KEY]), f"latency, {_READERS_STREAMS} jobs, long poll of a {name}"
+        pair, what = (found[name], found[KEY], KEY), f"latency, {_READERS_STREAMS} jobs, long poll of a {name}"
         for percent in (50, 99):
-            mine, theirs = ([percentile(run["latencies_ns"], percent) / 1e6 for run in runs] for runs in pair)
-            yield Measure(f"{what}, p{percent}", "ms", mine, theirs, KEY, "difference")
-        mine, theirs = ([100 * ratio(run["cpu_s"]["web"], run["wall_s"]) for run in runs] for runs in pair)
-        yield Measure(f"{what}, CPU of web", "% of a core", mine, theirs, KEY)
+            yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), *pair, "difference")
+        yield measured(f"{what}, CPU of web", "% of a core", _share("web"), *pair)
 
 
-def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str, int]) -> list[Measure]:
-    ways = [*_WAYS, _PASSED, _DIRECT]
-    found: dict[_Way, list[dict[str, Any]]] = {way: [] for way in ways}
-    named = [f"--pid={name}={pid}" for name, pid in pids.items()]
-    for i in range(_ROUNDS):
-        for way in ways[:: -1 if i % 2 else 1]:
-            sizes = ("--streams", streams, "--tokens", _TOKENS[streams], "--linger-ms", way.linger_ms)
-            port = ports.get(way, stack.web_port)
-            found[way].append(run_program("bench.followers", way.by, "--port", port, *sizes, *named))
+def _share(part: str) -> Callable[[Any], float]:
+    return lambda run: 100 * ratio(run["cpu_s"][part], run["wall_s"])
+
+
+def _a_token(counted: str) -> Callable[[Any], float]:
+    return lambda run: ratio(run[counted], run["tokens"])
+
+
+def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str, int]) -> Iterator[Measure]:
+    asked = {"streams": streams, "tokens": _TOKENS[streams], "pids": pids}
+
+    def run(way: _Way) -> dict[str, Any]:
+        port = ports.get(way, stack.web_port)
+        return run_program("bench.followers", by=way.by, port=port, linger_ms=way.linger_ms, **asked)
+
+    found = take_turns((*_WAYS, _PASSED, _DIRECT), _ROUNDS, run)
     name = f"latency, {streams} {'job' if streams == 1 else 'jobs'}"
-    measures = []
     for way in _WAYS:
-        ours, limit = found[way], found[_PASSED]
+        pair, what = (found[way], found[_PASSED], _PASS_THROUGH), f"{name}, {way.name}"
         for percent in (50, 99):
-            mine, theirs = ([percentile(run["latencies_ns"], percent) / 1e6 for run in runs] for runs in (ours, limit))
-            what = f"{name}, {way.name}, p{percent}"
-            measures.append(Measure(what, "ms", mine, theirs, _PASS_THROUGH, "difference"))
-        for what in ("requests", "bytes"):
-            mine, theirs = ([ratio(run[what], run["tokens"]) for run in runs] for runs in (ours, limit))
-            measures.append(Measure(f"{name}, {way.name}, {what} a token", "", mine, theirs, _PASS_THROUGH))
+            yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), *pair, "difference")
+        for counted in ("requests", "bytes"):
+            yield measured(f"{what}, {counted} a token", "", _a_token(counted), *pair)
     for percent in (50, 99):
-        times_ms = [percentile(run["latencies_ns"], percent) / 1e6 for run in found[_DIRECT]]
-        measures.append(Measure(f"{name}, {_DIRECT.name}, p{percent}", "ms", times_ms))
+        yield measured(f"{name}, {_DIRECT.name}, p{percent}", "ms", latency_ms(percent), found[_DIRECT])
     if streams == max(_TOKENS):
-        measures += [
-            Measure(
-                f"{name}, {way.name}, CPU of {part}",
-                "% of a core",
-                [100 * ratio(run["cpu_s"][part], run["wall_s"]) for run in runs],
-            )
-            for way, runs in found.items()
-            for part in runs[0]["cpu_s"]
-            if max(run["cpu_s"][part] for run in runs) > 0.01 * runs[0]["wall_s"]
-        ]
-    return measures
+        for way, runs in found.items():
+            for part in runs[0]["cpu_s"]:
+                if max(run["cpu_s"][part] for run in runs) > 0.01 * runs[0]["wall_s"]:
+                    yield measured(f"{name}, {way.name}, CPU of {part}", "% of a core", _share(part), runs)
 
 
 @contextmanager
 def _running_pass_through(stack: Stack) -> Iterator[tuple[int, int]]:
     """The port and the pid of the pass-through."""
     (port,) = free_ports(1)
-    threads = ["--worker-class", "gthread", "--threads", str(2 * max(_TOKENS))]
-    argv = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--bind",
-        f"127.0.0.1:{port}",
-        *threads,
-        "bench.pass_through:application()",
-    ]
-    environment = part_environment(OPENAI_BASE_URL=f"http://127.0.0.1:{stack.upstream_port}/v1")
-    with started_part("pass_through", argv, environment, stack.folder, lambda: listens(port)) as child:
+    argv = gunicorn("bench.pass_through:application()", port, 2 * max(_TOKENS))
+    upstream = f"http://127.0.0.1:{stack.upstream_port}/v1"
+    with started_server("pass_through", argv, port, stack.folder, OPENAI_BASE_URL=upstream) as child:
         yield port, child.pid

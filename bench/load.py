@@ -1,21 +1,19 @@
 """The load: one process that asks one address for the same thing again and again over keep-alive connections.
 
-`python -m bench.load …` prints one JSON object. Each connection has one request under way. Where `wrk` is installed it
-is used instead (`bench/wrk.py`).
+`python -m bench.load {…}` prints one JSON object. Each connection has one request under way. Where `wrk` is installed,
+it is used instead (`bench/wrk.py`).
 """
 
-import argparse
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 import uvloop
 
 from bench.http_connection import answer_length, request_bytes
+from bench.program import answer
 
 _LONGEST_ANSWER_S = 10.0
 
@@ -29,7 +27,7 @@ class Load:
 
 
 class _Asker(asyncio.Protocol):
-    """One connection. It asks until it is told to stop, and `is_over` says when the last answer is there."""
+    """One connection. It asks until it is stopped, and `is_over` says when the last answer is there."""
 
     def __init__(self, request: bytes, answer: bytes) -> None:
         self._request = request
@@ -90,13 +88,4 @@ async def put_load(port: int, path: str, connections: int, for_s: float, headers
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--connections", type=int, required=True)
-    parser.add_argument("--for-s", type=float, required=True)
-    parser.add_argument("--header", action="append", default=[])
-    options = parser.parse_args()
-    asked = (options.port, options.path, options.connections, options.for_s, options.header)
-    load = uvloop.run(put_load(*asked))
-    json.dump(asdict(load), sys.stdout)
+    answer(lambda **given: uvloop.run(put_load(**given)))

@@ -1,11 +1,13 @@
 """The measure: one figure of ours beside one limit, run by run, and what is said of both."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+Name = TypeVar("Name")
+Run = TypeVar("Run")
 Reading = float | None  # a reading that is missing is None, or NaN
 
 
@@ -75,3 +77,30 @@ def percentile(values: Sequence[Reading], percent: float) -> float:
     ordered = sorted(numbers(values)) or [math.nan]
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(int(rank), 1) - 1]
+
+
+def measured(
+    name: str,
+    unit: str,
+    of: Callable[[Any], float],
+    ours: Iterable[Any],
+    limit: Iterable[Any] = (),
+    limit_name: str = "",
+    compared_by: Literal["ratio", "difference"] = "ratio",
+) -> Measure:
+    """The measure of one figure `of` each run, of ours and of the limit's."""
+    return Measure(name, unit, [of(run) for run in ours], [of(run) for run in limit], limit_name, compared_by)
+
+
+def latency_ms(percent: float) -> Callable[[Any], float]:
+    """What finds this percentile in a run with `latencies_ns`."""
+    return lambda run: percentile(run["latencies_ns"], percent) / 1e6
+
+
+def take_turns(names: Iterable[Name], rounds: int, run: Callable[[Name], Run]) -> dict[Name, list[Run]]:
+    """The runs of each, of which every round has one; the order of the names turns with each round."""
+    found: dict[Name, list[Run]] = {name: [] for name in names}
+    for i in range(rounds):
+        for name in list(found)[:: -1 if i % 2 else 1]:
+            found[name].append(run(name))
+    return found

@@ -8,12 +8,12 @@ import redis
 from bench.http_connection import HttpConnection
 from bench.measure import Measure, ratio
 from bench.stack import running_stack
+from bench.waiting import wait_until
 
 _JOBS = 2000
 _TOKENS = 100
 _TOKENS_PER_S = 500.0
 _TIMEOUT_S = 60.0
-_LOOK_AGAIN_S = 0.1
 _OF_ONE_JOB = ("rq:job:*", "rq:results:*")
 _OF_ALL = "rq:finished:tokentail"
 
@@ -44,11 +44,11 @@ def measure_memory() -> Iterator[Measure]:
 def _run_jobs(server: HttpConnection, client: redis.Redis, count: int) -> None:
     for _ in range(count):
         server.post("/v1/jobs", {"prompt": "x", "model": "openai/bench", "max_tokens": _TOKENS}, 202)
-    deadline = time.monotonic() + _TIMEOUT_S
-    while client.zcard("tt:{open}:jobs") or client.zcard("rq:wip:tokentail"):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the jobs did not end in time")
-        time.sleep(_LOOK_AGAIN_S)
+    wait_until(
+        lambda: not (client.zcard("tt:{open}:jobs") or client.zcard("rq:wip:tokentail")),
+        _TIMEOUT_S,
+        lambda: "the jobs did not end in time",
+    )
 
 
 def _used(client: redis.Redis) -> int:

@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bench.cores import Cores, pinned, two_cores
-from bench.measure import Measure, percentile
+from bench.measure import Measure, measured, percentile, take_turns
 from bench.peer import running_nchan
-from bench.program import run_program
+from bench.program import program, run_program
 from bench.readers import KEY, READERS, SETTINGS
-from bench.stack import free_ports, listens, part_environment, running_stack, started_part, temporary_folder
+from bench.stack import free_ports, running_stack, started_server, temporary_folder
 
 _COUNTS = (1000, 10_000)
 _PAIRS = 2
@@ -41,50 +41,43 @@ def measure_parked() -> Iterator[Measure]:
 
 def _measure(count: int, cores: Cores) -> list[Measure]:
     readers = READERS if count == _COUNTS[-1] else ()
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in (_OURS, *_NAMES, *readers)}
-    for i in range(_PAIRS):
-        for who in list(found)[:: -1 if i % 2 else 1]:
-            with _running(who, cores) as asked:
-                if asked:
-                    found[who].append(run_program("bench.parker", *asked, "--count", count, "--rounds", _ROUNDS))
+
+    def run(who: str) -> dict[str, Any] | None:
+        with _running(who, cores) as asked:
+            return run_program("bench.parker", **asked, count=count, rounds=_ROUNDS) if asked else None
+
+    found = take_turns((_OURS, *_NAMES, *readers), _PAIRS, run)
     name = f"parked, {count:,} polls"
     measures = []
     beside_others = [(name, _OURS, who, limit_name) for who, limit_name in _NAMES.items()]
     beside_others += [(f"{name} of a {reader}", reader, KEY, KEY) for reader in readers[1:]]
     for what_name, who, limit_who, limit_name in beside_others:
-        ours, limit = found[who], found[limit_who]
+        ours, limit = [run for run in found[who] if run], [run for run in found[limit_who] if run]
         if not limit:
             continue
-
-        def beside(
-            what: str,
-            unit: str,
-            of: Any,
-            name: str = what_name,
-            ours: Any = ours,
-            limit: Any = limit,
-            limit_name: str = limit_name,
-        ) -> None:
-            of_ours, of_limit = ([value for run in runs for value in of(run)] for runs in (ours, limit))
-            measures.append(Measure(f"{name}, {what}", unit, of_ours, of_limit, limit_name))
-
-        beside("memory each", "KB", lambda run: [run["bytes_each"] / 1024])
-        beside("CPU to park one", "µs", lambda run: [run["park_cpu_us"]])
+        measures += [
+            measured(f"{what_name}, memory each", "KB", lambda run: run["bytes_each"] / 1024, ours, limit, limit_name),
+            measured(f"{what_name}, CPU to park one", "µs", lambda run: run["park_cpu_us"], ours, limit, limit_name),
+        ]
+        wakes, limit_wakes = ([ns for run in runs for ns in run["wake_ns"]] for runs in (ours, limit))
         for percent, of_all in ((50, "p50"), (99, "p99"), (100, "all")):
-            beside(f"awake, {of_all}", "ms", lambda run, p=percent: [percentile(ns, p) / 1e6 for ns in run["wake_ns"]])
-        beside("CPU to wake one", "µs", lambda run: run["wake_cpu_us"])
+            awake = f"{what_name}, awake, {of_all}"
+            awake_ms, limit_ms = ([percentile(ns, percent) / 1e6 for ns in each] for each in (wakes, limit_wakes))
+            measures.append(Measure(awake, "ms", awake_ms, limit_ms, limit_name))
+        costs, limit_costs = ([us for run in runs for us in run["wake_cpu_us"]] for runs in (ours, limit))
+        measures.append(Measure(f"{what_name}, CPU to wake one", "µs", costs, limit_costs, limit_name))
     return measures
 
 
 @contextmanager
-def _running(who: str, cores: Cores) -> Iterator[tuple[object, ...] | None]:
-    """What the parker is told of a server that runs; None where it is not installed."""
+def _running(who: str, cores: Cores) -> Iterator[dict[str, object] | None]:
+    """What the parker needs of a server that runs; None where it is not installed."""
     with ExitStack() as parts:
         if who in {_OURS, _COROUTINES, *READERS}:
             settings = SETTINGS if who in READERS else None
             stack = parts.enter_context(running_stack(web_core=cores.server, settings=settings))
-            asked = ("--port", stack.web_port, "--pid", stack.pids["web"], "--upstream-port", stack.upstream_port)
-            yield (who, *asked) if settings is None else (_OURS, *asked, "--reader", who)
+            asked = {"port": stack.web_port, "pid": stack.pids["web"], "upstream_port": stack.upstream_port}
+            yield {"who": who, **asked} if settings is None else {"who": _OURS, **asked, "reader": who}
             return
         folder = parts.enter_context(temporary_folder())
         with pinned(cores.server):
@@ -93,7 +86,6 @@ def _running(who: str, cores: Cores) -> Iterator[tuple[object, ...] | None]:
                 port, pid = (peer.port, peer.pid) if peer else (0, 0)
             else:
                 (port,) = free_ports(1)
-                argv = [sys.executable, "-m", "bench.bare_web", "--port", str(port)]
-                part = started_part("bare_web", argv, part_environment(), folder, lambda: listens(port))
-                pid = parts.enter_context(part).pid
-        yield (who, "--port", port, "--pid", pid) if pid else None
+                argv = program("bench.bare_web", port=port)
+                pid = parts.enter_context(started_server("bare_web", argv, port, folder)).pid
+        yield {"who": who, "port": port, "pid": pid} if pid else None

@@ -1,24 +1,22 @@
 """The parker: very many long polls of one server that wait at once, and how soon one token wakes them all.
 
-`python -m bench.parker ours|coroutines|bare|nchan …` prints one JSON object. One thread with an epoll and bare sockets:
+`python -m bench.parker {…}` prints one JSON object. One thread with an epoll and bare sockets:
 reading an answer costs it a few microseconds, so that the times are the server's. A token's text is the time of its
 sending.
 """
 
-import argparse
-import json
 import re
 import select
 import socket
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.http_connection import HttpConnection, answer_length, request_bytes
 from bench.peer import publish
 from bench.proc import cpu_s, descriptors, rss_bytes, unread
+from bench.program import answer
 from bench.readers import AUTHORIZATION, NO_KEY, reader_named
 
 _TIMEOUT_S = 20.0  # below the wait: a late poll must not be answered by the end of its wait
@@ -51,7 +49,7 @@ class Server(Protocol):
     def wake(self) -> None:
         """Send a token to all waiting polls."""
 
-    def answered(self, answer: bytes) -> None:
+    def answered(self, last: bytes) -> None:
         """One of the answers to the last token."""
 
 
@@ -75,8 +73,8 @@ class _Ours:
     def wake(self) -> None:
         self._upstream.post("/v1/chat/completions", {"model": "tell"}, 200)
 
-    def answered(self, answer: bytes) -> None:
-        found = _CURSOR.search(answer)
+    def answered(self, last: bytes) -> None:
+        found = _CURSOR.search(last)
         assert found
         self._cursor = found[1].decode()
 
@@ -95,7 +93,7 @@ class _Bare:
     def wake(self) -> None:
         self._server.get("/wake")
 
-    def answered(self, answer: bytes) -> None:
+    def answered(self, last: bytes) -> None:
         pass
 
 
@@ -113,7 +111,7 @@ class _Nchan:
     def wake(self) -> None:
         self._cursor = publish(self.port, f" {time.monotonic_ns()}")
 
-    def answered(self, answer: bytes) -> None:
+    def answered(self, last: bytes) -> None:
         pass
 
 
@@ -162,7 +160,7 @@ class Parker:
     def _read_all(self) -> list[int]:
         found: list[int] = []
         deadline = time.monotonic() + _TIMEOUT_S
-        answer = b""
+        whole = b""
         begun: dict[int, bytes] = {}  # answers that come in parts
         while len(found) < self._count:
             if not (ready := self._epoll.poll(deadline - time.monotonic(), 1000)):
@@ -170,14 +168,14 @@ class Parker:
             for number, _ in ready:
                 received = self._sockets[number].recv(65536)
                 now_ns = time.monotonic_ns()
-                answer = begun.pop(number, b"") + received
-                if answer_length(answer) != len(answer):
-                    begun[number] = answer
+                whole = begun.pop(number, b"") + received
+                if answer_length(whole) != len(whole):
+                    begun[number] = whole
                     continue
-                if not (token := _TOKEN.search(answer)):
-                    raise RuntimeError(f"the server answered {answer[:500]!r}")
+                if not (token := _TOKEN.search(whole)):
+                    raise RuntimeError(f"the server answered {whole[:500]!r}")
                 found.append(now_ns - int(token[1]))
-        self._server.answered(answer)
+        self._server.answered(whole)
         return found
 
     def _wait_until_quiet(self) -> None:
@@ -190,20 +188,15 @@ class Parker:
             time.sleep(_QUIET_S)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("who", choices=["ours", "coroutines", "bare", "nchan"])
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--pid", type=int, required=True)
-    parser.add_argument("--upstream-port", type=int, default=0)
-    parser.add_argument("--reader", default="", help="one of bench.readers.READERS, of a server with keys")
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--rounds", type=int, required=True)
-    options = parser.parse_args()
+def _run(who: str, port: int, pid: int, count: int, rounds: int, upstream_port: int = 0, reader: str = "") -> Parking:
+    """`who` is ours, coroutines, bare or nchan; `reader` is one of READERS, of a server with keys."""
     server: Server
-    if options.who in {"ours", "coroutines"}:
-        more = _LONG_WAY if options.who == "coroutines" else ""
-        server = _Ours(options.port, options.upstream_port, options.reader, more)
+    if who in {"ours", "coroutines"}:
+        server = _Ours(port, upstream_port, reader, _LONG_WAY if who == "coroutines" else "")
     else:
-        server = _Bare(options.port) if options.who == "bare" else _Nchan(options.port)
-    json.dump(asdict(Parker(server, options.pid, options.count).run(options.rounds)), sys.stdout)
+        server = _Bare(port) if who == "bare" else _Nchan(port)
+    return Parker(server, pid, count).run(rounds)
+
+
+if __name__ == "__main__":
+    answer(_run)

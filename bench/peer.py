@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.stack import free_ports, listens, part_environment, started_part
+from bench.stack import free_ports, started_server
 
 _PEERS = Path(__file__).parent / "peers"
 _NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
@@ -60,7 +60,7 @@ def running_durable_streams(folder: Path, old: Sequence[str], new: Sequence[str]
         return
     (port,) = free_ports(1)
     argv = ["node", str(_PEERS / "durable_streams.mjs"), str(port)]
-    with started_part("durable_streams", argv, part_environment(), folder, lambda: listens(port)) as child:
+    with started_server("durable_streams", argv, port, folder) as child:
         paths = {}
         for name, is_ended in (("live", False), ("ended", True)):
             path = f"/v1/stream/{name}"
@@ -88,7 +88,7 @@ def running_nchan(folder: Path, old: Sequence[str], new: Sequence[str]) -> Itera
     settings = folder / "nginx.conf"
     settings.write_text(_NGINX.format(module=_NCHAN, folder=folder, port=port))
     argv = [nginx, "-c", str(settings), "-p", str(folder)]
-    with started_part("nginx", argv, part_environment(), folder, lambda: listens(port)) as child:
+    with started_server("nginx", argv, port, folder) as child:
         cursors = [publish(port, token) for token in (*old, *new)]
         paths = (
             {

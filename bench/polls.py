@@ -9,19 +9,20 @@ import http.client
 import json
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.cores import Cores, pinned, two_cores
 from bench.http_connection import HttpConnection
-from bench.measure import Measure, ratio
+from bench.measure import Measure, Name, measured, ratio, take_turns
 from bench.peer import running_durable_streams, running_nchan
 from bench.proc import family_cpu_s
+from bench.program import program
 from bench.readers import AUTHORIZATION, KEY, READERS, SETTINGS, reader_named
-from bench.stack import Stack, free_ports, listens, part_environment, running_stack, started_part
+from bench.stack import Stack, free_ports, gunicorn, running_stack, started_server
+from bench.waiting import wait_until
 from bench.wrk import Pressed, has_wrk, press
 
 _ROUNDS = 4
@@ -32,12 +33,10 @@ _NEW_TOKENS = 10
 _KINDS = ("10 new tokens", "nothing new", "an ended job")
 _FLASK_THREADS = 32
 _TIMEOUT_S = 10.0
-_LOOK_AGAIN_S = 0.05
 
 _TOKEN = re.compile(rb'" \d+"')  # of our upstream, as JSON
 _OURS = "ours"
 
-Name = TypeVar("Name")
 _FIXED = "a fixed answer on uvicorn"
 
 
@@ -55,14 +54,10 @@ def measure_polls() -> Iterator[Measure]:
     """Polls a second and CPU of the server a poll, each kind beside every limit that has it."""
     cores = two_cores()
     with pinned(cores.load), running_stack(web_core=cores.server) as stack, _asked(stack, cores) as targets:
-        found = _take_turns(targets, cores)
+        found = _pressed(targets, cores)
     for kind in _KINDS:
         for server in [server for server, of_kind in targets if of_kind == kind and server != _OURS]:
-            ours, limit = found[_OURS, kind], found[server, kind]
-            rates = [run.per_s for run in ours], [run.per_s for run in limit]
-            costs = [run.server_us for run in ours], [run.server_us for run in limit]
-            yield Measure(f"polls, {kind}", "polls/s", *rates, server)
-            yield Measure(f"polls, {kind}, CPU a poll", "µs", *costs, server)
+            yield from _beside(f"polls, {kind}", found[_OURS, kind], found[server, kind], server)
     load = [100 * ratio(run.load_cpu_s, run.wall_s) for run in found[_OURS, _KINDS[0]]]
     yield Measure(f"polls, the load ({'wrk' if has_wrk() else 'ours'})", "% of a core", load)
     yield from _of_readers(cores)
@@ -84,14 +79,10 @@ def _of_readers(cores: Cores) -> Iterator[Measure]:
             path = f"{job}/tokens?cursor={behind}{reader.query}"
             targets[name] = _Target(stack.web_port, path, stack.pids["web"], reader.headers)
             _look_at(targets[name], _NEW_TOKENS)
-        found = _take_turns(targets, cores)
+        found = _pressed(targets, cores)
         server.post(f"{job}/cancel", {}, 200)
     for name in READERS[1:]:
-        ours, limit = found[name], found[KEY]
-        rates = [run.per_s for run in ours], [run.per_s for run in limit]
-        costs = [run.server_us for run in ours], [run.server_us for run in limit]
-        yield Measure(f"polls, {name}", "polls/s", *rates, KEY)
-        yield Measure(f"polls, {name}, CPU a poll", "µs", *costs, KEY)
+        yield from _beside(f"polls, {name}", found[name], found[KEY], KEY)
 
 
 @contextmanager
@@ -112,8 +103,11 @@ def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target
         }
         flask_port, fixed_port = free_ports(2)
         with pinned(cores.server):
-            flask = _start(parts, stack, "flask_web", flask_port, _flask_argv(flask_port))
-            fixed = _start(parts, stack, "bare_web", fixed_port, ["-m", "bench.bare_web", "--port", str(fixed_port)])
+            argv = gunicorn("app.wsgi:application()", flask_port, _FLASK_THREADS)
+            part = started_server("flask_web", argv, flask_port, stack.folder, REDIS_URL=stack.redis_url)
+            flask = parts.enter_context(part).pid
+            argv = program("bench.bare_web", port=fixed_port)
+            fixed = parts.enter_context(started_server("bare_web", argv, fixed_port, stack.folder)).pid
             peers = []
             if has_wrk():
                 split = tokens[:-_NEW_TOKENS], tokens[-_NEW_TOKENS:]
@@ -136,23 +130,26 @@ def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target
         server.post(f"{live}/cancel", {}, 200)
 
 
-def _take_turns(targets: Mapping[Name, _Target], cores: Cores) -> dict[Name, list[Pressed]]:
-    found: dict[Name, list[Pressed]] = {name: [] for name in targets}
-    for i in range(1 + _ROUNDS):  # the first is not counted: servers that compile while they run have done so by then
-        for name in list(targets)[:: -1 if i % 2 else 1]:
-            target = targets[name]
-            found[name].append(
-                press(
-                    target.port,
-                    target.path,
-                    headers=target.headers,
-                    connections=_CONNECTIONS,
-                    for_s=_FOR_S,
-                    core=cores.load,
-                    server_cpu_s=lambda pid=target.pid: family_cpu_s(pid),  # type: ignore[misc]
-                )
-            )
-    return {name: runs[1:] for name, runs in found.items()}
+def _pressed(targets: Mapping[Name, _Target], cores: Cores) -> dict[Name, list[Pressed]]:
+    def run(name: Name) -> Pressed:
+        target = targets[name]
+        return press(
+            target.port,
+            target.path,
+            headers=target.headers,
+            connections=_CONNECTIONS,
+            for_s=_FOR_S,
+            core=cores.load,
+            server_cpu_s=lambda: family_cpu_s(target.pid),
+        )
+
+    # The first round is not counted: servers that compile while they run have done so by then.
+    return {name: runs[1:] for name, runs in take_turns(targets, 1 + _ROUNDS, run).items()}
+
+
+def _beside(name: str, ours: list[Pressed], limit: list[Pressed], limit_name: str) -> Iterator[Measure]:
+    yield measured(name, "polls/s", lambda run: run.per_s, ours, limit, limit_name)
+    yield measured(f"{name}, CPU a poll", "µs", lambda run: run.server_us, ours, limit, limit_name)
 
 
 def _look_at(target: _Target, tokens: int) -> None:
@@ -165,18 +162,6 @@ def _look_at(target: _Target, tokens: int) -> None:
         raise RuntimeError(f"{target.path} answers {said!r}")
 
 
-def _flask_argv(port: int) -> list[str]:
-    threads = ["--worker-class", "gthread", "--threads", str(_FLASK_THREADS), "--keep-alive", "75"]
-    return ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *threads, "app.wsgi:application()"]
-
-
-def _start(parts: ExitStack, stack: Stack, name: str, port: int, argv: list[str]) -> int:
-    """The pid of a Python program that listens there."""
-    environment = part_environment(REDIS_URL=stack.redis_url)
-    part = started_part(name, [sys.executable, *argv], environment, stack.folder, lambda: listens(port))
-    return parts.enter_context(part).pid
-
-
 def _submit(server: HttpConnection, model: str, tokens: int) -> str:
     """The path of a new job."""
     path: str = server.post("/v1/jobs", {"prompt": "x", "model": model, "max_tokens": tokens}, 202)["links"]["self"]
@@ -184,8 +169,8 @@ def _submit(server: HttpConnection, model: str, tokens: int) -> str:
 
 
 def _wait_until(server: HttpConnection, path: str, condition: Callable[[dict[str, Any]], bool]) -> None:
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not condition(job := server.get(path)):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the job did not get where it should be: {job}")
-        time.sleep(_LOOK_AGAIN_S)
+    wait_until(
+        lambda: condition(server.get(path)),
+        _TIMEOUT_S,
+        lambda: f"the job did not get where it should be: {server.get(path)}",
+    )

@@ -33,7 +33,7 @@ class Report:
     def table_against(self, baseline: "Report") -> str:
         """A line for each measure that both have.
 
-        Where there is a limit, only a change beside it is told from noise: a faster machine makes both faster.
+        Where there is a limit, only a change beside it is distinguished from noise: a faster machine makes both faster.
         """
         earlier = {m.key: m for m in baseline.measures}
         rows = [("", "unit", "baseline", "now", "change", "beside the limit: baseline", "now", "")]
@@ -65,7 +65,7 @@ def read_report(path: Path) -> Report:
 
 
 def line(measure: Measure) -> str:
-    """The measure in one line, as it is told when it comes."""
+    """The measure in one line, as it is printed when it comes."""
     return "  ".join(cell for cell in _row(measure) if cell)
 
 

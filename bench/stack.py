@@ -8,9 +8,8 @@ import os
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import redis
 
 from bench.cores import pinned
 from bench.http_connection import HttpConnection
+from bench.program import program
+from bench.waiting import wait_until
 from tokentail.supervisor.child import Child, start_child, stop_child
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 
@@ -25,7 +26,6 @@ TOKENS_PER_S = 20.0
 _ROOT = Path(__file__).parent.parent
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 _READY_S = 20.0
-_LOOK_AGAIN_S = 0.05
 _PROBE_S = 2.0
 _GRACE_S = 5.0
 
@@ -72,7 +72,10 @@ def running_stack(
     with ExitStack() as parts:
         redis_url = parts.enter_context(running_valkey())
         folder = parts.enter_context(temporary_folder())
-        upstream_port, web_port = free_ports(2)
+        with contextlib.closing(redis.Redis.from_url(redis_url)) as client:
+            pids: dict[str, int] = {"valkey": client.info("server")["process_id"]}
+        upstream_port = parts.enter_context(running_upstream(tokens_per_s, folder, pids))
+        (web_port,) = free_ports(1)
         environment = part_environment(
             REDIS_URL=redis_url,
             TOKENTAIL_PORT=str(web_port),
@@ -80,19 +83,47 @@ def running_stack(
             TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
             **(settings or {}),
         )
-        with contextlib.closing(redis.Redis.from_url(redis_url)) as client:
-            pids: dict[str, int] = {"valkey": client.info("server")["process_id"]}
 
-        def start(name: str, *argv: str, is_ready: Callable[[], bool]) -> None:
-            part = started_part(name, [sys.executable, *argv], environment, folder, is_ready)
+        def start(name: str, module: str, is_ready: Callable[[], bool]) -> None:
+            part = started_part(name, [sys.executable, "-m", module], environment, folder, is_ready)
             pids[name] = parts.enter_context(part).pid
 
-        upstream = ("-m", "bench.upstream", "--port", str(upstream_port), "--tokens-per-s", str(tokens_per_s))
-        start("upstream", *upstream, is_ready=lambda: listens(upstream_port))
         with nullcontext() if web_core is None else pinned(web_core):
-            start("web", "-m", "app", is_ready=lambda: listens(web_port))
-        start("worker", "-m", "worker", is_ready=lambda: _has_worker(web_port))
+            start("web", "app", lambda: listens(web_port))
+        start("worker", "worker", lambda: _has_worker(web_port))
         yield Stack(redis_url, upstream_port, web_port, folder, pids)
+
+
+@contextmanager
+def running_upstream(tokens_per_s: float, folder: Path, pids: dict[str, int] | None = None) -> Iterator[int]:
+    """The port of `bench/upstream.py`, whose pid is added to `pids`."""
+    (port,) = free_ports(1)
+    argv = program("bench.upstream", port=port, tokens_per_s=tokens_per_s)
+    with started_server("upstream", argv, port, folder) as child:
+        if pids is not None:
+            pids["upstream"] = child.pid
+        yield port
+
+
+@contextmanager
+def running_worker(
+    redis_url: str, upstream_port: int, slots: int, core: int, is_ready: Callable[[], object], **settings: str
+) -> Iterator[int]:
+    """The pid of a worker by itself, on this core; it is killed at the end, and gives no job back."""
+    environment = part_environment(
+        REDIS_URL=redis_url,
+        OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
+        TOKENTAIL_WORKER_CONCURRENCY=str(slots),
+        TOKENTAIL_GRACE_S="0",
+        TOKENTAIL_LOG_LEVEL="WARNING",
+        **settings,
+    )
+    with temporary_folder() as folder, ExitStack() as parts:
+        with pinned(core):
+            part = started_part("worker", [sys.executable, "-m", "worker"], environment, folder, is_ready)
+            child = parts.enter_context(part)
+        yield child.pid
+        child.kill()
 
 
 def part_environment(**settings: str) -> dict[str, str]:
@@ -101,13 +132,20 @@ def part_environment(**settings: str) -> dict[str, str]:
     return passed_on | {"PYTHONPATH": str(_ROOT)} | settings
 
 
+def started_server(
+    name: str, argv: Sequence[str], port: int, folder: Path, ready_s: float = _READY_S, **settings: str
+) -> AbstractContextManager[Child]:
+    """A program with these settings that listens on this port."""
+    return started_part(name, argv, part_environment(**settings), folder, lambda: listens(port), ready_s)
+
+
 @contextmanager
 def started_part(
     name: str,
     argv: Sequence[str],
     environment: dict[str, str],
     folder: Path,
-    is_ready: Callable[[], bool],
+    is_ready: Callable[[], object],
     ready_s: float = _READY_S,
 ) -> Iterator[Child]:
     """A program that runs and is ready; its log goes into the folder. Raises RuntimeError when it fails."""
@@ -115,10 +153,22 @@ def started_part(
     with log.open("wb") as output:
         child = start_child(argv, environment, output=output, cwd=folder)
     try:
-        _wait_until(is_ready, child, log, ready_s)
+        wait_until(
+            lambda: child.poll() is not None or is_ready(),
+            ready_s,
+            lambda: f"{name} is not ready: {log.read_text(errors='replace')[-2000:]}",
+        )
+        if child.poll() is not None:
+            raise RuntimeError(f"{name} did not start: {log.read_text(errors='replace')[-2000:]}")
         yield child
     finally:
         stop_child(child, _GRACE_S)
+
+
+def gunicorn(application: str, port: int, threads: int) -> list[str]:
+    """The command that serves a WSGI application by gunicorn's threads."""
+    worker = ["--worker-class", "gthread", "--threads", str(threads), "--keep-alive", "75"]
+    return [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *worker, application]
 
 
 def free_ports(count: int) -> Sequence[int]:
@@ -128,14 +178,6 @@ def free_ports(count: int) -> Sequence[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def _wait_until(is_ready: Callable[[], bool], child: Child, log: Path, ready_s: float) -> None:
-    deadline = time.monotonic() + ready_s
-    while not is_ready():
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2000:]}")
-        time.sleep(_LOOK_AGAIN_S)
 
 
 def listens(port: int) -> bool:

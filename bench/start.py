@@ -3,37 +3,30 @@
 Ours is measured by HTTP, as a client submits, and by the queue alone, as RQ's workers are: like beside like.
 """
 
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from rq import Worker
 
-from bench.measure import Measure, percentile
-from bench.program import run_program
-from bench.stack import Stack
-from tokentail.redis.client import RedisClient, connect
-from tokentail.supervisor.child import start_child, stop_child
+from bench.measure import Measure, measured, percentile, take_turns
+from bench.program import program, run_program
+from bench.stack import Stack, part_environment, started_part
+from tokentail.redis.client import connect
 
 _ROUNDS = 3
 _AT_REST = 30  # jobs, one after another
 _PACED, _PER_S = 150, 100  # jobs, and how many a second
 _BURST = 200  # jobs, submitted as fast as it goes
 _PEERS = {"simple": "RQ's SimpleWorker", "forking": "RQ's Worker, forking"}
-_READY_S = 15.0
-_GRACE_S = 5.0
-_LOOK_AGAIN_S = 0.05
+_TIMEOUT_S = 5.0
 
 Found = dict[str, list[dict[str, Any]]]  # by whom → a run each round
 
 
 def measure_start(stack: Stack) -> Iterator[Measure]:
     """p50 and p99 in ms, at rest and under load; then how many jobs begin in a second."""
-    with _running_peers(stack.redis_url):
+    with _running_peers(stack):
         yield from _latencies("start, at rest", _take_turns(stack, _AT_REST, 0))
         yield from _latencies(f"start, {_PER_S} jobs/s", _take_turns(stack, _PACED, _PER_S))
         burst = _take_turns(stack, _BURST, _BURST * 10)
@@ -43,55 +36,32 @@ def measure_start(stack: Stack) -> Iterator[Measure]:
     yield Measure(f"start, a burst of {_BURST} by HTTP", "jobs/s", rates["http"])
 
 
-def _latencies(name: str, found: Found) -> list[Measure]:
-    def figures(by: str, what: str, percent: float) -> list[float]:
-        return [percentile(run[what], percent) for run in found[by]]
-
-    measures = []
+def _latencies(name: str, found: Found) -> Iterator[Measure]:
     for percent in (50, 99):
-        measures += [
-            Measure(
-                f"{name}, enqueue to start, p{percent}",
-                "ms",
-                figures("queue", "start_ms", percent),
-                figures(peer, "start_ms", percent),
-                limit_name,
-            )
-            for peer, limit_name in _PEERS.items()
-        ]
-        measures += [
-            Measure(f"{name}, submit by HTTP to {words}, p{percent}", "ms", figures("http", what, percent))
-            for what, words in (("start_ms", "start"), ("first_token_ms", "first token"))
-        ]
-    return measures
+
+        def of(what: str, percent: float = percent) -> Callable[[Any], float]:
+            return lambda run: percentile(run[what], percent)
+
+        for peer, limit_name in _PEERS.items():
+            what = f"{name}, enqueue to start, p{percent}"
+            yield measured(what, "ms", of("start_ms"), found["queue"], found[peer], limit_name)
+        for figure, words in (("start_ms", "start"), ("first_token_ms", "first token")):
+            yield measured(f"{name}, submit by HTTP to {words}, p{percent}", "ms", of(figure), found["http"])
 
 
 def _take_turns(stack: Stack, jobs: int, per_s: int) -> Found:
-    found: Found = {by: [] for by in ("http", "queue", *_PEERS)}
-    sizes = ("--redis-url", stack.redis_url, "--web-port", stack.web_port, "--jobs", jobs, "--per-s", per_s)
-    for i in range(_ROUNDS):
-        for by in list(found)[:: -1 if i % 2 else 1]:
-            found[by].append(run_program("bench.starter", by, *sizes))
-    return found
+    asked = {"redis_url": stack.redis_url, "web_port": stack.web_port, "jobs": jobs, "per_s": per_s}
+    return take_turns(("http", "queue", *_PEERS), _ROUNDS, lambda by: run_program("bench.starter", by=by, **asked))
 
 
 @contextmanager
-def _running_peers(redis_url: str) -> Iterator[None]:
-    client = connect(redis_url, timeout_s=_GRACE_S)
-    with ExitStack() as parts:
-        logs = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tt-bench-", dir="/tmp")))
+def _running_peers(stack: Stack) -> Iterator[None]:
+    with closing(connect(stack.redis_url, timeout_s=_TIMEOUT_S)) as client, ExitStack() as parts:
         for peer in _PEERS:
-            argv = [sys.executable, "-m", "bench.rq_peer", peer, "--redis-url", redis_url]
-            with (logs / peer).open("wb") as output:
-                child = start_child(argv, {"PYTHONPATH": str(Path(__file__).parent.parent)}, output=output, cwd=logs)
-            parts.callback(stop_child, child, _GRACE_S)
-            _wait_for_worker(client, peer)
+            argv = program("bench.rq_peer", name=peer, redis_url=stack.redis_url)
+
+            def is_ready(name: str = peer) -> bool:
+                return any(worker.name == name for worker in Worker.all(connection=client))
+
+            parts.enter_context(started_part(peer, argv, part_environment(), stack.folder, is_ready))
         yield
-
-
-def _wait_for_worker(client: RedisClient, name: str) -> None:
-    deadline = time.monotonic() + _READY_S
-    while not any(worker.name == name for worker in Worker.all(connection=client)):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"RQ's {name} worker did not start")
-        time.sleep(_LOOK_AGAIN_S)

@@ -1,18 +1,15 @@
 """The starter: submits jobs and says when each began, in a process of its own.
 
-`python -m bench.starter http|queue|simple|forking …` prints one JSON object. At a pace, a job's time runs from the
+`python -m bench.starter {…}` prints one JSON object. At a pace, a job's time runs from the
 moment at which it was due, so that a server that is behind does not make its clients wait and look better for it.
 """
 
-import argparse
-import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -21,6 +18,7 @@ from rq.job import JobStatus
 from rq.queue import Queue
 
 from bench.http_connection import HttpConnection
+from bench.program import answer
 from bench.rq_peer import began_ns, peer_queue
 from tokentail.config.settings import load_settings
 from tokentail.identifiers import new_job_id
@@ -172,23 +170,18 @@ def _wait_for(target: Target, job_ids: Sequence[str], look_again_s: float) -> li
     return times
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("by", choices=["http", "queue", "simple", "forking"])
-    parser.add_argument("--redis-url", required=True)
-    parser.add_argument("--web-port", type=int, default=0)
-    parser.add_argument("--jobs", type=int, required=True)
-    parser.add_argument("--per-s", type=float, default=0.0, help="0: one after another")
-    options = parser.parse_args()
-    backend = open_backend(load_settings({"REDIS_URL": options.redis_url, "PATH": os.environ["PATH"]}), _TIMEOUT_S)
+def _run(by: str, redis_url: str, web_port: int, jobs: int, per_s: float) -> Starting:
+    """`by` is http, queue, simple or forking. With `per_s` 0, the jobs start one after another."""
+    backend = open_backend(load_settings({"REDIS_URL": redis_url, "PATH": os.environ["PATH"]}), _TIMEOUT_S)
     target: Target
-    if options.by == "http":
-        target = _Http(backend, options.web_port)
-    elif options.by == "queue":
-        target = _Ours(backend, options.jobs)
+    if by == "http":
+        target = _Http(backend, web_port)
+    elif by == "queue":
+        target = _Ours(backend, jobs)
     else:
-        target = _Peer(peer_queue(options.by, backend.queue_client))
-    run = (
-        start_at_pace(target, options.jobs, options.per_s) if options.per_s else start_one_by_one(target, options.jobs)
-    )
-    json.dump(asdict(run), sys.stdout)
+        target = _Peer(peer_queue(by, backend.queue_client))
+    return start_at_pace(target, jobs, per_s) if per_s else start_one_by_one(target, jobs)
+
+
+if __name__ == "__main__":
+    answer(_run)

@@ -73,6 +73,5 @@ def _by_wrk(port: int, path: str, headers: Sequence[str], connections: int, for_
 
 
 def _by_ours(port: int, path: str, headers: Sequence[str], connections: int, for_s: int) -> tuple[int, float]:
-    asked = ("--port", port, "--path", path, "--connections", connections, "--for-s", for_s)
-    found = run_program("bench.load", *asked, *(f"--header={line}" for line in headers))
+    found = run_program("bench.load", port=port, path=path, connections=connections, for_s=for_s, headers=[*headers])
     return found["answers"], found["wall_s"]

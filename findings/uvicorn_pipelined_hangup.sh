@@ -2,7 +2,7 @@
 # uvicorn 0.54.0 with httptools 0.9.0: a client sends two requests on one connection and closes it while the first is
 # being answered. The application is not told: its `receive()` for the first request does not give `http.disconnect`,
 # because uvicorn stops reading from a connection on which a request waits behind another, and so does not see the close.
-# With a single request, the same close is told within milliseconds.
+# With a single request, the application learns of the same close within milliseconds.
 # Seen: "one request: told", "two requests: not told within 3 s". The script fails if that changes.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,5 +1,5 @@
-"""The web process without a process: a client in front of either binding on a backend, and a worker that says what it
-is told. Flask is asked by its test client, the read plane over a socket of loopback."""
+"""The web process without a process: a client in front of either binding on a backend, and a worker that writes
+what a test wants. Flask is asked by its test client, the read plane over a socket of loopback."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def open_harness(
     **environment: str,
 ) -> HttpHarness:
     """A harness with these settings; with a loop it is the read plane's. Close it at the end. In a timeless one it is
-    always the same moment for all that is told of time, and waits last as long as they were asked to."""
+    always the same moment in every response, and waits last as long as they were asked to."""
     clocks: Any = {"now_ms": lambda: 0, "clock": lambda: 0.0} if is_timeless else {}
     calls = wire_calls(load_settings(environment), backend, **clocks)
     worker = ScriptedWorker(backend)
@@ -150,7 +150,7 @@ def _has_heard(hub_thread: HubThread, job_id: str, length: int) -> bool:
 
 @dataclass
 class _HeardWorker(ScriptedWorker):
-    """Goes on when the web process has heard what it said, which takes a moment longer than the store's answer."""
+    """Goes on when the web process has what it wrote, which takes a moment longer than the store's answer."""
 
     has_heard: Callable[[str, int], bool]
 

@@ -89,7 +89,7 @@ class LoopbackPlane:
 
     @property
     def connections(self) -> int:
-        """How many are open, as far as the server has heard."""
+        """How many are open, as far as the server knows."""
         return self._loop_thread.call(lambda: len(self._state.connections))
 
     def has_heard(self, job_id: str, length: int) -> bool:

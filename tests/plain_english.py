@@ -1,4 +1,4 @@
-"""Plain English: `python -m tests.plain_english` lists sentences with one of four habits. `make check` runs it.
+"""Plain English: `python -m tests.plain_english` lists sentences with one of five habits. `make check` runs it.
 
 A sentence names its subject and can be understood without the code beside it. The check reads docstrings, comments and
 messages of Python, comments of JavaScript, Lua and shell scripts, and the text of Markdown outside code.
@@ -32,6 +32,9 @@ HABITS = {
     "a motion in place of a fact": re.compile(
         r"\b(?:come|comes|came|coming) again\b|\bha(?:s|ve|d) gone\b"
         r"|\b(?:process|client|reader|worker|server|it|they) (?:is|are) going\b(?! to)"
+    ),
+    "hearsay in place of a fact; name what is sent, received, written or known": re.compile(
+        r"\b(?:is|are|was|were|be|been|being|gets?|got) told\b(?! apart)|\b(?:has|have|had) heard\b"
     ),
 }
 NEEDS_CONTEXT = re.compile(

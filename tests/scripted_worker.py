@@ -1,4 +1,4 @@
-"""A worker of the tests' own: it takes a job and says what it is told to, straight into the store."""
+"""A worker of the tests' own: it takes a job and writes what a test asks for straight into the store."""
 
 from dataclasses import dataclass
 

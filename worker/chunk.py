@@ -43,7 +43,7 @@ class Terminal:
 class Position:
     """Where the provider's answer can be taken up again, after all the chunks before this one, and before none of them.
 
-    `text` is the provider's own affair; no content. An empty one says that earlier positions hold no more.
+    `text` is the provider's own affair; no content. An empty one means that earlier positions are void.
     """
 
     text: str
@@ -66,7 +66,7 @@ Chunk = str | Content | Finish | UsageReport | Position | Accepted | SignOfLife 
 class ProviderFailure(TokentailError):
     """The provider did not give an answer, or only a part of one.
 
-    `failure` is what the job's readers may be told: never a key, a header or a prompt. `retry_after_s` is how long
+    `failure` is what the job's readers may receive: never a key, a header or a prompt. `retry_after_s` is how long
     the provider asked to be left alone, if it did. `words` are those of `failure` and a little of what was cut off.
     """
 
@@ -138,7 +138,7 @@ def takes_reason_back(chunk: Chunk) -> bool:
 
 
 def last_words(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The chunks of an event that the end of the body cut short. They count only if it says the end by itself."""
+    """The chunks of an event that the end of the body cut short. They count only if the event itself is an end."""
     found: list[Chunk] = []
     try:
         for chunk in chunks:

@@ -1,6 +1,6 @@
 """The worker's metrics: the runner's and the group commit's facts, as Prometheus counts them.
 
-Each process has its own; what is true of the whole deployment is told by the web processes.
+Each process has its own; the web processes have those of the whole deployment.
 """
 
 import time

@@ -15,7 +15,7 @@ class DefaultModel:
     def __init__(self, model: str, observer: Observer) -> None:
         self._model = model
         self._observer = observer  # observed elsewhere, each second
-        self._fault = ""  # what the log was told last
+        self._fault = ""  # what was logged last
 
     def compare(self) -> None:
         """Log a change, once."""

@@ -44,7 +44,7 @@ class Shares:
         try:
             count = self._store.view(job_id).shares
         except (JobGone, JobNotFound):
-            return of_token  # the read itself says so
+            return of_token  # the read itself raises the error
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
         self._kept[job_id] = now + _KEPT_S, count

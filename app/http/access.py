@@ -76,7 +76,7 @@ class Caller:
     owner: str
     only_job: str | None = None
     ends_at_s: float = field(default=math.inf, compare=False)  # when the session or read token ends, in Unix seconds
-    shares: int = 0  # what the read token says of the job's counter: see app/calls/shares.py
+    shares: int = 0  # the job's counter of revocations when the read token was made: see app/calls/shares.py
     role: Role = Role.CLIENT
     of_keys: int = field(default=0, compare=False)  # the number of the key ring by which the caller was admitted
 

@@ -62,7 +62,7 @@ class Submissions:
     def submit(self, request: Request, path: str, ask: Asking, stays: Callable[[Any], bool]) -> Submitted:
         """The job for this POST: a new one, or the one that the client's SDK asks for again.
 
-        `stays` says of what is asked whether the job goes on when its last reader leaves.
+        `stays` decides whether the job goes on when its last reader leaves.
         """
         fields = fields_of(request.body)
         models = self._catalog.models()

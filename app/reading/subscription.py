@@ -1,7 +1,7 @@
 """The subscription: one connection to Redis a process, on which all news of followed jobs comes.
 
-It says what it has heard, and when it may have missed something. Nothing is lost between: a channel is confirmed anew
-after each reconnection, and what was published before that has to be read.
+It passes every message on, and reports when messages may have been missed. Nothing is lost between: a channel is
+confirmed anew after each reconnection, and what was published before that has to be read.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Subscription:
     """Channels come and go by `add` and `drop`, at any time; `run` is a task's life."""
 
     def __init__(self, client: AsyncRedisClient, listener: Listener, *, dead_after_s: float = 10.0) -> None:
-        """`client` says where Redis is; its replies are bytes, and its protocol is RESP2.
+        """`client` has Redis's address; its replies are bytes, and its protocol is RESP2.
 
         A connection that is silent for `dead_after_s`, pings included, is dead whatever TCP believes.
         """
@@ -76,7 +76,7 @@ class Subscription:
         while True:
             connection = unpooled(self._client)
             # In a task of its own: redis-py may swallow a cancellation, and a task group (Python 3.11) may leave its
-            # own behind, so that neither can be told from ours.
+            # own behind, and neither can be distinguished from ours.
             life = asyncio.create_task(self._live(connection))
             try:
                 await asyncio.wait([life])

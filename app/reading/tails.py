@@ -157,7 +157,7 @@ class Tails:
         return batch
 
     def version(self, job_id: str) -> int:
-        """What `wait` is to be told; take it before the read whose news are waited for."""
+        """What `waiter` takes; get it before the read whose news the reader then waits for."""
         job = self._jobs.get(job_id)
         return job.tail.version if job else 0  # that of a tail that this read begins
 
@@ -189,7 +189,7 @@ class Tails:
                 job.waiters.discard(future)
                 job.read_at = self._clock()
 
-    # -- what the subscription says ------------------------------------------------------------------------------------
+    # -- what the subscription calls -----------------------------------------------------------------------------------
 
     def confirmed(self, channel: str) -> None:
         """What is published from now on will be heard."""
@@ -218,7 +218,7 @@ class Tails:
         for job in self._jobs.values():
             job.is_confirmed, job.was_lost = False, True
             job.tail.stale()
-        # A short outage disturbs nobody who waits; of a longer one they are told, by the reads that then fail.
+        # A short outage disturbs no waiting reader. In a longer one each reads for itself, and receives the error.
         asyncio.get_running_loop().call_later(BLIND_S, self._wake_the_blind)
 
     def _wake_the_blind(self) -> None:
@@ -260,7 +260,7 @@ class Tails:
                     await asyncio.sleep(_RETRY_S)
                     continue
                 except Exception as error:
-                    # Without this tail its readers ask Redis themselves, and are told.
+                    # Without this tail its readers ask Redis themselves, and receive the error.
                     log.error("tail.read_failed", extra={"job_id": job_id, **facts_of(error)})
                     self._drop(job_id)
                     return

@@ -23,7 +23,7 @@ class BackgroundLoop:
         self._default_model = DefaultModel(default_model, backend.observer)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="background_loop", daemon=True)
-        self._trouble = ""  # what the log was told last
+        self._trouble = ""  # what was logged last
 
     def start(self) -> None:
         self._thread.start()
@@ -39,7 +39,7 @@ class BackgroundLoop:
             self._default_model.compare,
             self._places.refresh,
             self._readers.tell,
-            self._backend.sweeper.sweep_in_turn,  # which says in the end whether anything went wrong
+            self._backend.sweeper.sweep_in_turn,  # last: it reports whether anything went wrong
         )
         while not self._stopping.is_set():
             trouble = ""

@@ -16,7 +16,7 @@ from app.reading.steps import ClientLeft
 PRESENCE = "tokentail.presence"  # in the state of each request's scope
 
 _LOOK_EVERY_S = 0.25
-# Linux tells of a half-closed connection only if asked; elsewhere POLLHUP, which is always told, says it.
+# Linux reports a half-closed connection only if asked; elsewhere POLLHUP, which is always reported, means it.
 _SAYS_NO_MORE = getattr(select, "POLLRDHUP", 0)
 
 

@@ -19,7 +19,7 @@ from app.serving.stalls import DropsStalled
 
 PING_EVERY_S = 15.0  # below the idle time of usual proxies
 PONG_WITHIN_S = 20.0
-MOST_MESSAGE_BYTES = 4096  # all that a client can say is shorter by far
+MOST_MESSAGE_BYTES = 4096  # every message of the protocol is shorter by far
 _MOST_PIECES = 64  # frames of one message
 _MOST_UNREAD = 16  # messages that came and were not yet looked at
 _CLOSE_WITHIN_S = 5.0  # for the client to confirm the end

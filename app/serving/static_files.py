@@ -1,6 +1,6 @@
 """The static files: the page and the JavaScript client, as they lie in the package. Pure but for reading them once.
 
-A fixed table says which path is which file, so no path of a client ever reaches the file system. Nothing is built, and
+A fixed table maps paths to files, so no path of a client ever reaches the file system. Nothing is built, and
 nothing comes from another host: the policy that every file carries lets a browser load from here alone. Text is
 compressed once, for clients that accept gzip.
 """

@@ -1,4 +1,4 @@
-"""A library of another version, without what is used of its inside, is told at the start and not in the middle."""
+"""A library of another version, without what is used of its inside, is reported at the start and not in the middle."""
 
 import subprocess
 import sys

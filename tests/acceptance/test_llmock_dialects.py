@@ -1,6 +1,6 @@
 """Every dialect against llmock's copy of its provider, through real processes, with every fault that llmock has.
 
-What must become of a job in each case is told by the table in docs/providers.md; here it is made to happen.
+The table in docs/providers.md has what must become of a job in each case; here each case is made to happen.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A worker that is killed loses no job, and its readers are told what became of what they had."""
+"""A worker that is killed loses no job, and its readers learn what became of what they had."""
 
 import os
 import signal

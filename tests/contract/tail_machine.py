@@ -170,7 +170,7 @@ class TailMachine(LogMachine):
 
     @invariant()
     def the_tail_is_as_the_store(self) -> None:
-        """From everywhere, once it has heard everything; and it keeps no more than it may."""
+        """From everywhere, once it has received everything; and it keeps no more than it may."""
         self._hear()
         if self.told_of is not self.model:  # the store failed over, and no connection outlives that
             self.told_of = self.model

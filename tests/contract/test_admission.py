@@ -23,7 +23,7 @@ SWEEP_LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
 
 @dataclass
 class Clock:
-    """Stands still until it is told."""
+    """A clock that stands still until a test moves it."""
 
     at_s: float = 0.0
 

@@ -28,7 +28,7 @@ def test_the_deployment_is_counted(backend: Backend) -> None:
 
 
 def test_an_empty_deployment_is_zeros(backend: Backend) -> None:
-    """Nothing waits, nobody works: these are facts, and are told."""
+    """Nothing waits, nobody works: these are facts, and have values."""
     seen = deployment(backend, 0)
     names = ("tokentail_queue_length", "tokentail_queue_head_age_seconds", "tokentail_workers", "tokentail_slots")
     assert [seen.value(name) for name in names] == [0, 0, 0, 0]

@@ -131,7 +131,7 @@ SOME = {
 def test_readers_of_a_spoilt_job_are_answered_with_its_end(
     harness: HttpHarness, pool: ThreadPoolExecutor, plant: Plant, follow: Callable[[HttpHarness, str], dict[str, Any]]
 ) -> None:
-    """Waiting readers are woken, new polls are told to ask again, and the end has the reason; another job goes on."""
+    """Waiting readers are woken, new polls are asked to retry, and the end has the reason; another job goes on."""
     job_id, writer = taken(harness)
     other, other_writer = taken(harness)
     harness.worker.say(writer, "b", "c")

@@ -89,7 +89,7 @@ def test_a_wait_that_is_no_number_is_named(harness: HttpHarness, query: str) -> 
 
 
 def test_every_unreadable_parameter_is_named_at_once(harness: HttpHarness) -> None:
-    """Faults are told together, and parameters that clients and proxies add are let pass."""
+    """One response has all faults, and parameters that clients and proxies add are let pass."""
     path = f"/v1/jobs/{harness.submitted()}/tokens"
     document = assert_problem(harness.get(f"{path}?limit=0&linger_ms=1.5&wait=-2"), 422)
     assert sorted(error["field"] for error in document["errors"]) == ["limit", "linger_ms", "wait"]
@@ -227,7 +227,7 @@ def test_a_failed_generation_is_a_successful_read(harness: HttpHarness) -> None:
 
 
 def test_a_new_generation_resets_who_read_the_old_one(harness: HttpHarness) -> None:
-    """A retry after tokens were shown is a new answer: readers are told to clear what they have."""
+    """A retry after tokens were shown is a new answer: readers receive `reset`, and clear what they have."""
     job_id = harness.submitted()
     writer = harness.worker.take(job_id)
     harness.worker.say(writer, "old")

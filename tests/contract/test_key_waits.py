@@ -64,7 +64,7 @@ CALLS = {
 
 
 def await_room(harness: HttpHarness) -> None:
-    """A connection that its client has closed counts until the server has heard of that."""
+    """A connection that its client has closed counts until the server learns of that."""
     if (plane := harness.plane) is not None:
         eventually(
             lambda: plane.connections < harness.calls.settings.max_connections, what="there is room for one more"

@@ -13,7 +13,7 @@ from worker.running.group_commit import GroupCommit
 
 
 def test_a_job_is_claimed_once(job: SingleJob) -> None:
-    """Of two attempts one gets it; the other is told so."""
+    """Of two attempts one gets the job, and the other learns that it did not."""
     first = job.claim("w1")
     assert job.backend.store.claim(job.id, "another", "w2", NOW_MS) is None
     assert job.view().attempt == first.attempt

@@ -45,7 +45,7 @@ def test_an_old_append_that_arrives_late_changes_nothing(job: SingleJob) -> None
 
 
 def test_an_end_sent_twice_closes_once(job: SingleJob) -> None:
-    """The repeat is told that all is there, and the expiry stays what it was."""
+    """The reply to the repeat is that all is there, and the expiry stays what it was."""
     writer = job.start("a")
     writer.write(COMPLETED)
     job.send_without_reply(writer)

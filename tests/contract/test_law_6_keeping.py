@@ -51,7 +51,7 @@ def test_the_end_sets_the_expiry_on_log_and_request_alike(brief: SingleJob, clos
 
 
 def test_content_expires_to_410_and_then_to_404(brief: SingleJob) -> None:
-    """Readers and lookers are told the owner of what is gone, until that goes too."""
+    """Reads and views of expired content name its owner, until the tombstone expires too."""
     brief.write(brief.start("a"), COMPLETED)
     eventually(lambda: brief.ttls_ms()[1:] == (NO_KEY, NO_KEY), what="log and request expire")
     for look in (brief.read, brief.view):

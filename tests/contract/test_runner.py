@@ -87,7 +87,7 @@ def test_what_was_shown_before_a_failure_stays(build: BuildRunner) -> None:
 
 
 def test_a_bug_ends_the_job_and_tells_no_secrets(build: BuildRunner, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever goes wrong inside, the reader is told that it did, and the log does not quote the prompt."""
+    """Whatever goes wrong inside, the reader receives a failure, and the log does not quote the prompt."""
 
     def buggy() -> Iterator[list[Chunk]]:
         yield ["so far"]

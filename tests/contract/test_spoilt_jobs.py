@@ -90,7 +90,7 @@ def test_a_request_that_is_no_object_ends_its_job_at_the_claim(backend: Backend,
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_an_error_names_the_key(backend: Backend, which: int) -> None:
-    """A wrong type is told of the very key that has it, and claiming changes nothing before it is noticed."""
+    """The error names the very key that has a wrong type, and claiming changes nothing before it is noticed."""
     worker = ScriptedWorker(backend)
     job_id = worker.submit(OWNER)
     key = job_keys(job_id)[which]

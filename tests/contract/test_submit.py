@@ -157,7 +157,7 @@ def test_duplicates_at_the_same_moment_make_one_job(real_client: RedisClient, ro
 
 
 def test_one_key_with_two_bodies_at_the_same_moment_makes_one_job(real_client: RedisClient) -> None:
-    """One body wins; every sender of the other is told of the conflict."""
+    """One body wins; every sender of the other receives the conflict."""
     backend = wire(real_client, real_client, load_settings({}))
     outcomes = at_once(
         8, lambda number: submitter(backend).submit("owner", (REQUEST, OTHER)[number % 2], "demo", "key")
@@ -291,7 +291,7 @@ def test_the_sweep_forgets_a_job_that_was_indexed_and_never_made(backend: Backen
 
 @pytest.mark.parametrize("step", [1, 2], ids=["list", "create"])
 def test_a_job_that_a_full_store_refused_holds_nobodys_share(backend: Backend, step: int) -> None:
-    """The client was told that there is none; the next one must not wait for it."""
+    """The client received an error; the next one must not wait for it."""
     with pytest.raises(StoreFull):
         submit_until(backend, step, StoreFull(), key=None)
     assert backend.admission.open_jobs() == []

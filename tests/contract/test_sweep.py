@@ -23,7 +23,7 @@ LIMITS = SweepLimits(max_losses=2, queue_timeout_s=60, missing_after_s=5)
 
 @dataclass
 class Clock:
-    """Stands still until it is told."""
+    """A clock that stands still until a test moves it."""
 
     at_s: float = 0.0
 
@@ -238,7 +238,7 @@ def test_a_crash_between_taking_back_and_enqueueing_is_put_right_by_the_next_swe
 
 
 class FullQueue(JobQueue):
-    """A queue whose Redis has no memory left, until it is told otherwise."""
+    """A queue whose Redis has no memory left, until the test gives it some."""
 
     is_full = True
 
@@ -249,7 +249,7 @@ class FullQueue(JobQueue):
 
 
 def test_a_full_queue_keeps_nobody_else_from_their_end(backend: Backend) -> None:
-    """Jobs that waited too long fail, dead workers leave, accounts are settled; then it is told."""
+    """Jobs that waited too long fail, dead workers leave, accounts are settled; then the outage is reported."""
     queue = FullQueue(backend.queue_client)
     watch = Watch(backend, queue)
     lost, late = watch.submit(), watch.submit()

@@ -1,4 +1,4 @@
-"""A full Redis is an error that is told, leaves nothing half-written, and never keeps jobs from being closed."""
+"""A full Redis is an error for clients, leaves nothing half-written, and never keeps jobs from being closed."""
 
 from collections.abc import Callable, Iterator
 

@@ -142,7 +142,7 @@ def test_redis_away_is_told_in_time_and_over_by_itself(
     wait_until_followed(client, job_id)
     worker.answer(job_id, "a")
     assert poll.reply(10).json["tokens"] == ["a"]
-    assert 1 <= web.log.count("background_loop.interrupted") <= 2, "an outage is told once, not once a second"
+    assert 1 <= web.log.count("background_loop.interrupted") <= 2, "an outage is logged once, not once a second"
     assert web.log.count("subscription.lost") == 1
 
 

@@ -162,13 +162,13 @@ def test_no_more_threads_wait_than_may(valkey_url: str, real_backend: Backend) -
 
 
 def test_a_hub_that_is_closed_before_its_first_reader_lets_none_wait(real_backend: Backend, hub: HubThread) -> None:
-    """The process was told to stop before its first request: that request is answered at once."""
+    """The process was stopping before its first request: that request is answered at once."""
     hub.close()
     assert waited(hub, ScriptedWorker(real_backend).submit()).tokens == []
 
 
 def test_a_hub_that_is_stopped_in_its_first_moment_ends(valkey_url: str, real_backend: Backend) -> None:
-    """A process may be told to stop while its first reader starts the hub: the loop ends, and the reader's call too."""
+    """A process may have to stop while its first reader starts the hub: the loop ends, and the reader's call too."""
     job_id = ScriptedWorker(real_backend).submit()
     settings = load_settings(THREADS)
     open_tails = wire_calls(settings, real_backend).open_tails

@@ -34,7 +34,7 @@ def loop_thread() -> Iterator[LoopThread]:
 
 
 def next_token(harness: HttpHarness, job_id: str, cursor: str) -> tuple[list[str], str]:
-    """What a long poll brings; an outage that it is told of is asked through."""
+    """What a long poll brings; it asks again while the response is that of an outage."""
     until = time.monotonic() + WITHIN_S
     while time.monotonic() < until:
         answer = harness.get(f"/v1/jobs/{job_id}/tokens?cursor={cursor}&wait=20")
@@ -104,7 +104,7 @@ def test_many_who_wait_all_hear_after_a_cut(own: Backend, loop_thread: LoopThrea
 
 
 class Heard:
-    """A listener that keeps what it was told, in order."""
+    """A listener that keeps its calls, in order."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

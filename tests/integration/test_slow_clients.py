@@ -1,4 +1,4 @@
-"""Clients that send a byte now and then, or none: they are told, and lose their connection, in bounded time."""
+"""Clients that send a byte now and then, or none: they receive an error, and lose their connection, in bounded time."""
 
 import contextlib
 import itertools

@@ -77,7 +77,7 @@ def subscribe(client: RedisClient, real_client: RedisClient) -> Iterator[Subscri
 def test_a_connection_that_fell_silent_is_replaced(
     proxy: FrozenProxy, subscribe: Subscribe, real_client: RedisClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Messages arrive again within a bounded time; the outage is told once, and so is its end."""
+    """Messages arrive again within a bounded time; the outage is logged once, and so is its end."""
     caplog.set_level(logging.INFO, logger="worker.running.subscription")
     heard: list[bytes] = []
     subscribe(heard.append)

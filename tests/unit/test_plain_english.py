@@ -10,6 +10,7 @@ from tests.plain_english import MOST_WAIVERS, WAIVER, Text, findings_in, main, m
 _NAMELESS = "a clause with who as its subject; name the subject"
 _ROUNDABOUT = "a roundabout negation; say what the thing is"
 _MOTION = "a motion in place of a fact"
+_HEARSAY = "hearsay in place of a fact; name what is sent, received, written or known"
 _DEPENDENT = "a docstring that needs the text above it"
 
 
@@ -27,6 +28,8 @@ def habits_of(text: str, *, is_docstring: bool = False) -> list[str]:
         ("The order of the fields is of no matter.", _ROUNDABOUT),
         ("The client must not come again.", _MOTION),
         ("Wait until the thread has gone.", _MOTION),
+        ("Clients are told 503.", _HEARSAY),
+        ("The process has heard that its job is lost.", _HEARSAY),
     ],
 )
 def test_a_habit_is_found(text: str, habit: str) -> None:
@@ -42,6 +45,7 @@ def test_a_habit_is_found(text: str, habit: str) -> None:
         "None of the workers is alive, and no value is none of these.",
         "The order does not matter.",
         "The process is going to stop.",
+        "Two kinds of silence are told apart, and the user heard nothing.",
         "A new attempt comes, and the reader is gone.",
         "A name in code is no sentence: `who_ever whoever` and `come again`.",
     ],

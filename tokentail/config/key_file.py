@@ -34,7 +34,7 @@ class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class KeyFile:
-    """What a keys file says."""
+    """The content of a keys file."""
 
     secret: str = field(default="", repr=False)
     entries: Mapping[str, KeyEntry] = field(default_factory=dict)  # by name

@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 _UNLIMITED = 1_000_000_000
 _LEAST_RETRY_S, _MOST_RETRY_S = 1, 60
-_UNKNOWN_RETRY_S = 30  # nothing has ended lately from which the time could be told
+_UNKNOWN_RETRY_S = 30  # nothing has ended lately from which the time could be estimated
 
 
 @dataclass(frozen=True)

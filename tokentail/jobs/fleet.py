@@ -209,7 +209,7 @@ class Observer:
         """Whether no worker runs a job any more that, by its record, `attempt` of `worker` holds.
 
         Its worker is dead; or no lease has named the attempt for a whole lease. It may just have begun, and the lease
-        not yet say so; or its worker was told that it lost the job, and then the store forgot who had it instead.
+        not yet have it; or its worker learned that it had lost the job, and then the store forgot who had it instead.
         A worker whose lease cannot be read and changes is of a later version: it holds whatever names it.
         """
         if worker in self.dead:

@@ -18,7 +18,7 @@ from tokentail.config.address import Address, address_of
 log = logging.getLogger(__name__)
 
 _PATH = "/metrics"
-_CLIENT_S = 10.0  # for a scraper to say what it wants
+_CLIENT_S = 10.0  # for a scraper to send its request
 
 
 class _Server(ThreadingHTTPServer):

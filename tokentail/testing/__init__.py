@@ -1,4 +1,4 @@
-"""For tests of programs that use Tokentail: a server in the test's own process, whose model answers as the test says.
+"""For tests of programs that use Tokentail: a server in the test's own process with scripted answers.
 
 It needs no Valkey, no model and no network beyond loopback; it needs the extra `tokentail-server[testing]`.
 docs/python.md describes it. This package alone may import `app` and `worker`; the rest of Tokentail never imports it.

@@ -154,6 +154,6 @@ class Generation:
 
 
 def _later(earlier: Usage | None, later: Usage) -> Usage | None:
-    """Providers count as they go: what a later report says holds, what it leaves out stays."""
+    """Providers count as they go: a later report replaces what it contains, and the rest stays."""
     counted = {name: count for name, count in msgspec.structs.asdict(later).items() if count not in {None, UNSET}}
     return msgspec.structs.replace(earlier or Usage(), **counted) if counted else earlier

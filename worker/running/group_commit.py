@@ -28,7 +28,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store do
 
 
 class GroupCommit:
-    """Appends what writers have written. `on_lost` is told of a writer that was fenced out, and so is who waits.
+    """Appends what writers have written. `on_lost` receives a writer that was fenced out; its waiting greenlet raises.
 
     The same goes for one whose log the store refuses for a reason of its own, such as a foreign hand in Redis.
     """

@@ -71,7 +71,7 @@ class Subscription:
             try:
                 self._hear(content)
             except Exception as error:
-                # Anyone who may publish may say anything; the next message is heard all the same.
+                # Any program may publish anything here; the next message is received all the same.
                 log.error("control.message_failed", extra={"channel": self._channel, "error": type(error).__name__})
         elif kind == "subscribe" and self._is_outage_told:
             self._is_outage_told = False

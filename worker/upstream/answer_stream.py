@@ -105,7 +105,7 @@ class Ending:
 
     @property
     def _is_filtered(self) -> bool:
-        """Whether the provider says itself why there is nothing to show."""
+        """Whether the provider gave the reason why there is nothing to show."""
         return self._finish is not None and self._finish.reason is FinishReason.CONTENT_FILTER
 
     @property

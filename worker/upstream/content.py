@@ -20,7 +20,7 @@ _BLANK: tuple[Any, ...] = (None, "", [], {}, False)
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON text. Raises ProviderFailure (malformed) for what JSON cannot say, such as NaN."""
+    """A value as JSON text. Raises ProviderFailure (malformed) for what JSON cannot express, such as NaN."""
     try:
         return paired(json.dumps(value, ensure_ascii=False, allow_nan=False))
     except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ class SkippedContent:
 
 
 def has_content(fields: dict[str, Any], structural: frozenset[str]) -> bool:
-    """Whether an object says anything beyond its structural fields."""
+    """Whether an object has anything beyond its structural fields."""
     return any(value not in _BLANK for name, value in fields.items() if name not in structural)
 
 

@@ -50,7 +50,7 @@ class Told:
         return self.codes[0] if self.codes else None
 
     def meaning(self, default: Meaning | None) -> Meaning | None:
-        """A word says more than a number, what is for good more than what may pass, and any code more than prose."""
+        """A word counts before a number, what is permanent before what may pass, and any code before prose."""
         words = [found for code in self.codes if not code.isdecimal() and (found := meaning_of(code))]
         numbers = [found for code in self.codes if code.isdecimal() and (found := _of_number(code))]
         for_good = (

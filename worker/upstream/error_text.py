@@ -1,4 +1,4 @@
-"""The text of a provider's error: what may be told of a traceback, and what a web page says. Pure."""
+"""The text of a provider's error: what clients may read of a traceback or of a web page. Pure."""
 
 import html
 import re

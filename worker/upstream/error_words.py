@@ -79,7 +79,7 @@ _LAST_ROWS: tuple[tuple[re.Pattern[str], Meaning], ...] = (
     (re.compile(_BROKEN), Meaning(FailureKind.UNAVAILABLE, True)),
     (re.compile(_REFUSED), Meaning(FailureKind.REJECTED)),
 )
-# Zhipu's GLM has numbers of its own, some of which say more than their words.
+# Zhipu's GLM has numbers of its own, some of which are more exact than their words.
 _NUMBERS = {
     "1113": Meaning(FailureKind.RATE_LIMITED),
     "1261": Meaning(FailureKind.REJECTED),

@@ -106,7 +106,7 @@ class EventStream:
         """
         if self._page:
             raise page_failure(_utf_8(self._page))
-        # Words that were cut may be the beginning of anything: only those that say something count.
+        # Words that were cut may be the beginning of anything: only those with a known meaning count.
         rests = [rest for rest in self._sse.rest() if _is_whole(rest.data) or meaning_of(rest.data)]
         return [event for rest in rests for event in self._checked(rest) if _is_whole(event.data)]
 
@@ -278,7 +278,7 @@ def event_struct(decoder: msgspec.json.Decoder[_Struct], text: str) -> _Struct:
 
 
 def malformed_event() -> ProviderFailure:
-    """The failure for an event whose data is not what the dialect says."""
+    """The failure for an event whose data the dialect does not have in this form."""
     message = "The provider sent an event that its protocol does not know in this form."
     return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
 

@@ -96,7 +96,7 @@ class ChunkedBody:
             try:
                 size = int(digits, 16)
             except ValueError:
-                break  # http.client says what is wrong with it
+                break  # http.client raises what is wrong with it
             start = line_end + len(_LINE_END)
             at = start + size + len(_LINE_END)
             if size == 0 or at > len(buffered):

@@ -1,6 +1,6 @@
 """The seams of a provider: what one file per provider implements, and what its dialect is read with.
 
-Providers are pure: they say what to send and what an answer means. `source.py` does the I/O, through the transport.
+Providers are pure: they make calls and give answers their meaning. `source.py` does the I/O, through the transport.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -35,7 +35,7 @@ class StreamParser(Protocol):
         ...
 
     def finish(self) -> Iterator[Chunk]:
-        """What was held back, now that the body has ended; whether it ended well is for `source.py` to say.
+        """What was held back, now that the body has ended; `answer_stream.py` decides whether it ended well.
 
         Raises ProviderFailure for a body that was no stream.
         """
@@ -67,7 +67,7 @@ class HttpProvider(Provider, Protocol):
         ...
 
     def amended(self, call: HttpCall, status: int, body: bytes) -> HttpCall | None:
-        """What to send instead at once, where the answer says that the server knows less, or None."""
+        """What to send instead at once, where the answer shows that the server supports less, or None."""
         ...
 
     def parser(self) -> StreamParser:
@@ -117,7 +117,7 @@ class KeepingProvider(ResumableProvider, Protocol):
 
 @runtime_checkable
 class PacedProvider(Provider, Protocol):
-    """A provider that needs nobody: it knows what to say and when."""
+    """A provider that calls no server: it has its answers and their times itself."""
 
     def steps(self, request: GenerationRequest, model: str) -> Generator[tuple[float, list[Chunk]]]:
         """(seconds since the beginning, chunks due then), in order."""

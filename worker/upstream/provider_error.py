@@ -107,7 +107,7 @@ def _failure(told: Told, headers: Mapping[str, str]) -> ProviderFailure:
 
 
 def _status_failure(status: int, headers: Mapping[str, str], told: Told) -> ProviderFailure:
-    """The status says whether it is the request, the key or the provider; what no call can change says more."""
+    """The status shows what is at fault: request, key or provider; what no call can change counts first."""
     failure = status_failure(status, headers, told.words, told.code)
     meaning, old = told.meaning(None), failure.failure
     if meaning is None:

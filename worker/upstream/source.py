@@ -139,7 +139,7 @@ def _or_stored(
 def cancel_upstream(provider: Provider, position: str, transport: Transport) -> None:
     """Stop an answer that goes on without us, given any of its positions. Nothing is left to stop if it has ended.
 
-    Raises ProviderFailure when the provider may not have heard; asking again does no harm.
+    Raises ProviderFailure when the provider may not have received it; asking again does no harm.
     """
     if not isinstance(provider, KeepingProvider):
         return
@@ -190,5 +190,5 @@ def _error_body(answer: Answer, clock: Callable[[], float]) -> tuple[bytes, bool
                 return bytes(body), True
             body += received
     except ProviderFailure:
-        return bytes(body), False  # the status says most of it
+        return bytes(body), False  # the status has most of the meaning
     return bytes(body), False

@@ -157,7 +157,7 @@ class CallInPieces:
 def arguments_text(arguments: Any) -> str:
     """A call's arguments as text, in whatever form they came: JSON's text as it is, any other value as JSON.
 
-    Raises ProviderFailure (malformed) for what JSON cannot say, such as NaN.
+    Raises ProviderFailure (malformed) for what JSON cannot express, such as NaN.
     """
     if arguments is None:
         return ""

@@ -50,7 +50,7 @@ class ToolCallPieces:
         yield from self._deltas.tool_call(place, call_id, name, text, is_name_whole=False, is_custom=is_custom)
 
     def is_known(self, call_id: Any, name: Any, arguments: Any) -> bool:
-        """Whether a call that is told whole has been told before."""
+        """Whether a call that comes whole came before."""
         if isinstance(call_id, str) and call_id in self._named:
             return True
         calls = map(self._deltas.call, range(self._count))

@@ -26,7 +26,7 @@ class WholeToolCalls:
         return bool(calls) and [_key(name, _text(arguments)) for name, arguments in calls] == self._told
 
     def take(self, call_id: str | None, name: str | None, arguments: Any) -> ToolCall:
-        """A call as the one piece that it is. Raises ProviderFailure (malformed) for arguments that JSON cannot say."""
+        """A call as the one piece that it is. Raises ProviderFailure (malformed) for arguments that are not JSON's."""
         place, self.count = self.count, self.count + 1
         text = _text(arguments)
         self._told.append(_key(name or "", text))

@@ -29,7 +29,7 @@ export class WatchedJob {
   #isFirstAsked = false;
 
   /**
-   * `transport()` is the chosen one. `to` is told: `began()`, `grew(isReset)`, `changed()` of anything but the text,
+   * `transport()` is the chosen one. It calls `to`: `began()`, `grew(isReset)`, `changed()` of anything but the text,
    * `moved(transport, why)`, `ended()`, `replayed({transport, tookMs, isSame})`.
    */
   constructor(tokentail, signIn, transport, to) {

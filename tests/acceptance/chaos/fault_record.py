@@ -42,7 +42,7 @@ class FaultRecord:
         return self.copied_at is not None and self.restored_at is None
 
     def may_have_forgotten(self, since: float, until: float) -> bool:
-        """Whether what Valkey was told at some moment between these two may be lost."""
+        """Whether what was written to Valkey at some moment between these two may be lost."""
         if self.copied_at is None:
             return False
         return until > self.copied_at and (self.killed_at is None or since < self.killed_at)

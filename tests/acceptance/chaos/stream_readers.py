@@ -112,7 +112,7 @@ async def _read_frames(port: int, view: View, random: Random) -> None:
         if code == _GONE:
             raise JobGone from None
         if code == _ENDED:
-            raise _violation(view, "was told that all was sent, and has not seen the end") from None
+            raise _violation(view, "received 204, that all was sent, and has not seen the end") from None
         if code not in _PASSING_CODES:
             raise _violation(view, f"closed with {code} {reason}") from None
 

@@ -1,7 +1,7 @@
-"""The verdict: every job that was acknowledged, what its readers were told, and the judgement on it.
+"""The verdict: every job that was acknowledged, what its readers received, and the judgement on it.
 
 The rules are the product's promises; the excuses are what the fault itself takes away by definition: where Valkey was
-put back to an older state, what it was told after that (a job, a cancel, a claim) is gone, and nobody can know of it.
+put back to an older state, what was written after that (a job, a cancel, a claim) is gone, and nobody can know of it.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Verdict:
             await asyncio.sleep(0.05)
 
     def may_be_forgotten(self, since: float) -> bool:
-        """Whether something that Valkey was told from then on may be lost."""
+        """Whether something that was written to Valkey from then on may be lost."""
         return any(record.may_have_forgotten(since, time.monotonic()) for record in self.records)
 
     def may_be_gone(self, entry: Entry) -> bool:
@@ -97,7 +97,7 @@ class Verdict:
         return any(record.has_spoilt_binding(key) for record in self.records)
 
     def may_go_on(self, entry: Entry) -> bool:
-        """Whether the end that some reader was told may have been forgotten for good, so that the job goes on."""
+        """Whether the end that some reader received may have been forgotten for good, so that the job goes on."""
         return any(self._may_undo_end(record, entry, view) for record in self.records for view in entry.views)
 
     def _may_undo_end(self, record: FaultRecord, entry: Entry, view: View) -> bool:
@@ -132,7 +132,7 @@ class Verdict:
         first, *others = entry.views
         for other in others:
             if (first.status, first.call, first.count) != (other.status, other.call, other.count):
-                raise self._violation(entry, "its readers were told different ends")
+                raise self._violation(entry, "its readers received different ends")
         for view in entry.views:
             entry.resets += view.resets
             told = [(at, "a reset before the very same answer") for at in view.repeats]

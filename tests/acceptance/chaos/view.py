@@ -15,7 +15,7 @@ _REMEMBERED = 60  # answers
 
 
 class View:
-    """What one reader was told. `is_events` says which of the two polls it reads."""
+    """What one reader received. `is_events` says which of the two polls it reads."""
 
     def __init__(self, job_id: str, marker: int, name: str, *, is_events: bool) -> None:
         self.job_id = job_id

@@ -165,7 +165,7 @@ def test_nothing_jumps(sized: Page, worker: ScriptedWorker) -> None:
     sight.is_told("In the queue, waiting for a free slot")
     sized.wait_for_timeout(300)
     sized.evaluate(SHIFTS)
-    sized.wait_for_timeout(100)  # those until now are told at once
+    sized.wait_for_timeout(100)  # those until now are announced at once
     before = sized.evaluate("window.shifts")
     writer = worker.take(job_id)
     worker.say(writer, "Begin. ")

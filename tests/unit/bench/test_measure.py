@@ -29,7 +29,7 @@ def test_ours_is_compared_with_the_limit_of_its_own_pair() -> None:
 def test_a_reading_of_any_kind_costs_no_other_figure(
     tmp_path: Path, reading: float | None, compared_by: Literal["ratio", "difference"]
 ) -> None:
-    """The table, the file and the comparison have all pairs that can be told, whichever half is 0 or missing."""
+    """The table, the file and the comparison have all pairs that can be compared, whichever half is 0 or missing."""
     name, odd = "memory", cast("float", reading)
     measures = [
         Measure(name, "KB", [odd, 4.0], [2.0, 2.0], "limit", compared_by),

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bench.http_connection import answer_length
-from bench.upstream import Upstream
+from bench.upstream import Stream, Wheel
 from tokentail.jobs.job import FinishReason
 from worker.chunk import Finish, Terminal, UsageReport
 from worker.dialects.openai.chat_parser import OpenAiChatParser
@@ -17,7 +17,8 @@ _TOKENS = 5
 
 async def _ask(model: str, until: bytes) -> bytes:
     """What the upstream sends up to `until`, over a real connection."""
-    server = await asyncio.start_server(Upstream(tokens_per_s=200.0).serve, "127.0.0.1", 0)
+    wheel = Wheel(tokens_per_s=200.0)
+    server = await asyncio.get_running_loop().create_server(lambda: Stream(wheel), "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
         body = json.dumps({"model": model, "max_tokens": _TOKENS}).encode()

@@ -72,7 +72,7 @@ def test_an_older_model_thinks_within_a_budget(model: str) -> None:
 
 
 def test_who_is_not_to_think_is_told_so() -> None:
-    """Older models do not unless they are asked to; some newer ones do, and some refuse to be told."""
+    """Older models do not unless they are asked to; some newer ones do, and some refuse the field."""
     assert thinking(bodies("claude-haiku-4-5", [], reasoning_effort="none")[0]) == (None, None)
     told, untold = bodies("claude-fable-5", [NO_DISABLED], reasoning_effort="none")
     assert thinking(told) == ({"type": "disabled"}, None)

@@ -1,6 +1,6 @@
 """The content blocks of one answer of Anthropic's Messages, and what they become in the log. Pure.
 
-A block is told in its start, and in deltas that add to it. Text, thinking and the arguments of tool calls are shown as
+A block comes as its start, and deltas that add to it. Text, thinking and the arguments of tool calls are shown as
 they come; all other blocks when they are whole.
 """
 

@@ -54,7 +54,7 @@ class Anthropic:
         return self._refusals.heeded(self._server.call(self._path, body))
 
     def amended(self, call: HttpCall, status: int, body: bytes) -> HttpCall | None:
-        """Models differ in how many tokens they give at most, in how they are told to think, and in sampling."""
+        """Models differ in how many tokens they give at most, in how thinking is asked for, and in sampling."""
         if amended := self._refusals.amended(call, status, body):
             return amended
         if status != 400 or not any(word in body for word in _AMENDED):

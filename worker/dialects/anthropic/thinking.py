@@ -28,7 +28,7 @@ def think(body: dict[str, Any], effort: str) -> None:
         body["output_config"] = {**body.get("output_config", {}), "effort": _EFFORTS[effort]}
         if not _is_tool_forced(body):
             body["thinking"] = _ADAPTIVE
-    elif not is_older:  # which think only when asked to; of the newer ones, some do unless they are told
+    elif not is_older:  # which think only when asked to; of the newer ones, some do unless a request forbids it
         body["thinking"] = _DISABLED
 
 

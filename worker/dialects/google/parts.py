@@ -63,7 +63,7 @@ class AnswerParts:
         self._code_id = ""
         self._code_count = earlier.codes
         self._state: list[dict[str, Any]] = []
-        self._told_state = 0  # how much of it was told
+        self._told_state = 0  # how much of it came out
         self._sources: list[tuple[_ChunksOf, dict[str, Any]]] = []
         self._told_sources: set[bytes] = set()
         self._others: dict[str, Callable[[dict[str, Any], str], Iterator[Chunk]]] = {

@@ -31,7 +31,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Names:
-    """What an event says of its place: which item, and which of the item's texts."""
+    """An event's place: which item, and which of the item's texts."""
 
     output_index: Any = None
     item_id: Any = None
@@ -72,7 +72,7 @@ class Item:
         return "".join(self.text(*key) for key in sorted(self.texts) if key[0] == stream)
 
     def missing(self, stream: str, wholes: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-        """The rest of texts that are told whole here: the number of each, and what was not shown of it.
+        """The rest of texts that come whole here: the number of each, and what was not shown of it.
 
         Pieces need not have said to which of the texts they belong.
         """
@@ -191,7 +191,7 @@ def text_of(part: Any) -> tuple[str, str] | None:
 
 
 def _is_beginning(item: Item, told: dict[str, Any]) -> bool:
-    """Whether all that was shown of an item is the beginning of one that is told whole."""
+    """Whether all that was shown of an item is the beginning of one that comes whole."""
     wholes = {stream: "".join(text for _, text in texts) for stream, texts in texts_of(told).items()}
     for stream, names in (("arguments", ("arguments", "input")), ("code", ("code",))):
         wholes[stream] = next((words for name in names if isinstance(words := told.get(name), str)), "")

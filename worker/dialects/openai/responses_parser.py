@@ -81,7 +81,7 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 class OpenAiResponsesParser:
-    """One stream's parser. Given a position it goes on from there, and says where it is after each event."""
+    """One stream's parser. Given a position it goes on from there, and gives its position after each event."""
 
     def __init__(self, position: ResponsesPosition | None = None) -> None:
         self._position = position

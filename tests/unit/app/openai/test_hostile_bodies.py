@@ -51,7 +51,7 @@ def _responses_request(fields: dict[str, Any], model: str, dialect: str) -> Resp
 
 @given(st.dictionaries(_FIELDS, _VALUES, max_size=5), _DIALECTS)
 def test_every_body_is_taken_or_refused(fields: dict[str, Any], dialect: str) -> None:
-    """What is taken can be stored, and what is refused can be told in JSON."""
+    """What is taken can be stored, and what is refused has a response in JSON."""
     messages = {"messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
     maps: dict[str, Callable[..., ChatRequest | ResponsesRequest]] = {
         "messages": chat_request,

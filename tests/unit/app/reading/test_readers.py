@@ -1,4 +1,4 @@
-"""The readers of a process: what is told to the store, and how often."""
+"""The readers of a process: what is written to the store, and how often."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from app.reading.readers import Readers
 
 
 class Told:
-    """A store that keeps what it is told, and a clock."""
+    """A store that keeps its calls, and a clock."""
 
     def __init__(self) -> None:
         self.marks: list[list[str]] = []

@@ -44,7 +44,7 @@ class Transport(asyncio.Transport):
 
 
 class Speaker:
-    """An application that accepts, and closes when it is told to."""
+    """An application that accepts, and closes when the test wants it."""
 
     def __init__(self) -> None:
         self.may_close = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A default model that no configured provider serves is told before anything starts."""
+"""A default model that no configured provider serves is reported before anything starts."""
 
 from pathlib import Path
 

@@ -164,7 +164,7 @@ SECRETS = {
 
 
 def test_secrets_are_neither_in_the_repr_nor_in_the_description() -> None:
-    """Only that they are set, and how many keys; names and meanings are told for all."""
+    """Only that they are set, and how many keys; names and meanings are printed for all."""
     settings = load_settings(SECRETS)
     described = {name: shown for name, shown, _ in settings.describe()}
     assert "hidden" not in repr(settings)

@@ -1,4 +1,4 @@
-"""The dialects: what a provider has no counterpart of is told, and no more of it than can be read."""
+"""The dialects: the refusal names what a provider has no counterpart of, and quotes no more of it than can be read."""
 
 import pytest
 

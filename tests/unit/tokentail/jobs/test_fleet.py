@@ -102,7 +102,7 @@ def test_an_unreadable_lease_that_stands_still_is_dead(scene: Scene) -> None:
 
 @pytest.mark.parametrize("spoilt", [b"\xff", b"{}", b'[{"name": 1}]', b'{"format": 2, "models": []}', b"[" * 100_000])
 def test_an_unreadable_catalog_leaves_the_last_readable_one(real_client: RedisClient, spoilt: bytes) -> None:
-    """A later version's, for example; it is told once, and a readable one replaces it."""
+    """A later version's lease, for example: it is logged once, and a readable one replaces it."""
     fleet = Fleet(real_client)
     served = [ServedModel("demo", "demo", "demo")]
     fleet.beat("w1", Lease(1, 8, [], served))

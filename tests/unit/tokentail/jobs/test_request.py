@@ -216,7 +216,7 @@ def test_a_fault_never_repeats_a_value(value: Any) -> None:
 
 
 def test_malformed_bodies_are_not_repeated_either() -> None:
-    """Only where it went wrong is told."""
+    """The error names only the place at which reading failed."""
     with pytest.raises(MalformedBody) as refused:
         parse_request(f'{{"prompt": "{SECRET}'.encode())
     assert SECRET not in str(refused.value)

@@ -1,4 +1,4 @@
-"""A batch: where its reader goes on, whether there is more, and whether a waiting poll should be told."""
+"""A batch: where its reader goes on, whether there is more, and whether a waiting poll should be answered."""
 
 import pytest
 from msgspec.structs import replace

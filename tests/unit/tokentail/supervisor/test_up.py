@@ -53,7 +53,7 @@ def test_a_report_names_models() -> None:
 
 
 def test_any_free_port_is_found() -> None:
-    """Port 0 is the system's choice, made once, so that the address can be told."""
+    """Port 0 is the system's choice, made once, so that the address can be printed."""
     assert free_port("127.0.0.1", 0) > 0
 
 

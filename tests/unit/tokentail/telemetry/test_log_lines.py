@@ -62,7 +62,7 @@ def test_the_facts_of_a_group_are_those_of_the_error_inside() -> None:
 
 
 def test_a_key_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """A client that polls a spoilt job fills no log; another key is told at once."""
+    """A client that polls a spoilt job fills no log; another key is logged at once."""
     for key in ("tt:{one}:log", "tt:{two}:log") * 50:
         tell_unreadable(key)
     assert [vars(record)["key"] for record in caplog.records] == ["tt:{one}:log", "tt:{two}:log"]

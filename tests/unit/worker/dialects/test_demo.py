@@ -21,7 +21,7 @@ NO_TRANSPORT = PlayedTransport()  # the demo sends nothing
 
 
 class FakeTime:
-    """A clock that only sleeping moves, and work, if it is told so."""
+    """A clock that only sleeping moves, and work, if the test wants it."""
 
     def __init__(self) -> None:
         self.now_s = 100.0

@@ -214,7 +214,7 @@ def test_an_older_server_is_asked_to_think_without_saying_how_hard() -> None:
     [("low", b'{"error":"\\"m\\" does not support thinking"}'), ("none", b'{"error":"cannot unmarshal string"}')],
 )
 def test_another_complaint_changes_nothing(effort: Any, words: bytes) -> None:
-    """The client asked for what the model cannot do, and is told; and what is no word is not made one."""
+    """The client asked for what the model cannot do, and gets that answer; what is no word is not made one."""
     request = GenerationRequest(prompt="x", reasoning_effort=effort)
     assert failure_of(PlayedAnswer([words], status=400), request=request, provider=OLLAMA).failure.kind == "rejected"
 

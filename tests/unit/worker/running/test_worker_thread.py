@@ -1,4 +1,4 @@
-"""Work aside: what a large request costs is paid by a thread, and what goes wrong there is told as if here."""
+"""Work aside: what a large request costs is paid by a thread, and what goes wrong there is raised here."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the codes and the words of providers' errors mean, and what of their words is told."""
+"""What the codes and the words of providers' errors mean, and what of their words clients receive."""
 
 import json
 

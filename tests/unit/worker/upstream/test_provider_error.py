@@ -1,4 +1,4 @@
-"""Answers that are no stream: what a status and a body mean, and what of them may be told."""
+"""Answers that are no stream: what a status and a body mean, and what of them clients may receive."""
 
 import json
 from email.utils import formatdate

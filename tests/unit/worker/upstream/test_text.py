@@ -53,7 +53,7 @@ def test_every_other_piece_is_shown(pieces: tuple[str, ...]) -> None:
     ("pieces", "whole"), [(("Hel", "lo"), "Hello world"), (("Hel", "lo "), "Hello world"), ((), "Hi")]
 )
 def test_a_whole_text_adds_what_no_piece_had(pieces: tuple[str, ...], whole: str) -> None:
-    """A message that is told whole at the end goes on where the pieces ended."""
+    """A message that comes whole at the end adds what comes after its pieces."""
     deltas = Deltas()
     found = [chunk for piece in pieces for chunk in deltas.text(piece)]
     found += [*deltas.text(whole, Told.LAST_PIECE), *deltas.rest()]
