@@ -21,7 +21,7 @@ from bench.readers import AUTHORIZATION, NO_KEY, reader_named
 
 _TIMEOUT_S = 20.0  # below the wait: a late poll must not be answered by the end of its wait
 _QUIET_S = 0.3
-_LONG_WAY = "&colour=green"  # a parameter that no call knows: the poll is not parked
+_LONG_WAY = "&utm_source=bench"  # a parameter that every call lets pass: the poll is not parked
 _TOKEN = re.compile(rb'" ?(\d+)"')
 _CURSOR = re.compile(rb'"cursor": ?"([^"]+)"')
 

@@ -114,7 +114,7 @@ def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Bea
     if settings.webhook_urls:
         webhooks = [gevent.spawn(deliver_until_stopped, backend.queue_client, runner.worker, settings)]
     rq_worker.work_until_stopped()
-    gevent.joinall(webhooks, timeout=settings.webhook_timeout_s)  # it was told to stop at the same moment
+    gevent.joinall(webhooks, timeout=settings.webhook_timeout_s)  # its greenlet stops at the same moment
 
 
 class Beat:

@@ -1,4 +1,4 @@
-"""Webhooks of a real `tokentail up`: each end is told, though workers are killed; no stream waits for a receiver."""
+"""Webhooks of a real `tokentail up`: each end is sent, though workers are killed; no stream waits for a receiver."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def test_a_webhook_is_told_though_its_worker_is_killed_in_the_middle(tmp_path: P
 
 
 def test_the_job_of_a_worker_that_is_killed_at_its_very_end_is_told(tmp_path: Path) -> None:
-    """Ten workers are killed around the ends of their jobs; each job is told at least once."""
+    """Ten workers are killed around the ends of their jobs; each job's end is sent at least once."""
     with (
         webhook_receiver(200) as receiver,
         _up(

@@ -68,7 +68,7 @@ class Clients:
         with closing(socket.create_connection(("127.0.0.1", plane.port), timeout=20)) as connection:
             connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
             eventually(lambda: self.harness.waits() > waits, what="the client waits for its answer")
-        eventually(lambda: self.harness.waits() == waits, what="the server has heard that the client left")
+        eventually(lambda: self.harness.waits() == waits, what="the server knows that the client left")
         return self.new_job()
 
     def stop(self) -> None:

@@ -132,7 +132,7 @@ def test_each_way_to_an_end_makes_a_webhook_due_in_the_same_step(site: Site, nam
 
 
 def test_a_job_that_is_open_has_no_webhook(site: Site) -> None:
-    """Nothing is told before the end."""
+    """No webhook is due before the end."""
     job_id = site.submit()
     site.worker.take(job_id)
     site.sweep_after()

@@ -131,7 +131,7 @@ class Settings:
     retries: int = _setting("TOKENTAIL_RETRIES", 2, "further calls of a provider that failed", least=0, most=20)
     local_url: str = _setting("TOKENTAIL_LOCAL_URL", "", "where the local model is served; `up` sets it")
     webhook_urls: tuple[str, ...] = _setting(
-        "TOKENTAIL_WEBHOOK_URLS", (), "addresses that are told of each job's end, comma-separated", secret=True
+        "TOKENTAIL_WEBHOOK_URLS", (), "addresses that receive each job's end, comma-separated", secret=True
     )
     webhook_secrets: tuple[str, ...] = _setting(
         "TOKENTAIL_WEBHOOK_SECRETS", (), "sign webhooks: whsec_ and base64; several during a change", secret=True

@@ -20,7 +20,7 @@ _RETRY_S = 1.0
 
 
 def deliver_until_stopped(client: RedisClient, worker: str, settings: Settings) -> None:
-    """Try webhooks until the process is told to stop; run it in a greenlet of its own."""
+    """Try webhooks until the process stops; run it in a greenlet of its own."""
     starts = 0
     while True:
         starts += 1

@@ -12,7 +12,7 @@ export class Asking {
   #sent;
   #isUnderWay = false; // the button stays enabled meanwhile, because a disabled button loses the focus
 
-  /** `sent(jobId, prompt, isCompared)` is told; without an id if the page shows another job by then. */
+  /** It calls `sent(jobId, prompt, isCompared)`; without an id if the page shows another job by then. */
   constructor({ prompt, longest }, parts, sent) {
     [this.#prompt, this.#longest, this.#parts, this.#sent] = [prompt, longest, parts, sent];
   }

@@ -15,7 +15,7 @@ export class JobList {
   #current = null;
   #views = [];
 
-  /** The elements: list, none, search. `to` is told `open(jobId)` and `remove(jobId)`. */
+  /** The elements: list, none, search. It calls `to.open(jobId)` and `to.remove(jobId)`. */
   constructor(parts, to) {
     [this.#parts, this.#to] = [parts, to];
     parts.list.addEventListener("click", (event) => {
