@@ -1,4 +1,4 @@
-"""The browsable page of the API: Swagger UI's own files from the package that ships them, and a page of ours.
+"""The browsable page of the API: Swagger UI's own files from the package that ships them, in a page of ours.
 
 It asks no other host for anything, and needs no inline script. Pure but for reading the package's files once.
 """
@@ -6,36 +6,23 @@ It asks no other host for anything, and needs no inline script. Pure but for rea
 from functools import cache
 from importlib.resources import files
 
-from app.http.paths import DOCS, OPENAPI
+from app.http.paths import OPENAPI
 from app.http.response import Response
 
 _SHIPPED = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
-    "favicon-32x32.png": "image/png",
 }
-_NAME = DOCS.lstrip("/")  # links are relative, so that the page works below a proxy's path, too
-_PAGE = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Tokentail API</title>
-<link rel="stylesheet" href="{_NAME}/swagger-ui.css">
-<link rel="icon" type="image/png" href="{_NAME}/favicon-32x32.png">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="{_NAME}/swagger-ui-bundle.js"></script>
-<script src="{_NAME}/initializer.js"></script>
-</body>
-</html>
-""".encode()
+# All links of the page are relative, so that it works below a proxy's path, too.
+_PAGE = files("app").joinpath("static", "page", "docs.html")
 # The validator badge would be fetched from Swagger's own host.
 _INITIALIZER = f"""SwaggerUIBundle({{
   url: new URL("{OPENAPI.lstrip("/")}", document.baseURI).href,
   dom_id: "#swagger-ui",
   deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  defaultModelRendering: "example",
   validatorUrl: null,
 }});
 """.encode()
@@ -57,7 +44,7 @@ def api_page_file(name: str) -> Response | None:
 @cache
 def _read(name: str) -> Response:
     if name == "":
-        return Response(200, {"Content-Type": "text/html; charset=utf-8", **_HEADERS}, _PAGE)
+        return Response(200, {"Content-Type": "text/html; charset=utf-8", **_HEADERS}, _PAGE.read_bytes())
     if name == "initializer.js":
         return Response(200, {"Content-Type": "text/javascript; charset=utf-8", **_HEADERS}, _INITIALIZER)
     content = files("flask_swagger_ui").joinpath("dist", name).read_bytes()

@@ -78,6 +78,7 @@ def job_view(job: Job, queue_position: int | None = None, waits_for: str | None 
         "queue_position": queue_position,  # 1 is next
         "waits_for": waits_for,
         "attempts": job.attempts,
+        "provider_calls": job.calls.calls,  # more than one: calls were repeated
         "token_count": job.token_count,
         "time_to_first_token_ms": first_token_ms,  # since it was submitted
         **_outcome(job.end),
@@ -103,7 +104,6 @@ def operators_view(job: Job, view: dict[str, Any]) -> dict[str, Any]:
         "owner": job.owner,
         "provider": job.calls.provider or None,
         "address": job.calls.address or None,
-        "provider_calls": job.calls.calls,  # more than one: calls were repeated
         "call_error": job.calls.error or None,  # of the last call that failed, though a later one may have succeeded
         "worker": job.last_worker or None,
         "losses": job.losses,

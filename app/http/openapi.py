@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 
+from app.http.examples import example_of
 from app.http.operations import parameter
 from app.http.response import PROBLEM
 from app.http.router import Auth, Route, Router
 from app.http.routes import ROUTER
 from app.http.schemas import Schema, ref, schemas
+from app.http.tasks import TASKS, task_of
 from tokentail import __version__
 
 _PROBLEMS = {
@@ -43,6 +45,7 @@ def openapi_document(router: Router = ROUTER) -> bytes:
                 "summary": "Durable LLM streaming over plain HTTP polling",
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
+            "tags": [{"name": name, "description": description} for name, description in TASKS],
             "paths": _paths(router),
             "components": {
                 "schemas": schemas(),
@@ -67,7 +70,10 @@ def _paths(router: Router) -> dict[str, Any]:
             continue
         names = re.findall(r"\{(\w+)\*?\}", path)
         parameters = [
-            parameter(name, "path", {"type": "string"}, _PATH_PARAMETERS.get(name, "A part of the path."))
+            {
+                **parameter(name, "path", {"type": "string"}, _PATH_PARAMETERS.get(name, "A part of the path.")),
+                "example": example_of({"type": "string"}, {}, name),
+            }
             for name in names
         ]
         paths[path.replace("*}", "}")] = {**({"parameters": parameters} if parameters else {}), **described}
@@ -79,15 +85,30 @@ def _operation(route: Route) -> Schema:
     responses = {**route.responses, **{status: _refusal(status) for status in sorted(refusals)}}
     described: Schema = {
         "operationId": route.name,
+        "tags": [task_of(route.method, route.path)],
         "summary": route.summary,
-        "responses": {str(status): response for status, response in responses.items()},
+        "responses": {str(status): _with_examples(response, status) for status, response in responses.items()},
     }
     if route.parameters:
         described["parameters"] = route.parameters
     if route.body:
-        described["requestBody"] = route.body
+        described["requestBody"] = _with_examples(route.body)
     return {**described, "security": []} if route.auth is Auth.OPEN else described
 
 
 def _refusal(status: int) -> Schema:
     return {"description": _PROBLEMS[status], "content": {PROBLEM: {"schema": ref("Problem")}}}
+
+
+def _with_examples(body: Schema, status: int | None = None) -> Schema:
+    """The body of a request or response, with an example of each of its forms that has a schema of ours."""
+    if "content" not in body:
+        return body
+    known = schemas()
+    content = {}
+    for kind, form in body["content"].items():
+        example = form.get("example") or example_of(form["schema"], known)
+        if kind == PROBLEM:
+            example = {**example, "status": status, "detail": _PROBLEMS.get(status or 0, "")}
+        content[kind] = {**form, "example": example} if isinstance(example, dict) else form
+    return {**body, "content": content}

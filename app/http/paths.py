@@ -23,6 +23,7 @@ OPERATOR_JOBS = "/v1/operator/jobs"
 MODELS = "/v1/models"
 RAW_STREAM = "/stream"
 OPENAI = "/openai/"  # the beginning of OpenAI's paths
+CALLS = ("/v1/", OPENAI)  # the beginnings of the paths of programs
 CHAT = f"{OPENAI}v1/chat/completions"
 CHAT_COMPLETION = f"{CHAT}/{{completion_id}}"
 OPENAI_MODELS = f"{OPENAI}v1/models"

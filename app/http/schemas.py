@@ -157,6 +157,7 @@ def _job(more: dict[str, Schema]) -> Schema:
             "another job of its client, which has used up its share of the slots.",
         },
         "attempts": {"type": "integer", "description": "How many attempts the job has had."},
+        "provider_calls": {"type": "integer", "description": "Calls of the provider, by all attempts together."},
         "token_count": {"type": "integer"},
         "time_to_first_token_ms": {**whole, "description": "Since the job was submitted."},
         **_outcome(),
@@ -181,7 +182,6 @@ def _operators_fields() -> dict[str, Schema]:
         "owner": {"type": "string", "description": "The owner of the key with which the job was submitted."},
         "provider": {**text, "description": "The provider that was called last."},
         "address": {**text, "description": "Scheme, host and port that were called."},
-        "provider_calls": {"type": "integer", "description": "Calls of the provider, by all attempts together."},
         "call_error": {
             **text,
             "description": "The type and status of the last call that failed; a later call may have succeeded.",

@@ -19,11 +19,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from app.calls.streams import NOT_UPGRADED, Head
 from app.calls.wiring import Calls
-from app.http.paths import DOCS, OPENAPI
+from app.http.paths import CALLS, DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
 from app.http.router import SAFE_METHODS, Kind, Route
-from app.serving.static_files import STATIC_PATHS, static_file
+from app.serving.static_files import STATIC_PATHS, missing_page, static_file
 from tokentail.errors import TokentailError
 from tokentail.telemetry.log_lines import innermost
 
@@ -127,12 +127,19 @@ def _answer_errors(app: Flask, calls: Calls) -> None:
             headers["Allow"] = ", ".join(sorted(error.valid_methods))
         detail = error.description or error.name
         if isinstance(error, NotFound):
+            if _is_for_a_person(request.path, request.headers.get("Accept", "")):
+                return to_flask(missing_page(request.path))
             detail = f"There is nothing at this path; the interface is described at {OPENAPI} and shown at {DOCS}."
         return to_flask(problem(error.code or 500, detail, headers))
 
     @app.errorhandler(Exception)
     def handle_fault(error: Exception) -> FlaskResponse:
         return to_flask(fault(error))
+
+
+def _is_for_a_person(path: str, accept: str) -> bool:
+    """Whether a browser shows the response: programs do not name text/html, and the paths of calls are theirs."""
+    return "text/html" in accept and not path.startswith(CALLS)
 
 
 def _streamed(parts: Generator[Any, None, None]) -> FlaskResponse:

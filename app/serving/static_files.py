@@ -63,6 +63,14 @@ def static_file(path: str, if_none_match: str | None, accept_encoding: str = "")
     return found
 
 
+def missing_page(path: str) -> Response:
+    """The page for a path at which there is nothing. Its links are relative, so that it works below a proxy's path."""
+    found = _read("page/missing.html", is_packed=False)
+    root = "/".join([".."] * (path.count("/") - 1)) or "."
+    headers = {name: value for name, value in found.headers.items() if name not in {"ETag", "Vary"}}
+    return Response(404, {**headers, "Vary": "Accept"}, found.body.replace(b"ROOT", root.encode()))
+
+
 @cache
 def _read(name: str, *, is_packed: bool) -> Response:
     content = _STATIC.joinpath(*name.split("/")).read_bytes()

@@ -1,6 +1,7 @@
 """Refusals over HTTP: whatever is asked in the wrong way is answered by a problem document that says which."""
 
 import json
+import re
 
 import pytest
 import redis.asyncio
@@ -21,6 +22,22 @@ def test_an_unknown_path_is_a_problem(harness: HttpHarness) -> None:
         "/x",
     ):
         assert_problem(harness.get(path), 404)
+
+
+def test_a_browser_gets_a_page_for_an_unknown_path(harness: HttpHarness) -> None:
+    """The links of the page lead back from any depth; a program, and every path of calls, gets the problem document."""
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path, root in (("/x", "./"), ("/x/y", "../"), ("/x/y/z", "../../")):
+        answer = harness.get(path, headers=accept)
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        links = set(re.findall(r'(?:href|src)="([^"]*)"', answer.text))
+        assert {f"{root}", f"{root}docs", f"{root}page/layout.css"} <= links
+        assert all(link.startswith(root) for link in links)
+    for path in ("/v1/nothing", "/openai/v1/nothing"):
+        assert harness.get(path, headers=accept).headers["Content-Type"] != "text/html; charset=utf-8"
+    assert_problem(harness.get("/x", headers={"Accept": "*/*"}), 404)
 
 
 def test_a_wrong_method_names_the_right_ones(harness: HttpHarness) -> None:

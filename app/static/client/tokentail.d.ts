@@ -121,6 +121,8 @@ export interface Job extends Outcome {
   queue_position: number | null;
   waits_for: "slot" | "worker" | "share" | null;
   attempts: number;
+  /** Calls of the provider, by all attempts together. */
+  provider_calls: number;
   token_count: number;
   time_to_first_token_ms: number | null;
   provider_reason: string | null;

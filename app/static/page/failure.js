@@ -12,10 +12,10 @@ export const kindWords = (error) => KINDS[error.type] ?? "";
 
 /** How many calls the job took, and what the provider's last response was. */
 export function callsWords(error, view) {
-  const calls = view ? Math.max(1, view.attempts + (view.retries ?? 0)) : null;
+  const calls = view?.provider_calls ?? 0;
   const parts = [
-    calls && (calls === 1 ? "Asked once" : `Asked ${calls} times`),
-    error.provider_status && `the provider’s status was ${error.provider_status}`,
+    calls > 0 && (calls === 1 ? "The provider was called once" : `The provider was called ${calls} times`),
+    error.provider_status && `its status was ${error.provider_status}`,
     error.provider_code && `its code ${error.provider_code}`,
   ].filter(Boolean);
   return parts.length ? `${parts.join("; ")}.` : "";

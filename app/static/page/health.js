@@ -3,10 +3,11 @@
 
 const EVERY_MS = 10_000;
 const TIMEOUT_MS = 5000;
+const WELL = "good";
 const WORDS = {
   "no workers": "No workers", "answers fail": "Some answers fail", "jobs wait": "Jobs wait", "redis nearly full": "Redis is nearly full",
 };
-const GREY = "Figures are old";
+const AWAY = "The server does not answer";
 
 export class Health {
   #link;
@@ -26,19 +27,21 @@ export class Health {
     try {
       const answer = await fetch("v1/overview", { signal: AbortSignal.timeout(TIMEOUT_MS) });
       const body = await answer.json();
-      if (answer.ok) this.#show(body.state === "good" ? null : "amber", WORDS[body.state] ?? body.state, body.reasons.map(({ what }) => what));
-      else if (answer.status >= 500) this.#show("grey", GREY, [body.detail]);
+      if (answer.ok) this.#show(body.state === WELL ? null : "amber", WORDS[body.state] ?? body.state, body.reasons.map(sentence));
+      else if (answer.status >= 500) this.#show("grey", AWAY, [body.detail]);
     } catch {
-      this.#show("grey", GREY, ["The server does not answer"]);
+      this.#show("grey", AWAY, []);
     }
   }
 
-  /** A state of null: all is well. */
-  #show(state, words, reasons) {
-    this.#link.hidden = state === null;
-    if (state === null) return;
-    this.#link.dataset.state = state;
+  /** Amber: something is not well. Grey: nothing is known. A colour of null: all is well. */
+  #show(colour, words, reasons) {
+    this.#link.hidden = colour === null;
+    if (colour === null) return;
+    this.#link.dataset.state = colour;
     this.#words.textContent = words;
-    this.#link.title = reasons.join(" ") || words;
+    this.#link.title = reasons.join("\n") || words;
   }
 }
+
+const sentence = ({ what, do: toDo }) => (toDo ? `${what} ${toDo}.` : what);

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -29,6 +30,7 @@ from tokentail.errors import (
 )
 from tokentail.redis.backend import wire
 
+PROTOCOL = Path(__file__).parents[4] / "docs" / "protocol.md"
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}", *STATIC_PATHS}
 
 
@@ -68,6 +70,38 @@ def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
     """Generated clients need a name for each call."""
     names = re.findall(r'"operationId": "([^"]+)"', json.dumps(document))
     assert len(names) == len(set(names)) == 33
+
+
+def test_every_call_is_in_a_task(document: dict[str, Any]) -> None:
+    """The page of the API groups the calls by what a person wants to do."""
+    tasks = [tag["name"] for tag in document["tags"]]
+    operations = [call for calls in document["paths"].values() for name, call in calls.items() if name != "parameters"]
+    assert {tag for call in operations for tag in call["tags"]} == set(tasks)
+    assert all(len(call["tags"]) == 1 for call in operations)
+
+
+def test_every_body_has_an_example_without_filler(document: dict[str, Any]) -> None:
+    """A reader sees values as they come over the wire, and each has the fields that its schema requires."""
+    seen = 0
+    for call in [call for calls in document["paths"].values() for name, call in calls.items() if name != "parameters"]:
+        bodies = [*call["responses"].values(), call.get("requestBody", {})]
+        for form in [form for body in bodies for form in body.get("content", {}).values() if "$ref" in form["schema"]]:
+            schema = document["components"]["schemas"][form["schema"]["$ref"].rsplit("/", 1)[-1]]
+            assert set(schema.get("required", ())) <= set(form["example"])
+            assert '"string"' not in json.dumps(form["example"])
+            seen += 1
+    assert seen > 40
+
+
+def test_the_page_has_the_rules_of_the_protocol() -> None:
+    """The page starts with the three rules, in the words of the document that is the source of truth."""
+    page = api_page_file("")
+    assert page is not None
+    rules = re.search(r"## Three rules for every client\n\n(.*?)\n## ", PROTOCOL.read_text(), re.DOTALL)
+    assert rules is not None
+    told = re.sub(r"[`*]|^\d\. ", "", rules[1], flags=re.MULTILINE).split()
+    shown = re.findall(r"<li>(.*?)</li>", page.body.decode())
+    assert re.sub(r"<[^>]*>", "", " ".join(shown)).split() == told
 
 
 def test_the_page_needs_no_other_host_and_no_inline_script() -> None:
