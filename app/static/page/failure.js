@@ -13,10 +13,9 @@ export const kindWords = (error) => KINDS[error.type] ?? "";
 /** How many calls the job took, and what the provider's last response was. */
 export function callsWords(error, view) {
   const calls = view?.provider_calls ?? 0;
-  const parts = [
-    calls > 0 && (calls === 1 ? "The provider was called once" : `The provider was called ${calls} times`),
-    error.provider_status && `its status was ${error.provider_status}`,
-    error.provider_code && `its code ${error.provider_code}`,
-  ].filter(Boolean);
-  return parts.length ? `${parts.join("; ")}.` : "";
+  const said = [error.provider_status && `status ${error.provider_status}`, error.provider_code && `code ${error.provider_code}`].filter(Boolean);
+  return [
+    calls > 0 && `The provider was called ${calls === 1 ? "once" : `${calls} times`}.`,
+    said.length > 0 && `The last response had ${said.join(" and ")}.`,
+  ].filter(Boolean).join(" ");
 }

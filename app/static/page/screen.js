@@ -68,6 +68,7 @@ export class Screen {
     if (answer) this.announcer.state(answer.done ? `${words}. ${answer.tokenCount} tokens.` : words);
     document.documentElement.toggleAttribute("data-shows", Boolean(answer));
     const isThere = Boolean(answer) && !problem;
+    document.documentElement.toggleAttribute("data-missing", Boolean(problem) && !answer.text);
     allow("stop", isOpen && !this.#isReader);
     at("stop").hidden = at("stop").disabled;
     allow("share", isThere && !this.#isReader);

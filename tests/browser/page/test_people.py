@@ -59,6 +59,9 @@ def test_axe_finds_nothing(sized: Page, harness: BrowserHarness, worker: Scripte
     expect(sight.answer).to_contain_text("boil(")
     sized.locator("#reasoning summary").click()
     assert violations(sized) == []
+    sized.locator("#via summary").click()
+    assert violations(sized) == []
+    sized.keyboard.press("Escape")
     worker.say(writer, COMPLETED)
     sight.is_told("Complete")
     assert violations(sized) == []
@@ -95,6 +98,11 @@ def test_axe_finds_nothing_where_something_is_wrong(
     sized.goto(f"{harness.url}/?job={'a' * 26}")
     sight.is_told("Not found")
     assert violations(sized) == []
+    sized.goto(f"{harness.url}/nothing/here")
+    expect(sized.get_by_role("heading")).to_have_text("There is nothing at this address")
+    assert violations(sized) == []
+    sized.get_by_role("link", name="Ask a model").click()
+    expect(sized.locator("#intro")).to_be_visible()
     complaints[:] = [text for text in complaints if "404" not in text]
 
 
