@@ -10,7 +10,6 @@ from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tokentail.jobs.job import Failure, FailureKind, Status
 from tokentail.log.element import End, Reasoning
 
-
 CALLS = """async () => (await import("/page/failure.js"))
   .callsWords({ provider_status: 529, provider_code: "busy" }, { provider_calls: 3 })"""
 
