@@ -36,7 +36,10 @@ def ask(
     url: str,
     api_key: str | None,
 ) -> int:
-    """Submit PROMPT (- reads it from stdin) and print the answer as it is made. Ctrl-C cancels the job."""
+    """Submit PROMPT (- reads it from stdin) and print the answer as it is made. Ctrl-C cancels the job.
+
+    Example: tokentail ask --model demo "Why is the sky blue?"
+    """
     if prompt == "-":
         prompt = sys.stdin.read()
     with connect(url, api_key) as client:
@@ -59,7 +62,10 @@ def ask(
 @as_json
 @server_options
 def tail(job_id: str, as_json: bool, url: str, api_key: str | None) -> int:
-    """Print a job's answer from its beginning, and go on as it is made. Ctrl-C leaves the job alone."""
+    """Print a job's answer from its beginning, and go on as it is made. Ctrl-C leaves the job alone.
+
+    Example: tokentail tail y4twkrxz7y3hv6dhtc198tee5t
+    """
     with connect(url, api_key) as client:
         client.job(job_id)  # a server that does not answer is reported at once
         return print_answer(client.follow(job_id, events=not as_json, patience_s=PATIENCE_S), as_json=as_json)

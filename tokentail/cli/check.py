@@ -30,7 +30,10 @@ _SHORT_KEY = 16  # letters; a shorter one can be guessed
 )
 @as_json
 def check(tries_providers: bool, as_json: bool) -> int:
-    """Print the settings in force, secrets hidden, and every fault at once."""
+    """Print the settings in force, secrets hidden, and every fault at once.
+
+    Example: tokentail check --providers
+    """
     if tries_providers:
         return _try_providers(as_json=as_json)
     settings, faults, warnings = read_settings(os.environ)

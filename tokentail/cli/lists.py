@@ -1,19 +1,14 @@
 """`list` and `models`: the newest jobs, one's own or everybody's, and the models that can be asked for."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from collections.abc import Sequence
 
 import click
 
 from tokentail.cli.connection import as_json, connect, server_options
-from tokentail.client import Client, RemoteJob
+from tokentail.client import RemoteJob
 from tokentail.jobs.job import Status
 
-_AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLUMNS = (("status", 9), ("id", 26), ("submitted", 16), ("model", 28), ("tokens", 7))
 _OPERATORS = (("calls", 5), ("owner", 16))
 
@@ -47,14 +42,9 @@ def list_jobs(
     """
     if owner and not is_all:
         raise click.UsageError("--owner needs --all: without it the list has the jobs of your own key")
-    from_then = _moment(since) if since else None
+    wanted = {"status": status, "user": user, "model": model, "since": since}
     with connect(url, api_key) as client:
-        if is_all:
-            wanted = Status(status) if status else None
-            then = from_then.isoformat() if from_then else None
-            jobs = list(client.all_jobs(limit, status=wanted, owner=owner, user=user, model=model, since=then))
-        else:
-            jobs = _own(client, limit, from_then, {"status": status, "user": user, "model": model})
+        jobs = list(client.all_jobs(limit, owner=owner, **wanted) if is_all else client.jobs(limit, **wanted))
     if as_json:
         for job in jobs:
             click.echo(json.dumps(job.body))
@@ -87,19 +77,6 @@ def models(as_json: bool, url: str, api_key: str | None) -> None:
         click.echo("tokentail: no worker has served a model yet; start one with: tokentail worker", err=True)
 
 
-def _own(client: Client, limit: int, since: datetime | None, wanted: dict[str, str | None]) -> list[RemoteJob]:
-    """The caller's jobs that have these values. The list is ordered by time, so it is read no further than `since`."""
-
-    def chosen() -> Iterator[RemoteJob]:
-        for job in client.jobs():
-            if since is not None and datetime.fromisoformat(job.body["created_at"]) < since:
-                return
-            if all(value is None or job.body.get(name) == value for name, value in wanted.items()):
-                yield job
-
-    return list(islice(chosen(), limit))
-
-
 def _lines(job: RemoteJob, *, is_all: bool) -> list[str]:
     body = job.body
     at = str(body.get("created_at") or "")[:16].replace("T", " ")
@@ -114,13 +91,3 @@ def _lines(job: RemoteJob, *, is_all: bool) -> list[str]:
 
 def _row(columns: Sequence[tuple[str, int]], *values: object) -> str:
     return "  ".join(f"{value!s:{width}}" for value, (_, width) in zip(values, columns, strict=False)).rstrip()
-
-
-def _moment(text: str) -> datetime:
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError("--since: give 15m, 2h, 7d, or a time such as 2026-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.astimezone()

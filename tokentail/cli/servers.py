@@ -40,6 +40,8 @@ def up(host: str | None, port: str | None, data_dir: str | None, model: str | No
 
     It starts its own Valkey unless REDIS_URL is set, a worker, the web server, and a small local model when that is
     asked for, or when nothing else is configured and its packages are installed.
+
+    Example: tokentail up --port 8080 --model demo
     """
     given = {
         "TOKENTAIL_HOST": host,
@@ -64,6 +66,8 @@ def web(processes: int, *, allow_open: bool) -> None:
     """Run the web server; settings come from the environment (`tokentail check` lists them).
 
     Several processes share one port.
+
+    Example: tokentail web --processes 2
     """
     if allow_open:
         os.environ["TOKENTAIL_ALLOW_OPEN"] = "true"
@@ -77,7 +81,10 @@ def web(processes: int, *, allow_open: bool) -> None:
 @click.command()
 @_processes
 def worker(processes: int) -> None:
-    """Run a worker; settings come from the environment (`tokentail check` lists them)."""
+    """Run a worker; settings come from the environment (`tokentail check` lists them).
+
+    Example: tokentail worker --processes 2
+    """
     if processes == 1:
         _become("worker")
     else:

@@ -166,27 +166,34 @@ class Client:
         """The job's present state. Raises ApiError, ServerUnreachable."""
         return parse_job(self._call("GET", _path(job_id)))
 
-    def jobs(self, limit: int | None = None) -> Iterator[RemoteJob]:
-        """The caller's jobs, newest first, at most `limit`; read page by page. Raises ApiError, ServerUnreachable."""
-        return islice(self._pages("/v1/jobs", {}), limit)
+    def jobs(
+        self,
+        limit: int | None = None,
+        *,
+        status: str | None = None,
+        user: str | None = None,
+        model: str | None = None,
+        since: str | None = None,
+    ) -> Iterator[RemoteJob]:
+        """The caller's jobs, newest first, at most `limit`; read page by page.
+
+        `since` is a time in RFC 3339, or an age such as `15m`, `2h` or `7d`. Raises ApiError, ServerUnreachable.
+        """
+        return self._pages("/v1/jobs", limit, status=status, user=user, model=model, since=since)
 
     def all_jobs(
         self,
         limit: int | None = None,
         *,
-        status: Status | None = None,
+        status: str | None = None,
         owner: str | None = None,
         user: str | None = None,
         model: str | None = None,
         since: str | None = None,
     ) -> Iterator[RemoteJob]:
-        """The records of all owners' jobs, for an operator's key: newest first, without content, at most `limit`.
-
-        `since` is a time in RFC 3339, or an age such as `15m`, `2h` or `7d`. Raises ApiError, ServerUnreachable.
-        """
-        asked = {"status": status, "owner": owner, "user": user, "model": model, "since": since}
-        query = {name: value for name, value in asked.items() if value is not None}
-        return islice(self._pages("/v1/operator/jobs", query), limit)
+        """The records of all owners' jobs, for an operator's key: like `jobs`, and without content."""
+        query = {"status": status, "owner": owner, "user": user, "model": model, "since": since}
+        return self._pages("/v1/operator/jobs", limit, **query)
 
     def overview(self) -> Body:
         """The state of the whole deployment, with its reasons and numbers. Raises ApiError, ServerUnreachable."""
@@ -216,12 +223,16 @@ class Client:
         """The models that the server offers. Raises ApiError, ServerUnreachable."""
         return parse_models(self._call("GET", "/v1/models"))
 
-    def _pages(self, path: str, query: dict[str, str]) -> Iterator[RemoteJob]:
-        page: str | None = path
-        while page:
-            body = self._call("GET", page, params=query)
-            yield from map(parse_job, body["jobs"])
-            page, query = body.get("next"), {}  # the link has the whole query
+    def _pages(self, path: str, limit: int | None, **query: str | None) -> Iterator[RemoteJob]:
+        def read() -> Iterator[RemoteJob]:
+            page: str | None = path
+            params = {name: value for name, value in query.items() if value is not None}
+            while page:
+                body = self._call("GET", page, params=params)
+                yield from map(parse_job, body["jobs"])
+                page, params = body.get("next"), {}  # the link has the whole query
+
+        return islice(read(), limit)
 
     def _call(self, method: str, path: str, **options: Any) -> Body:
         return self._connection.call_object(method, path, self._patience_s, **options)

@@ -2,9 +2,10 @@
 
 import sys
 
+import click
 import pytest
 
-from tokentail.cli import main
+from tokentail.cli import main, tokentail
 
 
 def test_without_a_command_the_help_is_printed_as_it_is(
@@ -22,3 +23,13 @@ def test_without_a_command_the_help_is_printed_as_it_is(
         printed.append(out)
     assert printed[0].startswith("Usage: tokentail ")
     assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("name", tokentail.list_commands(click.Context(tokentail)))
+def test_each_command_s_help_has_an_example(name: str) -> None:
+    """The example is a command line that can be copied."""
+    command = tokentail.get_command(click.Context(tokentail), name)
+    assert command is not None
+    if isinstance(command, click.Group):
+        return  # its own commands have them
+    assert f"tokentail {name}" in (command.help or "")
