@@ -58,7 +58,11 @@ def kind_of(key: str) -> str:
     """What a key of this Redis holds, in a word for operators."""
     if job_of(key) is not None:
         return {"log": "logs", "request": "requests", "job": "records"}.get(key.rpartition(":")[2], "other")
-    kinds = {"tt:idempotency:": "idempotency keys", PREFIX: "indexes and leases", "rq:": "RQ's"}
+    kinds = {
+        **dict.fromkeys(("tt:idempotency:", "tt:repeat:", "tt:unseen:"), "idempotency keys"),
+        PREFIX: "indexes, leases and counts",
+        "rq:": "RQ's",
+    }
     return next((kind for prefix, kind in kinds.items() if key.startswith(prefix)), "of other programs")
 
 
