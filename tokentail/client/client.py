@@ -170,16 +170,35 @@ class Client:
         self,
         limit: int | None = None,
         *,
-        status: str | None = None,
         user: str | None = None,
+        status: str | None = None,
         model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         since: str | None = None,
     ) -> Iterator[RemoteJob]:
-        """The caller's jobs, newest first, at most `limit`; read page by page.
+        """The caller's jobs, newest first, at most `limit`, read page by page; those for which all that is asked holds.
 
-        `since` is a time in RFC 3339, or an age such as `15m`, `2h` or `7d`. Raises ApiError, ServerUnreachable.
+        A `*` at the end of `model` stands for anything. `since` is a time in RFC 3339, or an age such as `15m`, `2h` or
+        `7d`. Raises ApiError, ServerUnreachable.
         """
-        return self._pages("/v1/jobs", limit, status=status, user=user, model=model, since=since)
+        asked = {f"metadata.{name}": value for name, value in (metadata or {}).items()}
+        return self._pages("/v1/jobs", limit, user=user, status=status, model=model, since=since, **asked)
+
+    def request(self, job_id: str) -> Body:
+        """What was asked, in the fields of a submission. Raises ApiError, ServerUnreachable."""
+        return self._call("GET", f"{_path(job_id)}/request")
+
+    def delete_user(self, user: str, *, tombstones: bool = False) -> int:
+        """Erase all jobs of one of the application's users; how many that were. Jobs that run are cancelled.
+
+        With `tombstones`, nothing is left that says that the jobs existed. Raises ApiError, ServerUnreachable.
+        """
+        deleted, query = 0, {"user": user, **({"tombstones": "1"} if tombstones else {})}
+        while True:
+            step = self._call("DELETE", "/v1/jobs", params=query)
+            deleted += int(step["deleted"])
+            if step["done"]:
+                return deleted
 
     def all_jobs(
         self,

@@ -35,8 +35,23 @@ export class Tokentail {
 
   job(jobId: string, options?: CallOptions): Promise<Job>;
 
-  /** The caller's jobs, newest first. */
-  jobs(options?: CallOptions & { limit?: number; olderThan?: string }): Promise<{ jobs: Job[]; next: string | null }>;
+  /** One page of the caller's jobs, newest first: all of them, or those for which all that is asked holds. */
+  jobs(options?: CallOptions & JobFilter & { limit?: number; olderThan?: string }): Promise<{
+    jobs: Job[];
+    next: string | null;
+  }>;
+
+  /** What was asked, in the fields of a submission and with the model's full name. */
+  request(jobId: string, options?: CallOptions): Promise<GenerationRequest>;
+
+  /**
+   * Erase all jobs of one of the application's users; those that run are cancelled. With `tombstones`, nothing is left
+   * that says that the jobs existed.
+   */
+  deleteUser(
+    user: string,
+    options?: CallOptions & { tombstones?: boolean },
+  ): Promise<{ deleted: number; cancelled: number }>;
 
   /** The text of the current generation so far. */
   text(jobId: string, options?: CallOptions): Promise<string>;
@@ -140,6 +155,17 @@ export interface Job extends Outcome {
 
 /** A job just after its submission. While the server cannot reach its store, only the required fields are set. */
 export type SubmittedJob = Pick<Job, "id" | "status" | "model" | "links"> & Partial<Job>;
+
+/** Which jobs a list is to show. */
+export interface JobFilter {
+  user?: string;
+  status?: Status;
+  /** A full name; a `*` at its end stands for anything. */
+  model?: string;
+  metadata?: Record<string, string>;
+  /** A time such as `2026-01-31T12:00:00Z`, or an age such as `15m`. */
+  since?: string;
+}
 
 // -- options --
 

@@ -966,8 +966,29 @@ export class Tokentail {
     return this.#connection.call("GET", jobPath(jobId), { signal });
   }
 
-  jobs({ limit, olderThan, signal } = {}) {
-    return this.#connection.call("GET", "/v1/jobs", { query: { limit, older_than: olderThan }, signal });
+  /** One page of the caller's jobs, newest first; of a user, with a status, of a model, with metadata, since a time. */
+  jobs({ limit, olderThan, user, status, model, metadata = {}, since, signal } = {}) {
+    const wanted = Object.entries(metadata).map(([name, value]) => [`metadata.${name}`, value]);
+    const query = { limit, older_than: olderThan, user, status, model, since, ...Object.fromEntries(wanted) };
+    return this.#connection.call("GET", "/v1/jobs", { query, signal });
+  }
+
+  /** What was asked, in the fields of a submission. */
+  request(jobId, { signal } = {}) {
+    return this.#connection.call("GET", `${jobPath(jobId)}/request`, { signal });
+  }
+
+  /** Erase all jobs of one of the application's users; resolves to how many jobs that were. */
+  async deleteUser(user, { tombstones = false, signal } = {}) {
+    const query = { user, tombstones: tombstones ? 1 : undefined };
+    const total = { deleted: 0, cancelled: 0 };
+    for (let done = false; !done; ) {
+      const step = await this.#connection.call("DELETE", "/v1/jobs", { query, signal });
+      total.deleted += step.deleted;
+      total.cancelled += step.cancelled;
+      ({ done } = step);
+    }
+    return total;
   }
 
   /** The text of the current generation so far. */

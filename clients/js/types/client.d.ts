@@ -1,4 +1,4 @@
-import type { Job, SubmittedJob } from "./job.js";
+import type { Job, JobFilter, SubmittedJob } from "./job.js";
 import type { CallOptions, FollowOptions, TokentailOptions } from "./options.js";
 import type { GenerationRequest } from "./request.js";
 import type { EventStep, TokenStep } from "./steps.js";
@@ -33,8 +33,23 @@ export class Tokentail {
 
   job(jobId: string, options?: CallOptions): Promise<Job>;
 
-  /** The caller's jobs, newest first. */
-  jobs(options?: CallOptions & { limit?: number; olderThan?: string }): Promise<{ jobs: Job[]; next: string | null }>;
+  /** One page of the caller's jobs, newest first: all of them, or those for which all that is asked holds. */
+  jobs(options?: CallOptions & JobFilter & { limit?: number; olderThan?: string }): Promise<{
+    jobs: Job[];
+    next: string | null;
+  }>;
+
+  /** What was asked, in the fields of a submission and with the model's full name. */
+  request(jobId: string, options?: CallOptions): Promise<GenerationRequest>;
+
+  /**
+   * Erase all jobs of one of the application's users; those that run are cancelled. With `tombstones`, nothing is left
+   * that says that the jobs existed.
+   */
+  deleteUser(
+    user: string,
+    options?: CallOptions & { tombstones?: boolean },
+  ): Promise<{ deleted: number; cancelled: number }>;
 
   /** The text of the current generation so far. */
   text(jobId: string, options?: CallOptions): Promise<string>;

@@ -50,3 +50,14 @@ export interface Job extends Outcome {
 
 /** A job just after its submission. While the server cannot reach its store, only the required fields are set. */
 export type SubmittedJob = Pick<Job, "id" | "status" | "model" | "links"> & Partial<Job>;
+
+/** Which jobs a list is to show. */
+export interface JobFilter {
+  user?: string;
+  status?: Status;
+  /** A full name; a `*` at its end stands for anything. */
+  model?: string;
+  metadata?: Record<string, string>;
+  /** A time such as `2026-01-31T12:00:00Z`, or an age such as `15m`. */
+  since?: string;
+}

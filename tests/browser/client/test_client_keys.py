@@ -116,6 +116,19 @@ def test_the_other_calls_answer(reader: Reader, worker: ScriptedWorker) -> None:
     assert (refused["status"], "promt" in str(refused["detail"])) == (422, True)
 
 
+def test_a_users_jobs_are_found_and_erased(reader: Reader, worker: ScriptedWorker) -> None:
+    """The client lists by what is asked, reads what was asked, and erases to the end."""
+    reader.connect(key=KEY)
+    ask = "user => tokentail.submit({ prompt: 'why', model: 'demo', user, metadata: { chat: '1' } })"
+    ann, bob = (reader.page.evaluate(ask, user)["id"] for user in ("ann", "bob"))
+    listed = reader.page.evaluate("tokentail.jobs({ user: 'ann', metadata: { chat: '1' }, since: '1h' })")
+    assert [job["id"] for job in listed["jobs"]] == [ann]
+    assert reader.page.evaluate("job => tokentail.request(job)", ann)["prompt"] == "why"
+    assert reader.page.evaluate("tokentail.deleteUser('ann')") == {"deleted": 1, "cancelled": 1}
+    assert fails(reader, f"tokentail.request('{ann}')")["status"] == 410
+    assert reader.page.evaluate("job => tokentail.job(job)", bob)["user"] == "bob"
+
+
 def test_a_client_that_is_shown_does_not_show_its_key(reader: Reader) -> None:
     """The client's JSON and its properties do not contain the key."""
     shown = reader.page.evaluate(

@@ -7,6 +7,7 @@ import requests
 
 from tests.unit.tokentail.client.fake_server import LOST, Answer, make_client, poll
 from tokentail.client import ApiError, Client, JobNotCompleted, ServerUnreachable, Update
+from tokentail.jobs.job import Status
 
 JOB = {"id": "j1", "status": "queued", "model": "demo"}
 
@@ -206,6 +207,32 @@ def test_jobs_are_read_page_by_page() -> None:
     client, server, _ = make_client(pages)
     assert [(job.id, job.is_closed) for job in client.jobs()] == [("j1", False), ("j0", True)]
     assert server.requests[1].path_url == "/v1/jobs?older_than=j1"
+
+
+def test_jobs_are_found_by_what_is_asked() -> None:
+    """Each filter is a parameter; the link to the next page has them all."""
+    pages = [Answer({"jobs": [JOB], "next": "/v1/jobs?user=ann&older_than=j1"}), Answer({"jobs": [], "next": None})]
+    client, server, _ = make_client(pages)
+    found = client.jobs(user="ann", status=Status.FAILED, model="demo*", metadata={"chat": "1"}, since="7d")
+    assert [job.id for job in found] == ["j1"]
+    assert [request.path_url for request in server.requests] == [
+        "/v1/jobs?user=ann&status=failed&model=demo%2A&since=7d&metadata.chat=1",
+        "/v1/jobs?user=ann&older_than=j1",
+    ]
+
+
+def test_a_user_is_deleted_to_the_end() -> None:
+    """The call is repeated until the server says that nothing is left; what was asked can be read by job."""
+    first = Answer({"deleted": 1000, "cancelled": 1, "done": False})
+    last = Answer({"deleted": 2, "cancelled": 0, "done": True})
+    client, server, _ = make_client([first, last, Answer({"prompt": "why"})])
+    assert client.delete_user("a/b", tombstones=True) == 1002
+    assert client.request("j1") == {"prompt": "why"}
+    assert [(request.method, request.path_url) for request in server.requests] == [
+        ("DELETE", "/v1/jobs?user=a%2Fb&tombstones=1"),
+        ("DELETE", "/v1/jobs?user=a%2Fb&tombstones=1"),
+        ("GET", "/v1/jobs/j1/request"),
+    ]
 
 
 def test_text_cancel_and_delete_go_where_they_should() -> None:
