@@ -61,7 +61,7 @@ def _run(settings: Settings, keys: KeyRing, listen_fd: int | None) -> int:
     metrics = None
     if settings.web_metrics:
         scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)
-        deployment = DeploymentCollector(scrape_backend, backend.observer, now_ms)
+        deployment = DeploymentCollector(scrape_backend, backend.observer, now_ms, keys)
         metrics = WebMetrics(deployment, backend.sweeper.totals)
         try:
             expose(settings.web_metrics, metrics.registry)

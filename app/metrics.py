@@ -4,6 +4,7 @@ Web processes and not workers count what the deployment has (jobs, queue, worker
 when no worker lives; several web processes report the same. No label contains a text that a client chose.
 """
 
+import collections
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,9 @@ from prometheus_client.registry import Collector
 from app.http.router import Kind, Router
 from app.http.routes import ROUTER
 from app.serving.static_files import STATIC_PATHS
+from tokentail.config.key_ring import KeyRing
 from tokentail.errors import StoreUnavailable, Unreadable
+from tokentail.jobs.accounts import Account, Accounts, day_of
 from tokentail.jobs.fleet import Observer
 from tokentail.jobs.sweep import SweepTotals
 from tokentail.redis.backend import Backend
@@ -95,7 +98,11 @@ class DeploymentCollector(Collector):
     process's.
     """
 
-    def __init__(self, backend: Backend, observer: Observer, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, backend: Backend, observer: Observer, now_ms: Callable[[], int], keys: KeyRing | None = None
+    ) -> None:
+        self._keys = keys
+        self._accounts = Accounts(backend.store)
         self._backend = backend
         self._observer = observer
         self._now_ms = now_ms
@@ -106,6 +113,8 @@ class DeploymentCollector(Collector):
             length = self._backend.queue.length()
             webhooks = self._backend.store.webhook_count()
             head_age_s = self._backend.head_age_s(self._now_ms()) or 0.0
+            today = day_of(self._now_ms())
+            accounts = self._accounts.of(today, today)
         except (StoreUnavailable, Unreadable):
             return
         leases = self._observer.live.values()
@@ -123,3 +132,18 @@ class DeploymentCollector(Collector):
         yield GaugeMetricFamily(
             "tokentail_slots", "Jobs that all live workers can hold.", sum(lease.slots for lease in leases)
         )
+        yield from self._usage(accounts)
+
+    def _usage(self, accounts: list[Account]) -> Iterator[GaugeMetricFamily]:
+        """One label for each name of a key; all owners whose key was removed are one, jobs without a key another."""
+        known = set(self._keys.owners()) if self._keys else set()
+        requests, tokens = collections.Counter[str](), collections.Counter[str]()
+        for account in accounts:
+            owner = account.owner if account.owner in known else _OTHER if account.owner else "none"
+            requests[owner] += account.counts["requests"]
+            tokens[owner] += account.tokens
+        for name, what, counted in (("requests", "Jobs submitted", requests), ("tokens", "Tokens counted", tokens)):
+            family = GaugeMetricFamily(f"tokentail_{name}_today", f"{what} today (UTC), by owner.", labels=["owner"])
+            for owner, count in sorted(counted.items()):
+                family.add_metric([owner], count)
+            yield family

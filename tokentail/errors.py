@@ -5,6 +5,7 @@ worker's transport and in `client/`. `app/http/response.py` is the one table fro
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class TokentailError(Exception):
@@ -73,6 +74,19 @@ class TooManyJobs(TokentailError):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(f"{message} Send it again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
+
+
+class LimitReached(TokentailError):
+    """A limit of the key is reached. Send it again after `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: int, allowance: Any) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.allowance = allowance  # what is left of the key's limits (tokentail/jobs/api_key.py)
+
+
+class ModelForbidden(TokentailError):
+    """The key may not use the model."""
 
 
 class StoreUnavailable(TokentailError):

@@ -5,14 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from app.calls.condition import GOOD, RECENT_JOBS, RECENT_MS, reasons
+from app.calls.key_models import KeyModels
 from app.calls.positions import Catalog, QueuePositions, Snapshot, models_of
+from app.calls.usage import UsageCalls
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response
-from tokentail.config.settings import Settings
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
-from tokentail.jobs.models import ServedModel, full_name, model_fault
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.errors import redis_errors
 
@@ -22,12 +22,22 @@ _RECENT_S = 2.0  # how old may be what is said of recent answers
 class Health:
     """Handlers of the calls of operators, load balancers and model pickers."""
 
-    def __init__(self, backend: Backend, catalog: Catalog, positions: QueuePositions, settings: Settings) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        catalog: Catalog,
+        positions: QueuePositions,
+        models: KeyModels,
+        usage: UsageCalls,
+        *,
+        is_keyed: bool,
+    ) -> None:
         self._backend = backend
         self._catalog = catalog
         self._places = positions
-        self._default_model = settings.model
-        self._is_keyed = settings.is_keyed
+        self._models = models
+        self._usage = usage
+        self._is_keyed = is_keyed
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
@@ -68,7 +78,7 @@ class Health:
             recent=recent,
             memory_used=memory_used,
         )
-        report = {
+        report: dict[str, Any] = {
             "state": found[0].state if found else GOOD,
             "reasons": [asdict(reason) for reason in found],
             "at": moment(now_ms()),
@@ -80,6 +90,8 @@ class Health:
             "ended_per_s": round(self._backend.observer.ended_per_s, 3),
             "workers": [_worker(name, lease) for name, lease in leases.items()],
         }
+        if (today := self._usage.today(request)) is not None:
+            report["usage_today"] = today
         return json_response(report)
 
     def _read_recent(self) -> tuple[list[Job], float]:
@@ -89,17 +101,10 @@ class Health:
         jobs, _ = self._backend.store.newest(lambda job: job.status in ended, None, RECENT_JOBS, now - RECENT_MS, now)
         return jobs, self._backend.memory_used()
 
-    def models(self, _request: Request) -> Response:
-        """The models that a request may name, as OpenAI's clients know them. A name that ends in * is a prefix."""
-        models = self._catalog.models()
-        listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in models]
-        return json_response({"object": "list", "data": listed, "default": self._default(models)})
-
-    def _default(self, models: list[ServedModel]) -> str | None:
-        """The full name of the default model; None when it is not served."""
-        if not models or model_fault(self._default_model, models):
-            return None
-        return full_name(self._default_model, models) or models[0].name
+    def models(self, request: Request) -> Response:
+        """The models that the caller may name, as OpenAI's clients know them. A name that ends in * is a prefix."""
+        listed = [{"id": m.name, "object": "model", "owned_by": m.provider} for m in self._models.listed(request.owner)]
+        return json_response({"object": "list", "data": listed, "default": self._models.default(request.owner)})
 
 
 def _worker(name: str, lease: Lease) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from app.http.request import Request
 from app.http.response import Response, problem
 from app.reading.steps import Follow, Read, RunBlocking, Step, read_on
 from tokentail.errors import StoreUnavailable, Unreadable
+from tokentail.jobs.submit import Submission
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING, Cursor, parse_cursor
 from tokentail.log.element import decode, is_token
@@ -105,7 +106,8 @@ class Streams:
             job_id, cursor = parse_raw_stream_place(last_id)
         else:
             asked, cursor = raw_stream_request(request.query), None
-            job_id = yield RunBlocking(lambda: self._actions.accept(request, asked))
+            submission: Submission = yield RunBlocking(lambda: self._actions.accept(request, asked))
+            job_id = submission.job_id
         yield from raw_stream(request.owner, job_id, cursor, self._clock)
 
     def socket(self, request: Request) -> Followed:

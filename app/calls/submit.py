@@ -10,21 +10,25 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from app.calls.jobs import JobViews
+from app.calls.key_models import KeyModels
 from app.calls.polls import Polls, checked
 from app.calls.positions import Catalog
 from app.http.bodies import job_path, links
 from app.http.query import preferred_wait_s
+from app.http.rate_limits import rate_headers
 from app.http.request import Request
 from app.http.response import Response, json_response, media_type_refusal
 from app.reading.steps import HandlerSteps, RunBlocking
+from tokentail.config.key_ring import KeyRing
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreFull, StoreUnavailable, Unreadable
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.dialects import check_dialect
 from tokentail.jobs.job import Job, Status
-from tokentail.jobs.models import dialect_of, resolve_model
+from tokentail.jobs.models import dialect_of
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import GenerationRequest, parse_request
-from tokentail.jobs.submit import Submitter
+from tokentail.jobs.spending import Spent, spent_by, spent_if_stopped
+from tokentail.jobs.submit import Submission, Submitter
 from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.store import Store
@@ -47,16 +51,18 @@ class JobActions:
         views: JobViews,
         polls: Polls,
         catalog: Catalog,
-        default_model: str,
+        models: KeyModels,
+        keys: KeyRing,
         now_ms: Callable[[], int],
     ) -> None:
+        self._keys = keys
         self._store = store
         self._queue = queue
         self._admission = admission
         self._submitter = submitter
         self._reads = views
         self._catalog = catalog
-        self._default_model = default_model
+        self._models = models
         self._polls = polls
         self._now_ms = now_ms
 
@@ -69,37 +75,39 @@ class JobActions:
             response: Response = yield RunBlocking(lambda: self._accepted(request, self._accept(request), None, None))
             return response
         wait_s = min(preferred_s, self._polls.max_wait_s)
-        job_id: str = yield RunBlocking(lambda: self._accept(request))
+        submission: Submission = yield RunBlocking(lambda: self._accept(request))
         try:
-            text = yield from self._polls.whole_text(request.owner, job_id, wait_s)
+            text = yield from self._polls.whole_text(request.owner, submission.job_id, wait_s)
         except (StoreUnavailable, Unreadable):
             text = None
-        response = yield RunBlocking(lambda: self._accepted(request, job_id, wait_s, text))
+        response = yield RunBlocking(lambda: self._accepted(request, submission, wait_s, text))
         return response
 
-    def accept(self, request: Request, asked: GenerationRequest) -> str:
-        """Submit what is asked, which needs not be the request's body; the id of its job."""
+    def accept(self, request: Request, asked: GenerationRequest) -> Submission:
+        """Submit what is asked, which needs not be the request's body."""
         key = _idempotency_key(request.headers)
-        models = self._catalog.models()
-        model = resolve_model(asked.model or None, models, self._default_model)
-        check_dialect(asked, dialect_of(model, models))
-        submission = self._submitter.submit(request.owner, asked, model, key)
+        model = self._models.resolve(request.owner, asked.model or None)
+        check_dialect(asked, dialect_of(model, self._catalog.models()))
+        limits = self._keys.of_owner(request.owner).limits
+        submission = self._submitter.submit(request.owner, asked, model, key, limits)
         user = user_digest(request.owner, asked.user or "")
         about = {"job_id": submission.job_id, "owner": request.owner, "user": user, "model": model}
         log.info("job.submitted", extra={**about, "is_new": submission.is_new})
-        return submission.job_id
+        return submission
 
     def bind(self, request: Request, asked: GenerationRequest, job_id: str) -> str:
         """Have the request's Idempotency-Key stand for this job; the job for which it stands, if need be another."""
         key = _idempotency_key(request.headers)
         return job_id if key is None else self._submitter.bind(request.owner, asked, key, job_id)
 
-    def _accept(self, request: Request) -> str:
+    def _accept(self, request: Request) -> Submission:
         return self.accept(request, parse_request(request.body))
 
-    def _accepted(self, request: Request, job_id: str, waited_s: float | None, text: str | None) -> Response:
+    def _accepted(self, request: Request, submission: Submission, waited_s: float | None, text: str | None) -> Response:
         """202 and the job's view; or 200 with its text, when the request has waited for it."""
-        applied = {"Preference-Applied": f"wait={waited_s:g}"} if waited_s is not None else {}
+        job_id, applied = submission.job_id, rate_headers(submission.allowance)
+        if waited_s is not None:
+            applied["Preference-Applied"] = f"wait={waited_s:g}"
         try:
             view = self._reads.described(self._reads.job(request.owner, job_id))
         except JobNotFound:
@@ -116,8 +124,8 @@ class JobActions:
         if not job.status.is_closed:
             if self._store.close(job.id, End(Status.CANCELLED), self._now_ms()):
                 log.info("job.cancelled", extra={"job_id": job.id, "owner": job.owner, "by": request.role})
-            self._tidy(job)
-            job = self._reads.job_for(request)
+            before, job = job, self._reads.job_for(request)
+            self._tidy(before, spent_by(job.end))
         return self._reads.view_of(request, job)
 
     def delete(self, request: Request) -> Response:
@@ -127,16 +135,19 @@ class JobActions:
             job = self._reads.job(request.owner, job_id)
         except JobGone:
             return Response(204)
+        spent = spent_by(job.end)
+        if not job.status.is_closed:
+            spent = spent_if_stopped(self._store.usage_so_far(job_id))
         if not self._store.delete(checked(job_id), self._now_ms()):
             raise JobNotFound(JobNotFound.__doc__)
         log.info("job.deleted", extra={"job_id": job_id, "owner": job.owner})
-        self._tidy(job)
+        self._tidy(job, spent)
         return Response(204)
 
-    def _tidy(self, job: Job) -> None:
-        """Take a closed job out of index and queue. What fails here, the sweep repeats."""
+    def _tidy(self, job: Job, spent: Spent) -> None:
+        """Take a closed job out of index and queue, with what it cost. What fails here, the sweep repeats."""
         with suppress(StoreUnavailable, StoreFull, Unreadable):
-            self._admission.leave(job.owner, job.id)
+            self._admission.leave(job.owner, job.id, spent)
             if job.status is Status.QUEUED:
                 self._queue.discard(job.id, job.enqueues)
 

@@ -8,6 +8,7 @@ from app.calls.description import Description
 from app.calls.erasures import Erasures
 from app.calls.health import Health
 from app.calls.jobs import JobViews
+from app.calls.key_models import KeyModels
 from app.calls.operator import OperatorViews
 from app.calls.polls import Polls
 from app.calls.positions import Catalog, QueuePositions
@@ -15,6 +16,7 @@ from app.calls.sessions import Sessions
 from app.calls.shares import Shares
 from app.calls.streams import Streams
 from app.calls.submit import JobActions
+from app.calls.usage import UsageCalls
 from app.http.access import Access
 from app.http.router import Handler, Router
 from app.http.routes import ROUTER
@@ -24,6 +26,7 @@ from app.reading.readers import Readers
 from app.reading.tails import Tails
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings
+from tokentail.jobs.accounts import Accounts
 from tokentail.jobs.erasure import Erasure
 from tokentail.jobs.submit import Submitter
 from tokentail.redis.backend import Backend, now_ms
@@ -78,6 +81,8 @@ def wire_calls(
     store, queue = backend.store, backend.queue
     readers = Readers(lambda job_ids: store.mark_read(job_ids, now_ms()), clock)
     catalog = Catalog(backend.fleet, backend.observer, time.monotonic)
+    keys = keys or KeyRing(settings)
+    models = KeyModels(catalog, keys, settings.model)
     positions = QueuePositions(queue, backend.admission, time.monotonic)
     polls = Polls(catalog=catalog, positions=positions, max_wait_s=settings.max_wait_s, now_ms=now_ms, clock=clock)
     views = JobViews(store=store, readers=readers, catalog=catalog, positions=positions, now_ms=now_ms)
@@ -89,12 +94,13 @@ def wire_calls(
         views=views,
         polls=polls,
         catalog=catalog,
-        default_model=settings.model,
+        models=models,
+        keys=keys,
         now_ms=now_ms,
     )
-    keys = keys or KeyRing(settings)
     access = Access(settings, TokenSigner(settings, time.time, keys.secret), router, keys)
-    health = Health(backend, catalog, positions, settings)
+    usage = UsageCalls(Accounts(store), now_ms)
+    health = Health(backend, catalog, positions, models, usage, is_keyed=settings.is_keyed)
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)
@@ -121,13 +127,14 @@ def wire_calls(
         "closeSession": sessions.close,
         "overview": health.overview,
         "listAllJobs": OperatorViews(store, views, now_ms).jobs,
+        "usage": usage.usage,
         "listModels": health.models,
         "health": health.health,
         "ready": health.ready,
         "openapi": description.document,
         "docs": description.page,
         "docsFile": description.page,
-        **openai_handlers(store, actions, views, polls, catalog),
+        **openai_handlers(store, actions, views, polls, models),
     }
     return Calls(
         settings=settings,

@@ -44,7 +44,13 @@ _COOKIE = "tokentail_session"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-_EXPOSED = "ETag, Location, Preference-Applied, Retry-After, Tokentail-Job, Tokentail-Status, x-request-id"
+_RATES = (f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
+_EXPOSED = ", ".join(
+    (
+        *("ETag", "Location", "Preference-Applied", "Retry-After", "Tokentail-Job", "Tokentail-Status", "x-request-id"),
+        *_RATES,
+    )
+)
 # OpenAI's JavaScript SDK sends these from a page.
 _OPENAI_HEADERS = (
     *("openai-organization", "openai-project", "x-stainless-arch", "x-stainless-async", "x-stainless-helper-method"),

@@ -26,7 +26,7 @@ _REFUSALS = {
     429: (429, "rate_limit_exceeded"),
 }
 _WHAT_THERE_IS = f"There is nothing at this path. There are: {CHAT}, {RESPONSES}, {OPENAI_MODELS}."
-_MOST_RETRY_AFTER_S = 60  # the JavaScript SDK ignores a longer one
+_MOST_RETRY_AFTER_S = 60  # the JavaScript SDK ignores a longer one, and would repeat the request at once
 _PROVIDER_STATUSES = frozenset({400, 404, 413, 422})  # what a provider refuses about the request itself
 _STATUSES = {
     FailureKind.REJECTED: 502,  # the provider refused the deployment's key: the client's is not at fault
@@ -69,11 +69,13 @@ def in_openai_form(told: Response) -> Response:
     message = document.get("detail") or document["title"]
     if status == 404 and field == "model":
         code = "model_not_found"
+    elif kind == "model-forbidden":
+        code, field = "model_not_found", "model"
     elif status == 404 and kind == "about:blank":  # no call is at this path
         code, message = "unknown_url", _WHAT_THERE_IS
     kept = {name: value for name, value in told.headers.items() if name not in {"Content-Type", "Cache-Control"}}
-    if (after_s := kept.get("Retry-After", "")).isdecimal():
-        kept["Retry-After"] = str(min(int(after_s), _MOST_RETRY_AFTER_S))
+    if int(kept.get("Retry-After", 0)) > _MOST_RETRY_AFTER_S:
+        kept |= NO_RETRY
     if status == 409:
         kept |= NO_RETRY
     return error_response(status, message, code, field, kept)

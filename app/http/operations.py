@@ -147,6 +147,12 @@ ERASE = (
     _TOMBSTONES,
 )
 ERASE_USER = (_TOMBSTONES,)
+_DAY: Schema = {"type": "string", "format": "date"}
+USAGE = (
+    _query("since", _DAY, "The first day, by UTC; without it, 29 days before the last one."),
+    _query("until", _DAY, "The last day, by UTC; without it, today. At most 366 days are read at once."),
+    _query("owner", _TEXT, "Only the usage of this owner. Clients receive only their own."),
+)
 IF_NONE_MATCH = (_header("If-None-Match", "The ETag of the text that the client has."),)
 
 GENERATION_REQUEST: Schema = {

@@ -21,6 +21,7 @@ SESSION = "/v1/session"
 OVERVIEW = "/v1/overview"
 OPERATOR_JOBS = "/v1/operator/jobs"
 MODELS = "/v1/models"
+USAGE = "/v1/usage"
 RAW_STREAM = "/stream"
 OPENAI = "/openai/"  # the beginning of OpenAI's paths
 CALLS = ("/v1/", OPENAI)  # the beginnings of the paths of programs

@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 from werkzeug.http import parse_etags, unquote_etag
 
+from app.http.rate_limits import rate_headers
 from tokentail.errors import (
     IdempotencyConflict,
     InvalidRequest,
     JobGone,
     JobNotFound,
+    LimitReached,
     MalformedBody,
     MalformedCursor,
+    ModelForbidden,
     NothingServed,
     ReferenceNotFound,
     ServerStopping,
@@ -80,7 +83,11 @@ def problem_of(error: TokentailError) -> Response | None:
             more: dict[str, Any] = {}
             if isinstance(error, InvalidRequest):
                 more["errors"] = [{"field": fault.field, "message": fault.message} for fault in error.faults]
-            own = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyJobs) else headers
+            own = headers
+            if isinstance(error, TooManyJobs | LimitReached):
+                own = {"Retry-After": str(error.retry_after_s)}
+            if isinstance(error, LimitReached):
+                own |= rate_headers(error.allowance)
             return _problem(f"{PROBLEM_NAMES}{name}", title, status, str(error), own, more)
     return None
 
@@ -97,6 +104,8 @@ _TABLE: dict[type[TokentailError], tuple[int, str, str, dict[str, str]]] = {
     TooManyJobs: (429, "too-many-jobs", "Too many jobs are open", {}),
     TooManyReaders: (429, "too-many-readers", "Too many readers wait", {"Retry-After": "5"}),
     ServerStopping: (503, "server-stopping", "The server is stopping", {"Retry-After": "2"}),
+    LimitReached: (429, "limit-reached", "A limit of the key is reached", {}),
+    ModelForbidden: (403, "model-forbidden", "The key may not use this model", {}),
     NothingServed: (503, "nothing-served", "No model is served yet", {"Retry-After": "2"}),
     StoreUnavailable: (503, "store-unavailable", "The store does not answer", {"Retry-After": "2"}),
     StoreFull: (503, "store-full", "The store is full", {"Retry-After": "30"}),

@@ -228,6 +228,17 @@ ROUTES = (
     ),
     Route(
         "GET",
+        paths.USAGE,
+        Kind.BLOCKING,
+        "usage",
+        "Read what was submitted and spent, by day and owner.",
+        {200: json_body("UsageByDay", "Each owner's counts of each day. A client receives its own.")},
+        (422,),
+        op.USAGE,
+        roles=_BOTH,
+    ),
+    Route(
+        "GET",
         paths.MODELS,
         Kind.BLOCKING,
         "listModels",

@@ -80,6 +80,7 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         "Overview": _overview(),
+        "UsageByDay": _usage_by_day(),
         "Health": _object({"status": {"const": "ok"}}),
         "Readiness": _object(
             {
@@ -228,6 +229,29 @@ def _overview() -> Schema:
             "slots": {**whole, "description": "Jobs that all workers can hold at once."},
             "ended_per_s": {"type": "number", "description": "Jobs that ended a second, over the last half minute."},
             "workers": {"type": "array", "items": _object(worker)},
+        },
+        {"usage_today": {"type": "array", "items": _usage_row()}},
+    )
+
+
+def _usage_by_day() -> Schema:
+    day: Schema = {"type": "string", "format": "date"}
+    return _object({"since": day, "until": day, "usage": {"type": "array", "items": _usage_row()}})
+
+
+def _usage_row() -> Schema:
+    counts: dict[str, Schema] = {
+        "requests": {"description": "Jobs that were submitted that day."},
+        **{name: {"description": f"Jobs that were {name} that day."} for name in ("completed", "failed", "cancelled")},
+        "input_tokens": {"description": "Of jobs that ended that day."},
+        "output_tokens": {"description": "Of jobs that ended that day."},
+        "estimated_tokens": {"description": "Of both, those that no provider counted."},
+    }
+    return _object(
+        {
+            "day": {"type": "string", "format": "date"},
+            "owner": {"type": "string", "description": "The name of the key."},
+            **{name: {"type": "integer", **each} for name, each in counts.items()},
         }
     )
 

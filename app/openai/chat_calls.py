@@ -56,7 +56,7 @@ class ChatCalls:
     def _answer(self, request: Request, made: Submitted) -> Delivery:
         asked: ChatRequest = made.asked
         job = made.job
-        followed = Followed(request.owner, job.id)
+        followed = Followed(request.owner, job.id, made.allowance)
         if not asked.is_stream:
             return (yield from self._whole(followed, job))
         path = CHAT_COMPLETION.format(completion_id=chat_id(job.id))

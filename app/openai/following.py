@@ -13,11 +13,13 @@ import msgspec
 
 from app.calls.streams import Head, Send
 from app.http.openai_errors import failed_response, in_openai_form
+from app.http.rate_limits import rate_headers
 from app.http.response import Response, problem_of
 from app.openai.answer import Answer
 from app.openai.sse import HEADERS, HEARTBEAT
 from app.reading.steps import Follow, HandlerSteps, Read, Step, Steps, Wait, read_on
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, TokentailError, Unreadable
+from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
 from tokentail.redis.keys import live_channel
@@ -65,10 +67,12 @@ class Followed:
 
     owner: str
     job_id: str
+    allowance: Allowance = UNLIMITED  # of the caller's key, where the request submitted the job
     headers: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "headers", {"x-request-id": self.job_id, "Tokentail-Job": self.job_id})
+        named = {"x-request-id": self.job_id, "Tokentail-Job": self.job_id}
+        object.__setattr__(self, "headers", named | rate_headers(self.allowance))
 
     @property
     def follow(self) -> Follow:

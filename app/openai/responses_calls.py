@@ -114,7 +114,7 @@ class ResponsesCalls:
     def _answer(self, request: Request, made: Submitted) -> Delivery:
         asked: ResponsesRequest = made.asked
         facts = _facts(made.job, msgspec.to_builtins(asked.request))
-        followed = Followed(request.owner, made.job.id)
+        followed = Followed(request.owner, made.job.id, made.allowance)
         if asked.is_stream:
             fold = ResponsesStream(facts)
             return (yield from stream(followed, fold, self._clock, has_head_at_once=asked.is_background))

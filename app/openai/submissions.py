@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from app.calls.jobs import JobViews
-from app.calls.positions import Catalog
+from app.calls.key_models import KeyModels
 from app.calls.submit import JobActions
 from app.http.request import Request
 from app.openai.body import Fields, fields_of
@@ -26,6 +26,7 @@ from tokentail.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.jobs.job import Job, Status
 from tokentail.jobs.models import ServedModel, dialect_of, resolve_model
 from tokentail.jobs.request import GenerationRequest
@@ -45,6 +46,7 @@ class Submitted:
     job: Job
     asked: Any  # a ChatRequest or a ResponsesRequest
     question: str  # a digest of the POST, by which a repeat finds the job until its answer was delivered
+    allowance: Allowance = UNLIMITED  # what is left of the limits of the caller's key
 
 
 Asking = Callable[[Fields, str, str], Any]  # (fields, model, dialect) → what is asked, with a GenerationRequest
@@ -53,10 +55,10 @@ Asking = Callable[[Fields, str, str], Any]  # (fields, model, dialect) → what 
 class Submissions:
     """Makes jobs of POSTs."""
 
-    def __init__(self, actions: JobActions, views: JobViews, catalog: Catalog, repeats: Repeats) -> None:
+    def __init__(self, actions: JobActions, views: JobViews, models: KeyModels, repeats: Repeats) -> None:
         self._actions = actions
         self._views = views
-        self._catalog = catalog
+        self._models = models
         self._repeats = repeats
 
     def submit(self, request: Request, path: str, ask: Asking, stays: Callable[[Any], bool]) -> Submitted:
@@ -65,9 +67,8 @@ class Submissions:
         `stays` decides whether the job goes on when its last reader leaves.
         """
         fields = fields_of(request.body)
-        models = self._catalog.models()
-        model = model_meant(fields, models)
-        asked = ask(fields, model, dialect_of(model, models))
+        model = model_meant(fields, self._models, request.owner)
+        asked = ask(fields, model, dialect_of(model, self._models.listed(request.owner)))
         wanted: GenerationRequest = asked.request
         if not _goes_on(request.headers, default=stays(asked)):
             wanted = replace(wanted, on_abandon="cancel", abandon_after_s=GRACE_S)
@@ -79,10 +80,11 @@ class Submissions:
                 job = self._views.job(request.owner, bound_to)
             log.info("job.taken_again", extra={"job_id": job.id})
             return Submitted(job, asked, question)
-        job_id = self._actions.accept(request, wanted)
+        submission = self._actions.accept(request, wanted)
+        job_id = submission.job_id
         with suppress(StoreUnavailable, StoreFull):  # then a repeat makes another job
             self._repeats.note(question, job_id)
-        return Submitted(self._views.job(request.owner, job_id), asked, question)
+        return Submitted(self._views.job(request.owner, job_id), asked, question, submission.allowance)
 
     def delivered(self, made: Submitted) -> None:
         """The answer reached its client as far as this server can tell: the same bytes are a new question."""
@@ -108,15 +110,20 @@ class Submissions:
         return None if job.status is Status.CANCELLED else job
 
 
-def model_meant(fields: Mapping[str, Any], models: list[ServedModel]) -> str:
-    """The full name of the model in a body.
+def model_meant(fields: Mapping[str, Any], models: KeyModels, owner: str) -> str:
+    """The full name of the model in a body of an owner.
 
     Programs say `gpt-4.1-mini` where we say `openai/gpt-4.1-mini`: a name without a known provider is the one that some
-    provider lists, else OpenAI's. Raises ReferenceNotFound for one that is not served, InvalidRequest, NothingServed.
+    provider lists, else OpenAI's. Raises ReferenceNotFound for one that is not served, ModelForbidden, InvalidRequest,
+    NothingServed.
     """
     name = fields.get("model")
     if not isinstance(name, str) or not name:
         raise InvalidRequest(Fault("model", "required, but missing; name a model"))
+    return models.permitted(owner, lambda served: _resolved(name, served))
+
+
+def _resolved(name: str, models: list[ServedModel]) -> str:
     try:
         return resolve_model(name, models, "")
     except InvalidRequest as refused:

@@ -41,7 +41,7 @@ class Door:
         self.backend = backend
         self.clock = Clock()
         self.observer = Observer(backend.fleet, 6.0, self.clock.monotonic)
-        self.admission = Admission(backend.store, queue or backend.queue, self.observer, limits)
+        self.admission = Admission(backend.store, queue or backend.queue, self.observer, limits, self.clock.now_ms)
         self.worker = ScriptedWorker(backend)
         self._counter = 0
         self.beat(slots)

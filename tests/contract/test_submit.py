@@ -12,7 +12,8 @@ from tests.scripted_worker import ScriptedWorker
 from tokentail.config.settings import load_settings
 from tokentail.errors import IdempotencyConflict, JobGone, StoreFull, StoreUnavailable
 from tokentail.identifiers import is_job_id, new_job_id
-from tokentail.jobs.admission import Admission, AdmissionLimits, Entered
+from tokentail.jobs.admission import Admission, AdmissionLimits, Entered, Entry
+from tokentail.jobs.api_key import NO_LIMITS, KeyLimits
 from tokentail.jobs.job import NewJob, Retention, Status
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import decode_request, parse_request
@@ -213,9 +214,9 @@ class FusedAdmission(Admission):
         super().__init__(store, queue, backend.observer, AdmissionLimits(10, 10, 1.0))
         self._fuse = fuse
 
-    def enter(self, owner: str, job_id: str, now_ms: int) -> bool:
+    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS) -> Entry:
         self._fuse.burn()
-        return super().enter(owner, job_id, now_ms)
+        return super().enter(owner, job_id, now_ms, of_key)
 
 
 class FusedQueue(JobQueue):

@@ -26,9 +26,10 @@ _COMMANDS = {
     "list": "tokentail.cli.lists",
     "models": "tokentail.cli.lists",
     "doctor": "tokentail.cli.doctor",
+    "keys": "tokentail.cli.keys",
 }
 _FUNCTIONS = {"list": "list_jobs"}  # where the command's name is one of Python's own
-_OF_THE_SERVER = {"up", "web", "worker", "check", "store", "doctor"}
+_OF_THE_SERVER = {"up", "web", "worker", "check", "store", "doctor", "keys"}
 
 
 class _Commands(click.Group):

@@ -5,6 +5,10 @@
     [keys.web]                          # the name is the owner of the jobs that are submitted with the key
     sha256 = ["9f86d081…"]              # digests of the key; two of them while the key is rotated
     role = "client"                     # or "operator"
+    models = ["local", "openai/gpt-5*"] # the models that the key may use; leave out what is not limited
+    jobs = 20                           # queued or running at once
+    requests_per_minute = 60
+    tokens_per_day = 1_000_000
 
 The file has no key, so a reader of the file cannot call the server.
 """
@@ -13,12 +17,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from tokentail.config.toml_file import read_entry, read_tables
 from tokentail.errors import SettingsError
-from tokentail.jobs.api_key import ApiKey, Role
+from tokentail.jobs.api_key import ApiKey, KeyLimits, Role
 
 LEAST_SECRET = 32  # characters
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -30,6 +36,10 @@ class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
 
     sha256: list[str]
     role: Role = Role.CLIENT
+    models: list[str] = []
+    jobs: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    tokens_per_day: Annotated[int, Meta(ge=1, le=10**15)] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +76,17 @@ def read_key_file(path: str) -> KeyFile:
 
 
 def _key(name: str, entry: KeyEntry) -> ApiKey:
-    return ApiKey(name, entry.role)
+    limits = KeyLimits(tuple(entry.models), entry.jobs, entry.requests_per_minute, entry.tokens_per_day)
+    return ApiKey(name, entry.role, limits)
 
 
 def _faults(name: str, entry: KeyEntry, owners: dict[str, str]) -> Iterator[str]:
     """What is wrong with one name. `owners` has the digests of the names before it."""
     if not is_key_name(name):
         yield "the name has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit"
+    for model in entry.models:
+        if not model or "*" in model[:-1]:
+            yield "models: each is a whole name, such as local, or a beginning with a * behind it, such as openai/*"
     for digest in entry.sha256:
         if not _DIGEST.fullmatch(digest):
             yield "sha256: has something else than 64 lower-case hexadecimal digits"

@@ -8,6 +8,7 @@ import msgspec
 from tokentail.errors import JobGone, JobNotFound
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.job import Failure, FailureKind, Status
+from tokentail.jobs.spending import NOTHING, spent_by
 from tokentail.log.element import End
 from tokentail.redis.store import Store
 
@@ -48,17 +49,18 @@ class Abandonment:
         """
         message = f"No reader was seen for {after_ms / 1000:g} s."
         end = End(Status.CANCELLED, error=Failure(FailureKind.ABANDONED, message))
-        is_ended = False
+        is_ended, spent = False, NOTHING
         try:
             job = self._store.view(job_id)
             is_ended = self._store.close(job_id, end, self._now_ms())
+            spent = spent_by(self._store.view(job_id).end)
             if not _is_stored(self._store.request(job_id)):
                 self._store.delete(job_id, self._now_ms())
         except (JobGone, JobNotFound):
             pass  # it is gone, which is more than was asked
         if is_ended:
             log.info("job.abandoned", extra={"job_id": job_id, "owner": job.owner})
-            self._admission.leave(job.owner, job_id)
+            self._admission.leave(job.owner, job_id, spent)
         self._store.forget_readers(job_id)
         return is_ended
 

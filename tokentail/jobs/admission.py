@@ -7,17 +7,22 @@ own jobs ends. Slots that nobody waits for are not bound by shares: the next cli
 
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tokentail.errors import StoreFull, StoreUnavailable, TooManyJobs, Unreadable
+from tokentail.errors import LimitReached, StoreFull, StoreUnavailable, TooManyJobs, Unreadable
 from tokentail.identifiers import job_id_in, owner_in
+from tokentail.jobs.accounts import DAYS_KEPT, day_of, ms_to_midnight
+from tokentail.jobs.api_key import NO_LIMITS, Allowance, KeyLimits, Left
 from tokentail.jobs.fleet import Observer
 from tokentail.jobs.queue import JobQueue
-from tokentail.redis import keys, scripts
+from tokentail.jobs.spending import NOTHING, Spent
+from tokentail.redis import admission_scripts, keys
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.mending import expel, mended
+from tokentail.redis.scripts import whole_ms
 from tokentail.redis.store import Store
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,8 @@ Value = TypeVar("Value")
 
 _UNLIMITED = 1_000_000_000
 _LEAST_RETRY_S, _MOST_RETRY_S = 1, 60
+_MINUTE_MS = 60_000
+_USAGE_KEPT_MS = DAYS_KEPT * 86_400_000
 _UNKNOWN_RETRY_S = 30  # nothing has ended lately from which the time could be estimated
 
 
@@ -46,39 +53,89 @@ class Entered:
     admitted: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job that was counted."""
+
+    is_admitted: bool  # it may be in the queue now
+    allowance: Allowance  # what is left of the limits of its owner's key
+
+
 class Admission:
     """Counts open jobs in and out, by owner. Where no API keys are set, all jobs have one owner."""
 
-    def __init__(self, store: Store, queue: JobQueue, observer: Observer, limits: AdmissionLimits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue: JobQueue,
+        observer: Observer,
+        limits: AdmissionLimits,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._store = store
+        self._now_ms = now_ms
         self._queue = queue
         self._observer = observer
         self._limits = limits
 
-    def enter(self, owner: str, job_id: str, now_ms: int) -> bool:
-        """Count an open job; whether it may be in the queue now. Raises TooManyJobs, StoreUnavailable, StoreFull."""
-        limits = self._limits
-        share, slots = self._share_of(owner), self._slots()
-        command = scripts.enter(owner, job_id, now_ms, limits.most_open, limits.most_of_client, share, slots)
-        verdict, *admitted = self._mended([owner], lambda: self._store.run(command))
-        if verdict == b"full":
-            raise TooManyJobs(f"{limits.most_open} jobs are open here, which is the limit.", self._retry_after_s(1.0))
-        if verdict == b"client":
-            # Its jobs end at its own part of the pace.
-            held = sum(len(lease.attempts) for lease in self._observer.live.values())
-            retry_after_s = self._retry_after_s(min(admitted[0] / held, 1.0) if held else 1.0)
-            raise TooManyJobs(f"{limits.most_of_client} of your jobs are open, which is the limit.", retry_after_s)
-        return bool(verdict == b"admitted")
+    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS) -> Entry:
+        """Count an open job. `of_key` are the limits of the owner's key, besides those of the deployment.
 
-    def leave(self, owner: str, job_id: str) -> None:
+        Raises TooManyJobs, LimitReached, StoreUnavailable, StoreFull.
+        """
+        limits, day = self._limits, day_of(now_ms).isoformat()
+        most = limits.most_of_client if of_key.jobs is None else of_key.jobs
+        command = admission_scripts.enter(
+            owner,
+            job_id,
+            now_ms,
+            limits.most_open,
+            most,
+            self._share_of(owner),
+            self._slots(),
+            of_key,
+            day,
+            _USAGE_KEPT_MS,
+        )
+        types = {keys.minute_of(owner): "zset", keys.usage_of_day(day): "hash"}
+        found = self._mended([owner], lambda: self._store.run(command), types)
+        left = _allowance(of_key, found, now_ms)
+        match found.verdict:
+            case "full":
+                raise TooManyJobs(
+                    f"{limits.most_open} jobs are open here, which is the limit.", self._retry_after_s(1.0)
+                )
+            case "client":
+                # Its jobs end at its own part of the pace.
+                held = sum(len(lease.attempts) for lease in self._observer.live.values())
+                retry_after_s = self._retry_after_s(min(found.admitted / held, 1.0) if held else 1.0)
+                raise TooManyJobs(f"{most} of your jobs are open, which is the limit.", retry_after_s)
+            case "requests":
+                after_s = max(math.ceil((found.first_ms + _MINUTE_MS - now_ms) / 1000), 1)
+                said = (
+                    f"This key may submit {of_key.requests_per_minute} requests a minute. Send it again in {after_s} s."
+                )
+                raise LimitReached(said, after_s, left)
+            case "tokens":
+                after_s = math.ceil(ms_to_midnight(now_ms) / 1000)
+                said = (
+                    f"This key may use {of_key.tokens_per_day} tokens a day, and has. The next day begins at 00:00 UTC."
+                )
+                raise LimitReached(said, after_s, left)
+        return Entry(found.verdict == "admitted", left)
+
+    def leave(self, owner: str, job_id: str, spent: Spent = NOTHING) -> None:
         """Count out a job that has ended; another may enter the queue. Raises StoreUnavailable, StoreFull."""
-        self.admit(owner, [job_id])
+        self.admit(owner, {job_id: spent})
 
-    def admit(self, owner: str, ended: Sequence[str] = ()) -> None:
+    def admit(self, owner: str, ended: Mapping[str, Spent] | None = None) -> None:
         """Put into the queue what may enter it now. Raises StoreUnavailable, StoreFull."""
-        self._store.index_webhooks(ended)  # first: what is counted out, the sweep does not look at again
-        command = scripts.admit(owner, self._share_of(owner), self._slots(), ended)
-        for job_id in self._mended([owner], lambda: self._store.run(command)):
+        ended = ended or {}
+        self._store.index_webhooks(list(ended))  # first: what is counted out, the sweep does not look at again
+        day = day_of(self._now_ms()).isoformat()
+        share, slots = self._share_of(owner), self._slots()
+        command = admission_scripts.admit(owner, share, slots, ended, day, _USAGE_KEPT_MS)
+        for job_id in self._mended([owner], lambda: self._store.run(command), {keys.usage_of_day(day): "hash"}):
             try:
                 self._queue.enqueue(job_id, 1)
             except (StoreUnavailable, StoreFull, Unreadable):
@@ -112,7 +169,7 @@ class Admission:
 
     def adopt(self, owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> None:
         """Count a job that the indexes lack: among those in the queue or running, or among those held out of it."""
-        command = scripts.adopt(owner, job_id, created_at_ms, is_admitted=is_admitted)
+        command = admission_scripts.adopt(owner, job_id, created_at_ms, is_admitted=is_admitted)
         self._mended([owner], lambda: self._store.run(command))
 
     def recount(self, entered: Entered) -> None:
@@ -127,7 +184,7 @@ class Admission:
         key = keys.OPEN_JOBS
         pairs = self._mended([], lambda: self._store.client.zrange(key, 0, -1, withscores=True))
         self._expel(key, "zset", [member for member, _ in pairs if job_id_in(member) is None])
-        return [(job_id, scripts.whole_ms(at)) for member, at in pairs if (job_id := job_id_in(member))]
+        return [(job_id, whole_ms(at)) for member, at in pairs if (job_id := job_id_in(member))]
 
     def open_count(self) -> int:
         """How many jobs are open."""
@@ -155,10 +212,13 @@ class Admission:
             with redis_errors(key):
                 expel(self._store.client, key, kind, foreign)
 
-    def _mended(self, owners: Sequence[str], call: Callable[[], Value]) -> Value:
+    def _mended(
+        self, owners: Sequence[str], call: Callable[[], Value], more_types: Mapping[str, str] | None = None
+    ) -> Value:
         """Make the call; an index of the wrong type is dropped first, and the sweep rebuilds it."""
         with redis_errors(keys.OPEN_JOBS):
-            return mended(self._store.client, keys.open_types(owners), call, keys.REBUILD)
+            types = {**keys.open_types(owners), **(more_types or {})}
+            return mended(self._store.client, types, call, keys.REBUILD)
 
     def _share_of(self, owner: str) -> int:
         """How many of the owner's jobs may be in the queue or run."""
@@ -175,3 +235,13 @@ class Admission:
         if pace <= 0:
             return _UNKNOWN_RETRY_S
         return min(max(math.ceil(1 / pace), _LEAST_RETRY_S), _MOST_RETRY_S)
+
+
+def _allowance(of_key: KeyLimits, found: admission_scripts.Entered, now_ms: int) -> Allowance:
+    requests = tokens = None
+    if (most := of_key.requests_per_minute) is not None:
+        reset_ms = max(found.last_ms + _MINUTE_MS - now_ms, 0) if found.requests else 0
+        requests = Left(most, max(most - found.requests, 0), reset_ms)
+    if (most := of_key.tokens_per_day) is not None:
+        tokens = Left(most, max(most - found.tokens, 0), ms_to_midnight(now_ms))
+    return Allowance(requests, tokens)

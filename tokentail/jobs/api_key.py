@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tokentail.errors import ModelForbidden
+from tokentail.jobs.models import ServedModel
+
 
 class Role(StrEnum):
     """What a key is for."""
@@ -23,8 +26,75 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """How much one owner may do. None: what the deployment's settings allow."""
+
+    models: tuple[str, ...] = ()  # whole names, or beginnings that end in *; empty: every model
+    jobs: int | None = None  # open jobs
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None  # of input and output, by UTC
+
+    def allows(self, model: str) -> bool:
+        """Whether the key may use a model, by its full name. Options behind a ? are no part of the name."""
+        name = model.partition("?")[0]
+        return not self.models or any(_is_within(name, pattern) for pattern in self.models)
+
+    def require(self, model: str) -> None:
+        """Raises ModelForbidden for a model that the key may not use."""
+        if not self.allows(model):
+            raise ModelForbidden(self.refusal)
+
+    @property
+    def refusal(self) -> str:
+        """What to tell a client whose key may not use a model."""
+        return f"This key may not use that model. It may use: {', '.join(self.models)}."
+
+    def among(self, served: list[ServedModel]) -> list[ServedModel]:
+        """What of the served models the key may use. Of a served beginning, only the part that the key may use."""
+        if not self.models:
+            return served
+        allowed: dict[ServedModel, None] = {}
+        for model in served:
+            if self.allows(model.name):
+                allowed[model] = None
+            elif model.name.endswith("*"):
+                narrower = (pattern for pattern in self.models if _is_within(pattern, model.name))
+                allowed.update((ServedModel(name, model.provider, model.dialect), None) for name in narrower)
+        return list(allowed)
+
+
+def _is_within(name: str, pattern: str) -> bool:
+    """Whether a name, or all names of a beginning that ends in *, match the pattern."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+NO_LIMITS = KeyLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """One named key. The key itself is known nowhere: only SHA-256 digests of it are."""
 
     owner: str
     role: Role = Role.CLIENT
+    limits: KeyLimits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of one limit of a key."""
+
+    limit: int
+    remaining: int
+    reset_ms: int  # until all of it is there again
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a key's limits after a submission, or at its refusal. None: there is no such limit."""
+
+    requests: Left | None = None
+    tokens: Left | None = None
+
+
+UNLIMITED = Allowance()

@@ -5,7 +5,7 @@ is erased. Jobs that are submitted meanwhile may stay.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from tokentail.errors import JobGone, LaterFormat, StoreFull, StoreUnavailable, 
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.job import Failure, FailureKind, Job, Status
 from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.spending import NOTHING, Spent, spent_if_stopped
 from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.store import Store
@@ -52,10 +53,11 @@ class Erasure:
         for _ in range(_STEP // _CHUNK):
             listed = self._store.listed(owner, digest, older_than, _CHUNK)
             jobs = self._of_owner(owner, [job_id for job_id, _ in listed])
+            spent = {job_id: self._spent(job) for job_id, job in jobs.items() if _is_open(job)}
             outcomes = self._store.delete_many(list(jobs), self._now_ms(), with_tombstones=with_tombstones)
             gone = [job_id for job_id, is_deleted in zip(jobs, outcomes, strict=True) if is_deleted is True]
             deleted += len(gone)
-            cancelled += self._tidy(owner, [jobs[job_id] for job_id in gone])
+            cancelled += self._tidy(owner, [jobs[job_id] for job_id in gone], spent)
             if failed := next((each for each in outcomes if isinstance(each, StoreUnavailable)), None):
                 raise failed
             if len(listed) < _CHUNK:
@@ -85,12 +87,16 @@ class Erasure:
         except JobGone as gone:
             return gone
 
-    def _tidy(self, owner: str, jobs: Sequence[Job | JobGone]) -> int:
+    def _spent(self, job: Job | JobGone) -> Spent:
+        """What an open job costs its owner that is erased now."""
+        return spent_if_stopped(self._store.usage_so_far(job.id)) if isinstance(job, Job) else NOTHING
+
+    def _tidy(self, owner: str, jobs: Sequence[Job | JobGone], spent: Mapping[str, Spent]) -> int:
         """Take the jobs that were open out of index and queue; how many. What fails here, the sweep repeats."""
-        were_open = [job for job in jobs if isinstance(job, Job) and not job.status.is_closed]
+        were_open = [job for job in jobs if isinstance(job, Job) and _is_open(job)]
         if were_open:
             with suppress(StoreUnavailable, StoreFull, Unreadable):
-                self._admission.admit(owner, [job.id for job in were_open])
+                self._admission.admit(owner, {job.id: spent[job.id] for job in were_open})
                 for job in were_open:
                     if job.status is Status.QUEUED:
                         self._queue.discard(job.id, job.enqueues)
@@ -100,3 +106,7 @@ class Erasure:
         facts = {"user": digest, "deleted": erased.deleted, "cancelled": erased.cancelled, "done": erased.is_done}
         log.info("jobs.erased", extra=facts)
         return erased
+
+
+def _is_open(job: Job | JobGone) -> bool:
+    return isinstance(job, Job) and not job.status.is_closed

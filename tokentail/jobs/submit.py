@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tokentail.errors import IdempotencyConflict, JobNotFound, StoreFull, StoreUnavailable, Unreadable
 from tokentail.identifiers import new_job_id
 from tokentail.jobs.admission import Admission
+from tokentail.jobs.api_key import NO_LIMITS, UNLIMITED, Allowance, KeyLimits
 from tokentail.jobs.job import NewJob
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import GenerationRequest, digest, encode_request
@@ -30,6 +31,7 @@ class Submission:
 
     job_id: str
     is_new: bool
+    allowance: Allowance = UNLIMITED  # what is left of the limits of the owner's key, where this was counted
 
 
 class Submitter:
@@ -41,10 +43,12 @@ class Submitter:
         self._admission = admission
         self._now_ms = now_ms
 
-    def submit(self, owner: str, request: GenerationRequest, model: str, key: str | None) -> Submission:
-        """Accept `request` for `model`, a full name.
+    def submit(
+        self, owner: str, request: GenerationRequest, model: str, key: str | None, limits: KeyLimits = NO_LIMITS
+    ) -> Submission:
+        """Accept `request` for `model`, a full name, within the limits of the owner's API key.
 
-        Raises InvalidRequest (retention_s), IdempotencyConflict, TooManyJobs, JobGone (the key's job),
+        Raises InvalidRequest (retention_s), IdempotencyConflict, TooManyJobs, LimitReached, JobGone (the key's job),
         StoreUnavailable, StoreFull.
         """
         now_ms = self._now_ms()
@@ -56,7 +60,7 @@ class Submitter:
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
         job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "", retention_ms)
-        is_admitted = self._admission.enter(owner, job_id, now_ms)
+        entry = self._admission.enter(owner, job_id, now_ms, limits)
         try:
             self._store.list_for(owner, job_id, now_ms, user_digest(owner, job.user))
             if request.on_abandon is not UNSET:
@@ -68,12 +72,11 @@ class Submitter:
                 with contextlib.suppress(StoreUnavailable, StoreFull, Unreadable):
                     self._admission.leave(owner, job_id)
             raise
-        try:
-            if is_admitted:
+        if entry.is_admitted:
+            # It is accepted all the same where this fails: the sweep enqueues it.
+            with contextlib.suppress(StoreUnavailable, StoreFull, Unreadable):
                 self._queue.enqueue(job_id, 1)
-        except (StoreUnavailable, StoreFull, Unreadable):
-            return Submission(job_id, is_new)  # accepted all the same: the sweep enqueues it
-        return Submission(job_id, is_new)
+        return Submission(job_id, is_new, entry.allowance)
 
     def bind(self, owner: str, request: GenerationRequest, key: str, job_id: str) -> str:
         """Have the key stand for this job, if it is new; the job for which it stands.

@@ -15,6 +15,7 @@ from tokentail.jobs.admission import Admission, Entered
 from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.job import Failure, FailureKind, Job, Status
 from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.spending import NOTHING, Spent, spent_by
 from tokentail.log.element import End
 from tokentail.redis.store import Store
 from tokentail.telemetry.log_lines import facts_of
@@ -188,7 +189,7 @@ class Sweeper:
             self.close_spoilt(job_id, entered)
         elif job.status.is_closed:
             if job.end is not None:
-                self._admission.leave(job.owner, job_id)
+                self._admission.leave(job.owner, job_id, spent_by(job.end))
         elif job_id not in entered.admitted and job_id not in entered.held and self._is_overdue(job.created_at_ms):
             self._adopt(job, waiting)
         elif job.status is Status.RUNNING:
@@ -224,7 +225,7 @@ class Sweeper:
         if self._store.close_spoilt(job_id, owner, End(Status.FAILED, error=failure), self._now_ms()):
             self.totals.failed += 1
             log.error("job.failed", extra={"job_id": job_id, "owner": owner or "", "error": failure.message})
-        self._admission.leave(owner or "", job_id)
+        self._admission.leave(owner or "", job_id, Spent(Status.FAILED))
 
     def _lacks_its_end(self, job: Job) -> bool:
         """Whether a job is closed by its record alone, and its writer had the time to put a lost `end` back (law 8)."""
@@ -235,7 +236,7 @@ class Sweeper:
         """Let clients' shares follow the workers' slots; forget what is counted and not open any more."""
         counted = entered.held | entered.admitted
         stale = [job_id for job_id in counted if job_id not in open_ids]
-        ended: dict[str, list[str]] = {owner: [] for owner in entered.held.values()}
+        ended: dict[str, dict[str, Spent]] = {owner: {} for owner in entered.held.values()}
         for job_id, job in zip(stale, self._store.view_many(stale), strict=True):
             if isinstance(job, Job) and not job.status.is_closed:
                 with self._each_for_itself(job_id):
@@ -245,7 +246,7 @@ class Sweeper:
                 with self._each_for_itself(job_id):
                     self.close_spoilt(job_id, entered)
             elif isinstance(job, Job | JobGone | JobNotFound):
-                ended.setdefault(counted[job_id], []).append(job_id)
+                ended.setdefault(counted[job_id], {})[job_id] = spent_by(job.end) if isinstance(job, Job) else NOTHING
         with self._each_for_itself("admitted"):
             self._admission.recount(entered)
         for owner, job_ids in ended.items():
@@ -283,7 +284,7 @@ class Sweeper:
             self.totals.failed += 1
             about = {"job_id": job.id, "owner": job.owner, "user": job.user_digest, "model": job.model}
             log.error("job.failed", extra={**about, "error": failure.message})
-            self._admission.leave(job.owner, job.id)
+            self._admission.leave(job.owner, job.id, Spent(end.status))
 
     def _is_overdue(self, since_ms: int) -> bool:
         """Whether a job that was on its way to the queue since then should have arrived."""

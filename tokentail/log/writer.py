@@ -42,11 +42,11 @@ class LogWriter:
         self._next: Start | None = None  # written before the next element
         self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
         self._last_start = -1
-        self._end_status: Status | None = None
+        self.end_status: Status | None = None  # once the `end` was written
 
     def __repr__(self) -> str:
         done = f"{self._first}+{self._settled}/{len(self._elements)}"
-        return f"<LogWriter {self.job_id} {done} {self._end_status or 'open'}>"
+        return f"<LogWriter {self.job_id} {done} {self.end_status or 'open'}>"
 
     @property
     def upstream(self) -> str:
@@ -76,7 +76,7 @@ class LogWriter:
     @property
     def is_ended(self) -> bool:
         """Whether the `end` was written, so that nothing may follow."""
-        return self._end_status is not None
+        return self.end_status is not None
 
     def begin(self, generation: str, provider: str, model: str) -> None:
         """A new generation starts with the next element. Until then readers keep what the log has.
@@ -114,7 +114,7 @@ class LogWriter:
         else:
             self.shown_bytes += shown_bytes_of(element)
             if isinstance(element, End):
-                self._end_status = element.status
+                self.end_status = element.status
         self.byte_count += len(encoded)
         self._elements.append(encoded)
         self._token_counts.append(self.token_count)
@@ -178,5 +178,5 @@ class LogWriter:
             counts=counts_text(self.usage, self.shown_bytes),
             calls=self.calls if self.calls != self._settled_calls else "",
             generation=self._starts.get(position, ""),
-            end_status=self._end_status if stop == len(self._elements) else None,
+            end_status=self.end_status if stop == len(self._elements) else None,
         )

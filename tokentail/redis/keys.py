@@ -101,6 +101,16 @@ def open_keys(owner: str) -> tuple[str, ...]:
     return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner), ADMITTED_JOBS
 
 
+def minute_of(owner: str) -> str:
+    """Sorted set of the jobs that an owner submitted in the last minute, by their time."""
+    return f"tt:{{open}}:minute:{owner}"
+
+
+def usage_of_day(day: str) -> str:
+    """Hash of what all owners submitted and spent on a day: `owner:count` → number."""
+    return f"tt:{{open}}:usage:{day}"
+
+
 def open_types(owners: Sequence[str]) -> dict[str, str]:
     """The keys in which these owners' open jobs are counted, with the type that each must have."""
     types = {OPEN_JOBS: "zset", OPEN_CLIENTS: "set", ADMITTED_JOBS: "set"}

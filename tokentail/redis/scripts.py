@@ -5,13 +5,12 @@ together they enforce the laws of the log (docs/protocol.md).
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
 
 from tokentail.errors import AttemptLost, JobNotFound, SuspectedJob
-from tokentail.identifiers import job_id_in, new_generation
+from tokentail.identifiers import new_generation
 from tokentail.jobs.job import Claim, Job, NewJob, Retention, Status
 from tokentail.jobs.user import user_digest
 from tokentail.log.append import Append, Appended
@@ -19,7 +18,7 @@ from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
 from tokentail.log.element import End, Submitted, encode
 from tokentail.log.survey import Survey
-from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, open_keys
+from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys
 from tokentail.redis.replies import FIELDS, NEEDED, batch_decoder, check_request, job_decoder, number, number_or_none
 from tokentail.redis.script import Command, Script
 
@@ -31,31 +30,7 @@ _create, _claim, _append, _close, _close_spoilt, _requeue, _delete, _read, _view
     for name in ("create", "claim", "append", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
 _webhook = Script("webhook", preludes=("prelude",))
-_vital, _enter, _admit, _listed, _adopt, _turn, _remember = (
-    Script(name) for name in ("vital", "enter", "admit", "listed", "adopt", "turn", "remember")
-)
-
-
-def enter(
-    owner: str, job_id: str, now_ms: int, most: int, most_of_owner: int, share: int, slots: int
-) -> Command[list[Any]]:
-    """Count the job among the open ones: [b"admitted"], [b"held"], [b"full"], or [b"client", admitted jobs]."""
-    return Command(_enter, open_keys(owner), (owner, job_id, now_ms, most, most_of_owner, share, slots), list)
-
-
-def admit(owner: str, share: int, slots: int, ended: Sequence[str]) -> Command[list[str]]:
-    """Take `ended` out of the count; the jobs of the owner that may enter the queue now."""
-    return Command(
-        _admit,
-        open_keys(owner),
-        (owner, share, slots, *ended),
-        lambda reply: [job_id for member in reply if (job_id := job_id_in(member))],
-    )
-
-
-def adopt(owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> Command[bool]:
-    """Count an open job that an index has lost; whether it was counted nowhere."""
-    return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted)), bool)
+_vital, _listed, _turn, _remember = (Script(name) for name in ("vital", "listed", "turn", "remember"))
 
 
 def whole_ms(score: float) -> int:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from tokentail.errors import JobNotFound, Unreadable
-from tokentail.jobs.job import Claim, Job, NewJob
+from tokentail.jobs.job import Claim, Job, NewJob, Usage
 from tokentail.log.append import Append, Appended
 from tokentail.log.batch import Batch
+from tokentail.log.counts import parse_counts, stopped_usage
 from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
@@ -54,6 +55,13 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         if stored is None:
             raise JobNotFound(JobNotFound.__doc__)
         return stored
+
+    def usage_so_far(self, job_id: str) -> Usage | None:
+        """The usage of an answer that is on its way, as it would be if the job was stopped now."""
+        key = keys.job_keys(job_id)[0]
+        with redis_errors(key):
+            counts: bytes = self.client.hget(key, "counts") or b""
+        return stopped_usage(*parse_counts(counts.decode("ascii", "replace")))
 
     def claim(
         self, job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = scripts.ANY_LOSSES

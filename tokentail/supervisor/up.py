@@ -14,6 +14,7 @@ from functools import partial
 
 from tokentail.config.default_model import require_default_model
 from tokentail.config.endpoints import key_variables
+from tokentail.config.key_ring import KeyRing
 from tokentail.config.local_model import missing_packages
 from tokentail.config.settings import Settings
 from tokentail.jobs.fleet import Fleet
@@ -43,6 +44,7 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
     OSError.
     """
     require_default_model(settings, environment)
+    KeyRing(settings)  # raises SettingsError for a keys file that cannot be read
     with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
         url = f"http://{_reachable(settings.host)}:{port}"
@@ -192,7 +194,7 @@ def _without(environment: Mapping[str, str], names: Collection[str]) -> dict[str
 
 
 def _welcome(settings: Settings, url: str, models: Sequence[str]) -> str:
-    key = "-H 'Authorization: Bearer <key>' " if settings.api_keys else ""
+    key = "-H 'Authorization: Bearer <key>' " if settings.is_keyed else ""
     at = "" if url == "http://127.0.0.1:8000" else f" --url {url}"
     default = settings.model or models[0]
     # A pattern is not a model: the operator who configured the provider knows its models' names.

@@ -9,6 +9,7 @@ from collections import deque
 from functools import partial
 
 import gevent
+import msgspec
 from gevent.pool import Pool
 
 from tokentail.config.settings import Settings
@@ -22,8 +23,9 @@ from tokentail.errors import (
     SuspectedJob,
     Unreadable,
 )
-from tokentail.jobs.job import Claim, Failure, FailureKind
+from tokentail.jobs.job import Claim, Failure, FailureKind, Usage
 from tokentail.jobs.request import DEFAULT_TIMEOUTS, GenerationRequest, decode_request
+from tokentail.jobs.spending import Spent, input_estimate, output_estimate, spent_by
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.telemetry.log_lines import facts_of
@@ -127,8 +129,16 @@ class Runner:
         if writer.is_ended and not writer.unsettled:
             self._kept.append((self._commit.answered_s + self._settings.lease_s, writer))
             self.ended += 1
-            self._leave(claim.owner, job_id)
+            self._leave(claim.owner, job_id, self._spent(attempt, claim, writer))
         return outcome
+
+    def _spent(self, attempt: Attempt, claim: Claim, writer: LogWriter) -> Spent:
+        """What the job cost: what its provider counted, and an estimate of the rest."""
+        usage, came = writer.usage or Usage(), 0
+        if usage.input_tokens is None and writer.shown_bytes:
+            came = attempt.aside(lambda: input_estimate(decode_request(claim.request)))
+        end = {"status": writer.end_status, "usage": msgspec.to_builtins(usage)}
+        return spent_by(end, came, output_estimate(writer.shown_bytes))
 
     def _claim(self, attempt: Attempt) -> Claim | None:
         most_losses = self._suspects.freely
@@ -248,8 +258,8 @@ class Runner:
         if attempt := self._held.get(writer.attempt):
             attempt.interrupt(error)
 
-    def _leave(self, owner: str, job_id: str) -> None:
+    def _leave(self, owner: str, job_id: str, spent: Spent) -> None:
         try:
-            self._backend.admission.leave(owner, job_id)
+            self._backend.admission.leave(owner, job_id, spent)
         except (StoreUnavailable, StoreFull, Unreadable):
             log.warning("job.not_counted_out", extra={"job_id": job_id})  # the sweep does it

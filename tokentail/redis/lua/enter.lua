@@ -1,8 +1,28 @@
--- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones, all clients' admitted ones.
--- ARGV: client, job, now, most open jobs in all, most of one client, its share, the workers' slots.
--- Returns {'admitted' or 'held'}, or when there are too many {'full'} or {'client', admitted}. Can be repeated.
+-- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones, all clients' admitted ones, the
+-- jobs that it submitted in the last minute, the usage of this day.
+-- ARGV: client, job, now, most open jobs in all, most of one client, its share, the workers' slots, its most requests a
+-- minute and tokens a day ('' for any number), how long the usage is kept.
+-- Returns {verdict, its admitted jobs, its requests in the last minute, the first and the last of them, its tokens today}.
+-- The verdict is admitted or held; or for too many jobs full or client, and for a limit requests or tokens. Can be repeated.
 local open, clients, held, admitted, all = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local minute, usage = KEYS[6], KEYS[7]
 local client, job, now = ARGV[1], ARGV[2], ARGV[3]
+
+-- Reading comes first: the first write is the one that Redis refuses when it is full.
+local since = '(' .. (tonumber(now) - 60000)
+local requests, first, last = 0, now, now
+if ARGV[8] ~= '' then
+  requests = redis.call('ZCOUNT', minute, since, now)
+  first = redis.call('ZRANGEBYSCORE', minute, since, now, 'WITHSCORES', 'LIMIT', 0, 1)[2] or now
+  last = redis.call('ZREVRANGEBYSCORE', minute, now, since, 'WITHSCORES', 'LIMIT', 0, 1)[2] or now
+end
+local spent = redis.call('HMGET', usage, client .. ':input_tokens', client .. ':output_tokens')
+local tokens = (tonumber(spent[1] or '') or 0) + (tonumber(spent[2] or '') or 0)
+local held_count, admitted_count = redis.call('ZCARD', held), redis.call('SCARD', admitted)
+local function verdict(word)
+  return {word, admitted_count, requests, first, last, tokens}
+end
+
 local entered = redis.call('ZSCORE', held, job) and 'held'
 if redis.call('SISMEMBER', admitted, job) == 1 then
   entered = 'admitted'
@@ -10,23 +30,38 @@ end
 if entered then
   redis.call('ZADD', open, 'NX', now, job) -- a store that lost its tail may have forgotten one half
   redis.call('SADD', clients, client)
-  return {entered}
+  return verdict(entered)
 end
-local held_count, admitted_count = redis.call('ZCARD', held), redis.call('SCARD', admitted)
 if redis.call('ZCARD', open) >= tonumber(ARGV[4]) then
-  return {'full'}
+  return verdict('full')
 end
 if held_count + admitted_count >= tonumber(ARGV[5]) then
-  return {'client', admitted_count}
+  return verdict('client')
+end
+if ARGV[8] ~= '' and requests >= tonumber(ARGV[8]) then
+  return verdict('requests')
+end
+if ARGV[9] ~= '' and tokens >= tonumber(ARGV[9]) then
+  return verdict('tokens')
 end
 redis.call('ZADD', open, now, job)
 redis.call('SADD', clients, client)
+if ARGV[8] ~= '' then
+  redis.call('ZREMRANGEBYSCORE', minute, '-inf', tonumber(now) - 60000)
+  redis.call('ZADD', minute, now, job)
+  redis.call('PEXPIRE', minute, 60000)
+  requests, last = requests + 1, now
+end
+if type(redis.pcall('HINCRBY', usage, client .. ':requests', 1)) == 'table' then
+  redis.call('HSET', usage, client .. ':requests', 1) -- it was no number
+end
+redis.call('PEXPIRE', usage, ARGV[10])
 -- A job does not overtake earlier jobs of the same client. Beyond its share a client has slots that nobody waits for.
 local has_room = admitted_count < tonumber(ARGV[6]) or redis.call('SCARD', all) < tonumber(ARGV[7])
 if held_count == 0 and has_room then
   redis.call('SADD', admitted, job)
   redis.call('SADD', all, job)
-  return {'admitted'}
+  return verdict('admitted')
 end
 redis.call('ZADD', held, now, job)
-return {'held'}
+return verdict('held')

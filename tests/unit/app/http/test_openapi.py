@@ -22,12 +22,14 @@ from tokentail.errors import (
     InvalidRequest,
     JobGone,
     LibraryChanged,
+    LimitReached,
     ReferenceNotFound,
     SettingsError,
     SuspectedJob,
     TokentailError,
     TooManyJobs,
 )
+from tokentail.jobs.api_key import UNLIMITED
 from tokentail.redis.backend import wire
 
 PROTOCOL = Path(__file__).parents[4] / "docs" / "protocol.md"
@@ -69,7 +71,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
     """Generated clients need a name for each call."""
     names = re.findall(r'"operationId": "([^"]+)"', json.dumps(document))
-    assert len(names) == len(set(names)) == 33
+    assert len(names) == len(set(names)) == 34
 
 
 def test_every_call_is_in_a_task(document: dict[str, Any]) -> None:
@@ -135,7 +137,13 @@ def test_every_error_of_the_domain_has_its_problem() -> None:
     assert len(kinds) > 5
     for kind in kinds:
         faults = (Fault("f", "m"),)
-        made = {InvalidRequest: faults, ReferenceNotFound: faults, JobGone: ("owner-name",), TooManyJobs: ("x", 7)}
+        made: dict[type, Any] = {
+            InvalidRequest: faults,
+            ReferenceNotFound: faults,
+            JobGone: ("owner-name",),
+            TooManyJobs: ("x", 7),
+        }
+        made[LimitReached] = ("x", 7, UNLIMITED)
         error = kind(*made.get(kind, ("x",)))
         told = problem_of(error)
         assert told is not None, kind

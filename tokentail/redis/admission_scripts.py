@@ -1,0 +1,71 @@
+"""Script calls that count open jobs in and out, with what their owners submitted and spent. Pure, as `scripts.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokentail.identifiers import job_id_in
+from tokentail.jobs.api_key import KeyLimits
+from tokentail.jobs.spending import Spent
+from tokentail.redis.keys import minute_of, open_keys, usage_of_day
+from tokentail.redis.script import Command, Script
+
+_enter, _admit, _adopt = (Script(name) for name in ("enter", "admit", "adopt"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What became of a job that was to be counted, and how its owner stands."""
+
+    verdict: str  # admitted or held; full or client for too many jobs; requests or tokens for a limit that is reached
+    admitted: int  # the owner's jobs in the queue or running, without this one
+    requests: int  # in the last minute, where they are limited
+    first_ms: int  # of these
+    last_ms: int
+    tokens: int  # of this day
+
+
+def enter(
+    owner: str,
+    job_id: str,
+    now_ms: int,
+    most: int,
+    most_of_owner: int,
+    share: int,
+    slots: int,
+    limits: KeyLimits,
+    day: str,
+    usage_kept_ms: int,
+) -> Command[Entered]:
+    """Count the job among the open ones, unless there are too many or a limit of the owner is reached."""
+    per_minute, per_day = ("" if n is None else n for n in (limits.requests_per_minute, limits.tokens_per_day))
+    keys = (*open_keys(owner), minute_of(owner), usage_of_day(day))
+    args = (owner, job_id, now_ms, most, most_of_owner, share, slots, per_minute, per_day, usage_kept_ms)
+
+    def decode_entered(reply: list[Any]) -> Entered:
+        verdict, admitted, requests, first, last, tokens = reply
+        return Entered(verdict.decode(), admitted, requests, int(float(first)), int(float(last)), tokens)
+
+    return Command(_enter, keys, args, decode_entered)
+
+
+def admit(
+    owner: str, share: int, slots: int, ended: Mapping[str, Spent], day: str, usage_kept_ms: int
+) -> Command[list[str]]:
+    """Take `ended` out of the count, with what each job spent; the jobs of the owner that may enter the queue now."""
+    flat = [
+        part
+        for job_id, spent in ended.items()
+        for part in (job_id, spent.status, spent.input_tokens, spent.output_tokens, spent.estimated_tokens)
+    ]
+    return Command(
+        _admit,
+        (*open_keys(owner), usage_of_day(day)),
+        (owner, share, slots, usage_kept_ms, *flat),
+        lambda reply: [job_id for member in reply if (job_id := job_id_in(member))],
+    )
+
+
+def adopt(owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> Command[bool]:
+    """Count an open job that an index has lost; whether it was counted nowhere."""
+    return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted)), bool)
