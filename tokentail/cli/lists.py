@@ -42,9 +42,13 @@ def list_jobs(
     """
     if owner and not is_all:
         raise click.UsageError("--owner needs --all: without it the list has the jobs of your own key")
-    wanted = {"status": status, "user": user, "model": model, "since": since}
     with connect(url, api_key) as client:
-        jobs = list(client.all_jobs(limit, owner=owner, **wanted) if is_all else client.jobs(limit, **wanted))
+        found = (
+            client.all_jobs(limit, status=status, owner=owner, user=user, model=model, since=since)
+            if is_all
+            else client.jobs(limit, status=status, user=user, model=model, since=since)
+        )
+        jobs = list(found)
     if as_json:
         for job in jobs:
             click.echo(json.dumps(job.body))
