@@ -67,3 +67,15 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "[a](other.md#one-thing-here) [b](other.md#two-1) [c](gone.md) [d](other.md#three)\n```\n[e](gone.md)\n```\n"
     )
     assert _broken(page) == ["gone.md", "other.md#three"]
+
+
+def test_the_commands_of_the_promises_name_tests_and_targets_that_exist() -> None:
+    """A claim cannot be checked by a command that was renamed or removed."""
+    text = (_ROOT / "docs/promises.md").read_text()
+    tests = set(re.findall(r"pytest (tests/[\w/.]+)", text))
+    targets = set(re.findall(r"`make (\w+)", text)) - {"setup", "test"}
+    assert tests
+    assert targets
+    assert [name for name in sorted(tests) if not (_ROOT / name).exists()] == []
+    makefile = (_ROOT / "Makefile").read_text()
+    assert [name for name in sorted(targets) if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
