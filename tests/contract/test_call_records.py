@@ -1,6 +1,9 @@
 """Call records: what an operator asks of a job's calls to its provider is in the job's record."""
 
+import logging
+
 import gevent
+import pytest
 
 from tests.contract.runner_harness import BuildRunner, calls, mute
 from tokentail.jobs.job import FailureKind, FinishReason
@@ -26,3 +29,17 @@ def test_a_job_that_runs_shows_its_call(build: BuildRunner) -> None:
     job = harness.job(job_id)
     assert (job.last_worker, job.calls.provider, job.calls.calls) == ("worker-1", "scripted", 1)
     gevent.killall(harness.greenlets)
+
+
+def test_log_lines_of_a_job_name_its_owner_model_provider_and_worker(
+    build: BuildRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator finds all jobs of an owner or a model in the log."""
+    harness = build(calls(["Hi", Finish(FinishReason.STOP, "stop"), Terminal()]))
+    with caplog.at_level(logging.INFO):
+        harness.run(harness.submit())
+    lines = {record.getMessage(): vars(record) for record in caplog.records}
+    for event in ("job.claimed", "job.left"):
+        named = {name: lines[event][name] for name in ("owner", "user", "model", "worker")}
+        assert named == {"owner": "", "user": "", "model": "scripted", "worker": "worker-1"}
+    assert lines["job.left"]["provider"] == "scripted"

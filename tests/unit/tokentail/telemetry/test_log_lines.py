@@ -1,7 +1,9 @@
 """Log lines: time, level, action and facts, one line each, whatever the facts hold."""
 
 import logging
+import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -21,6 +23,13 @@ def test_a_line_tells_when_how_grave_and_what_with_its_facts() -> None:
     """In this order; times are UTC."""
     line = line_of("job.claimed", logging.WARNING, created=0.5, job_id="abc", attempts=2)
     assert line == "1970-01-01T00:00:00.500Z warning job.claimed job_id=abc attempts=2"
+
+
+def test_a_line_ends_with_its_process() -> None:
+    """The program's name, the host and the process id, where the program is known."""
+    record = logging.makeLogRecord({"msg": "web.stopped", "levelname": "INFO"})
+    line = LineFormatter("web").format(record)
+    assert line.endswith(f"info web.stopped process=web/{socket.gethostname()}-{os.getpid()}")
 
 
 def test_facts_with_spaces_or_signs_are_quoted() -> None:
