@@ -101,11 +101,11 @@ def list_of_objects(value: Any, where: str) -> list[Fields]:
     return value
 
 
-def flag(fields: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
+def flag(fields: Mapping[str, Any], name: str, where: str = "", *, default: bool = False) -> bool:
     """A field that is true or false. Raises InvalidRequest for anything else."""
     value = fields.get(name, default)
     if not isinstance(value, bool):
-        raise InvalidRequest(Fault(name, "is true or false"))
+        raise InvalidRequest(Fault(f"{where}.{name}" if where else name, "is true or false"))
     return value
 
 

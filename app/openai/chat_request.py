@@ -93,7 +93,7 @@ def chat_request(fields: Fields, model: str, dialect: str) -> ChatRequest:
     return ChatRequest(
         request=request_of(ours, dialect, renamed({"max_tokens": limit, "user": user_field(fields)})),
         is_stream=flag(fields, "stream"),
-        with_usage=flag(object_of(fields, "stream_options"), "include_usage"),
+        with_usage=flag(object_of(fields, "stream_options"), "include_usage", "stream_options"),
         is_stored=flag(fields, "store"),
     )
 

@@ -136,8 +136,10 @@ def _named_as_sent(places: Sequence[str], user: str) -> Callable[[str], str]:
     by_first_name = renamed({**names, "response_format": "text.format", "user": user})
 
     def theirs(path: str) -> str:
+        if path.startswith("origin."):  # what is kept as it was sent
+            return path.removeprefix("origin.")
         # What we nest, they write flat.
-        flat = _NESTED.sub("", path.removeprefix("origin.")).replace(".tool_call_id", ".call_id")
+        flat = _NESTED.sub("", path).replace(".tool_call_id", ".call_id")
         found = _OF_MESSAGE.match(flat)
         if found is None or int(found[1]) >= len(places):
             return by_first_name(flat)
