@@ -54,6 +54,16 @@ def require_changelog(root: Path, version: str) -> None:
         raise ReleaseRefused(f"CHANGELOG.md has no heading for {version}: add one, with its date")
 
 
+def require_nothing_unreleased(root: Path, version: str) -> None:
+    """Raises ReleaseRefused where the changelog has lines that belong to no version."""
+    unreleased = (root / "CHANGELOG.md").read_text().partition("\n## Unreleased\n")[2].partition("\n## ")[0]
+    if re.search(r"^- ", unreleased, re.MULTILINE):
+        raise ReleaseRefused(
+            f"CHANGELOG.md has lines under Unreleased: move them under {version} and set the tag anew, "
+            "or say make release UNTAGGED=1"
+        )
+
+
 def epoch_of(root: Path) -> str:
     """The time that archives give their files: SOURCE_DATE_EPOCH where it is set, else the time of the commit."""
     return os.environ.get("SOURCE_DATE_EPOCH") or _git(root, "log", "-1", "--format=%ct")
@@ -127,6 +137,7 @@ def main() -> int:
         require_changelog(ROOT, version)
         if not arguments.untagged:
             require_tagged(ROOT, version)
+            require_nothing_unreleased(ROOT, version)
         release(ROOT, dist)
     except ReleaseRefused as refusal:
         print(f"make release: {refusal}", file=sys.stderr)

@@ -92,6 +92,15 @@ def test_a_version_without_a_changelog_is_refused(release: ModuleType, tmp_path:
     release.require_changelog(tmp_path, "1.2.30")
 
 
+def test_a_tagged_tree_with_unreleased_lines_is_refused(release: ModuleType, tmp_path: Path) -> None:
+    """What is in a release is in the part of its version."""
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- New.\n\n## 1.2.3\n\n- Old.\n")
+    with pytest.raises(release.ReleaseRefused, match=r"move them under 1\.2\.3"):
+        release.require_nothing_unreleased(tmp_path, "1.2.3")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\nNothing yet.\n\n## 1.2.3\n\n- Old.\n")
+    release.require_nothing_unreleased(tmp_path, "1.2.3")
+
+
 def test_this_version_has_a_changelog(release: ModuleType) -> None:
     """The changelog has a part for the version that the code names."""
     assert release.version_of(_ROOT) == __version__
