@@ -138,7 +138,7 @@ def stream(
     anything to show. Returns whether the job's answer was sent.
     """
     head = Head(Response(200, {**HEADERS, **job.headers}))
-    began = clock()
+    began = quiet_since = clock()
     is_begun, content = False, b""
     try:
         batch: Batch = first or (yield job.read)
@@ -154,15 +154,14 @@ def stream(
                 yield head
                 is_begun = True
                 content = fold.opening() + content
-            if content and is_begun:
-                yield Send(content)
-                content = b""
+            # Events of which the client sees nothing may come for long.
+            if is_begun and (content or clock() - quiet_since >= _HEARTBEAT_S):
+                yield Send(content or HEARTBEAT)
+                content, quiet_since = b"", clock()
             if fold.is_ended or batch.is_done:
                 return True
-            wait_s = _HEARTBEAT_S if is_begun else max(HEAD_WITHIN_S - waited_s, 0.01)
-            batch = yield from _read_on(job.follow, batch, wait_s, clock)
-            if is_begun and not batch.elements and not batch.is_reset:
-                yield Send(HEARTBEAT)
+            due_in_s = _HEARTBEAT_S - (clock() - quiet_since) if is_begun else HEAD_WITHIN_S - waited_s
+            batch = yield from _read_on(job.follow, batch, max(due_in_s, 0.01), clock)
     except TokentailError as error:
         yield Send(fold.broken(_last_error(error, job))) if is_begun else Head(refused(error, job))
         return False

@@ -68,3 +68,24 @@ def test_a_longer_one_ends_the_stream_with_an_error(error: TokentailError, after
     assert JOB.encode() in sent.content
     assert b"[DONE]" not in sent.content
     assert next(outage.steps, None) is None
+
+
+def test_events_that_the_client_does_not_see_do_not_keep_it_waiting_for_a_sign() -> None:
+    """The provider's own code may come for minutes: a comment is sent ten seconds after the last byte."""
+    hidden = [{"type": "code", "id": "c", "language": "python", "text": "x"}] * 3
+    log = log_of("x", ["Hel", *hidden])
+    clock = Clock()
+    steps = cast("Any", stream(Followed("", JOB), ChatStream(JOB, "demo", 0, with_usage=False, path="/x"), clock))
+    next(steps)
+    steps.send(log.batch(0, 2))
+    assert b'"Hel"' in next(steps).content
+    assert isinstance(next(steps), Read)
+    sent = []
+    for n in range(3):
+        clock.at_s += 6
+        step = steps.send(log.batch(2 + n, 3 + n))
+        if isinstance(step, Send):
+            sent.append((clock.at_s, step.content))
+            step = next(steps)
+        assert isinstance(step, Read)
+    assert sent == [(12, b":\n\n")]
