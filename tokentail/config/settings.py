@@ -73,7 +73,7 @@ class Settings:
     )
     retention_s: float = _setting("TOKENTAIL_RETENTION_S", 86400.0, "how long a closed job can be read", least=1)
     min_retention_s: float = _setting(
-        "TOKENTAIL_MIN_RETENTION_S", 60.0, "shortest retention_s that a request may ask for", least=1
+        "TOKENTAIL_MIN_RETENTION_S", 60.0, "least retention_s that a request may ask for", least=1
     )
     max_retention_s: float = _setting(
         "TOKENTAIL_MAX_RETENTION_S",
