@@ -14,7 +14,7 @@ from app.http.request import Request
 from app.http.response import Response, is_match, json_response
 from app.reading.readers import Readers
 from app.reading.steps import hidden_from, shown_to
-from tokentail.errors import JobGone, JobNotFound
+from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound
 from tokentail.jobs.api_key import Role
 from tokentail.jobs.job import Job, Status
 from tokentail.log.batch import Batch
@@ -77,7 +77,10 @@ class JobViews:
 
     def page(self, request: Request) -> Response:
         """The owner's jobs, newest first; without those that cannot be read."""
-        page = page_query(request.query, request.owner, self._now_ms())
+        query = request.query
+        if request.user and query.setdefault("user", request.user) != request.user:
+            raise InvalidRequest(Fault("user", "is not the user of this session; leave it out"))
+        page = page_query(query, request.owner, self._now_ms())
         jobs, older_than = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms(), page.wanted)
         views = [self.described(job) for job in jobs]
         return json_response({"jobs": views, "next": page.next_path(older_than)})

@@ -7,6 +7,7 @@ from app.http.access import NO_KEY, Access
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response
+from app.http.session_request import parse_session
 from app.http.share_request import parse_share
 from tokentail.errors import JobNotFound
 from tokentail.redis.backend import now_ms
@@ -22,16 +23,25 @@ class Sessions:
         self._store = store
 
     def open(self, request: Request) -> Response:
-        """Exchange a bearer key for a session's cookie. Where no keys are configured, no key is needed."""
+        """Exchange a bearer key for a session's cookie. Where no keys are configured, no key is needed.
+
+        A session of one user is also given as a token, which the application hands on to that user's program.
+        """
         owner = self._access.owner_of_key(request.headers)
         if owner is None:
             return NO_KEY
-        cookie = {"Set-Cookie": self._access.session_cookie(owner, request.headers)} if owner else {}
-        return Response(204, {"Cache-Control": "no-store", **cookie})
+        asked = parse_session(request.body)
+        session = self._access.signer.session(owner, asked.expires_in_s, asked.user or "") if owner else ""
+        cookie = self._access.session_cookie(session, asked.expires_in_s, request.headers)
+        headers = {"Cache-Control": "no-store", **({"Set-Cookie": cookie} if owner else {})}
+        if not asked.user:
+            return Response(204, headers)
+        ends_at = moment(now_ms() + asked.expires_in_s * 1000) if owner else None
+        return json_response({"token": session or None, "expires_at": ends_at}, headers=headers)
 
     def close(self, request: Request) -> Response:
         """Remove the session's cookie from the browser."""
-        cookie = self._access.session_cookie("", request.headers, is_over=True)
+        cookie = self._access.session_cookie("", 0, request.headers)
         return Response(204, {"Cache-Control": "no-store", "Set-Cookie": cookie})
 
     def share(self, request: Request) -> Response:

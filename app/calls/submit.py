@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from app.calls.jobs import JobViews
 from app.calls.key_models import KeyModels
 from app.calls.polls import Polls, checked
@@ -85,6 +88,9 @@ class JobActions:
 
     def accept(self, request: Request, asked: GenerationRequest) -> Submission:
         """Submit what is asked, which needs not be the request's body."""
+        if request.user and asked.user not in {UNSET, request.user}:
+            raise InvalidRequest(Fault("user", "is not the user of this session; leave it out"))
+        asked = replace(asked, user=request.user) if request.user else asked
         key = _idempotency_key(request.headers)
         model = self._models.resolve(request.owner, asked.model or None)
         check_dialect(asked, dialect_of(model, self._catalog.models()))

@@ -10,14 +10,14 @@ import ipaddress
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from werkzeug.sansio.http import parse_cookie
 
 from app.http.parameters import parameters_refusal
 from app.http.query import token_of
-from app.http.read_tokens import read_token_refusal
+from app.http.read_tokens import read_token_refusal, user_refusal
 from app.http.response import Response, problem
 from app.http.router import SAFE_METHODS, Route, Router
 from app.http.routes import ROUTER
@@ -84,6 +84,7 @@ class Caller:
     ends_at_s: float = field(default=math.inf, compare=False)  # when the session or read token ends, in Unix seconds
     shares: int = 0  # the job's counter of revocations when the read token was made: see app/calls/shares.py
     role: Role = Role.CLIENT
+    user: str = ""  # the one user of the owner whose jobs the caller may see; "" for all
     of_keys: int = field(default=0, compare=False)  # the number of the key ring by which the caller was admitted
 
 
@@ -136,8 +137,9 @@ class Access:
         return (
             read_token_refusal(caller.only_job, method, path, found)
             or self._role_refusal(caller, route)
+            or user_refusal(caller.user, route)
             or parameters_refusal(route, query_string)
-            or caller
+            or (replace(caller, only_job=found.parameters.get("job_id")) if caller.user and found else caller)
         )
 
     def owner_of_key(self, headers: Mapping[str, str]) -> str | None:
@@ -148,8 +150,7 @@ class Access:
         return key.owner if key else None
 
     def _key(self, headers: Mapping[str, str]) -> ApiKey | None:
-        scheme, _, sent = headers.get("authorization", "").partition(" ")
-        given = sent.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+        given = _bearer(headers).encode("latin-1", "replace")
         return self.keys.find(given) if given else None
 
     def _role_refusal(self, caller: Caller, route: Route | None) -> Response | None:
@@ -163,28 +164,29 @@ class Access:
         has = f"Yours has the role {caller.role}, which {caller.role.meaning}."
         return problem(403, f"This call takes a key with the role {needed}. {has}")
 
-    def session_cookie(self, owner: str, headers: Mapping[str, str], *, is_over: bool = False) -> str:
+    def session_cookie(self, session: str, age_s: int, headers: Mapping[str, str]) -> str:
         """The Set-Cookie of a session, which stands for a key. No script can read it, no other site can send it."""
-        value, age_s = ("", 0) if is_over else (self.signer.session(owner, SESSION_S), SESSION_S)
         secure = "; Secure" if _is_https(headers) else ""
-        return f"{_COOKIE}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
+        return f"{_COOKIE}={session}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
 
     def _caller(self, headers: Mapping[str, str], query_string: str) -> Caller | None:
         if not self.keys.is_keyed:
             return _ANYBODY
-        if "authorization" in headers:
-            key = self._key(headers)
-            return None if key is None else Caller(key.owner, role=key.role, of_keys=self.keys.number)
+        if key := self._key(headers):
+            return Caller(key.owner, role=key.role, of_keys=self.keys.number)
         signed: Signed | None = None
-        if token := token_of(query_string):
-            signed = self.signer.read_token_of(token)
+        if "authorization" in headers:
+            signed = self.signer.users_session_of(_bearer(headers))
+        elif token := token_of(query_string):
+            signed = self.signer.read_token_of(token) or self.signer.users_session_of(token)
         elif (session := parse_cookie(headers.get("cookie")).get(_COOKIE)) and not self._is_of_another_page(headers):
             signed = self.signer.session_of(session)
         owner = self._owner_of_alias(signed.alias) if signed else None
         if signed is None or owner is None:
             return None
-        role = self.keys.of_owner(owner).role if signed.job_id is None else Role.CLIENT
-        return Caller(owner, signed.job_id, signed.ends_at_s, signed.shares, role, self.keys.number)
+        is_whole = signed.job_id is None and not signed.user
+        role = self.keys.of_owner(owner).role if is_whole else Role.CLIENT
+        return Caller(owner, signed.job_id, signed.ends_at_s, signed.shares, role, signed.user, self.keys.number)
 
     def _owner_of_alias(self, alias: str) -> str | None:
         """The owner that a signed token names; None for one that has no key any more."""
@@ -255,6 +257,11 @@ class Access:
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
         return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
+    return sent.strip() if scheme.lower() == "bearer" else ""
 
 
 def _is_https(headers: Mapping[str, str]) -> bool:

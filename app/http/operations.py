@@ -163,6 +163,10 @@ SHARE_REQUEST: Schema = {
     "required": False,
     "content": {JSON: {"schema": ref("ShareRequest"), "example": {"expires_in_s": 3600}}},
 }
+SESSION_REQUEST: Schema = {
+    "required": False,
+    "content": {JSON: {"schema": ref("SessionRequest"), "example": {"user": "customer-42", "expires_in_s": 3600}}},
+}
 PLAIN_TEXT: Schema = {
     "description": "The text so far, of the current generation.",
     "content": {"text/plain": {"schema": {"type": "string"}}},

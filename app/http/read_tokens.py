@@ -1,8 +1,8 @@
-"""The read tokens: what a link that its owner has shared may be used for. Pure."""
+"""The read tokens and users' sessions: what they may be used for. Pure."""
 
-from app.http.paths import JOB
+from app.http.paths import JOB, JOBS, MODELS
 from app.http.response import Response, problem
-from app.http.router import Found
+from app.http.router import Found, Route
 
 
 def read_token_refusal(only_job: str | None, method: str, path: str, found: Found | None) -> Response | None:
@@ -15,6 +15,17 @@ def read_token_refusal(only_job: str | None, method: str, path: str, found: Foun
     if route is not None and route.is_for_owner:
         return problem(403, "This read token opens the answer, and not what was asked.")
     return None
+
+
+def user_refusal(user: str, route: Route | None) -> Response | None:
+    """The response to a session of one user that asks for more than that user's jobs; None for every other request.
+
+    That a job is the user's is found out later, from its record (`app/calls/shares.py`).
+    """
+    calls = {("GET", JOBS), ("POST", JOBS), ("GET", MODELS)}
+    if not user or route is None or route.path.startswith(JOB) or (route.method, route.path) in calls:
+        return None
+    return problem(403, "This session is for the jobs of one user; the call takes a key.")
 
 
 def _is_of_job(job_id: str, path: str, found: Found | None) -> bool:

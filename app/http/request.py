@@ -18,6 +18,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     role: Role = Role.CLIENT  # of the caller's key
+    user: str = ""  # the one user whose jobs the caller may see; "" for all of the owner
 
     @property
     def job_id(self) -> str:

@@ -194,7 +194,12 @@ ROUTES = (
         Kind.BLOCKING,
         "openSession",
         "Exchange a key for a browser's session cookie.",
-        {204: no_body("The session's cookie is set, or the server has no keys and needs none.")},
+        {
+            204: no_body("The session's cookie is set, or the server has no keys and needs none."),
+            200: json_body("Session", "The session of one user, which may be sent in the place of a key."),
+        },
+        (400, 422),
+        body=op.SESSION_REQUEST,
         auth=Auth.HANDLER,
     ),
     Route(

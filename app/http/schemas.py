@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from app.http.session_request import SessionRequest
 from app.http.share_request import ShareRequest
 from tokentail.jobs.job import Failure, FinishReason, Status, Usage
 from tokentail.jobs.request import GenerationRequest
@@ -12,7 +13,18 @@ from tokentail.log.element import Event
 
 Schema = dict[str, Any]
 
-_TYPES = (GenerationRequest, ShareRequest, Tool, CustomTool, Usage, Failure, Status, FinishReason, Event)
+_TYPES = (
+    GenerationRequest,
+    ShareRequest,
+    SessionRequest,
+    Tool,
+    CustomTool,
+    Usage,
+    Failure,
+    Status,
+    FinishReason,
+    Event,
+)
 
 
 def ref(name: str) -> Schema:
@@ -59,6 +71,9 @@ def schemas() -> dict[str, Schema]:
                 "jobs": {"type": "array", "items": _job(_operators_fields())},
                 "next": _or_null({"type": "string", "description": "The path of the next page."}),
             }
+        ),
+        "Session": _object(
+            {"token": _or_null({"type": "string"}), "expires_at": _or_null({"type": "string", "format": "date-time"})}
         ),
         "Erased": _object(
             {

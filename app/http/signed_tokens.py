@@ -25,6 +25,7 @@ class Signed:
     job_id: str | None  # the one job that a read token is for
     ends_at_s: float  # Unix seconds
     shares: int = 0  # of a read token: how often the job's links had been revoked when it was made
+    user: str = ""  # of a session: the one user whose jobs it opens; "" for all of the owner
 
 
 class TokenSigner:
@@ -44,14 +45,22 @@ class TokenSigner:
         """The owner's name in signed tokens. No owner has the alias of a key that was removed from the settings."""
         return hmac.digest(self._secret, b"alias\n" + owner.encode(), "sha256").hex()[:24]
 
-    def session(self, owner: str, ttl_s: float) -> str:
-        """A session, which stands for the owner's key for `ttl_s`."""
-        return str(self._sessions.dumps([self.alias(owner), int(self.clock() + ttl_s)]))
+    def session(self, owner: str, ttl_s: float, user: str = "") -> str:
+        """A session, which stands for the owner's key for `ttl_s`, or for one of the owner's users."""
+        whose = [self.alias(owner), user] if user else [self.alias(owner)]
+        return str(self._sessions.dumps([*whose, int(self.clock() + ttl_s)]))
 
     def session_of(self, sealed: str) -> Signed | None:
         """The session; None when it is over, or when this server did not sign it."""
+        if opened := self._opened(self._sessions, sealed, parts=3):
+            return Signed(str(opened[0]), None, opened[2], user=str(opened[1]))
         opened = self._opened(self._sessions, sealed, parts=2)
         return Signed(str(opened[0]), None, opened[1]) if opened else None
+
+    def users_session_of(self, sealed: str) -> Signed | None:
+        """The session of one user, which may be sent in the place of a key; None for any other."""
+        session = self.session_of(sealed)
+        return session if session and session.user else None
 
     def read_token(self, owner: str, job_id: str, ttl_s: float, shares: int = 0) -> str:
         """A read token, with which every reader may read this one job for `ttl_s`, unless it is revoked."""

@@ -126,4 +126,4 @@ async def _tell(hub: Hub, steps: Stream, left: ClientLeft) -> None:
 def _request(parameters: Mapping[str, str], context: RequestContext, body: bytes) -> Request:
     method, query_string = context.scope["method"], context.scope["query_string"].decode("latin-1")
     caller = context.caller
-    return Request(method, caller.owner, parameters, query_string, context.headers, body, caller.role)
+    return Request(method, caller.owner, parameters, query_string, context.headers, body, caller.role, caller.user)

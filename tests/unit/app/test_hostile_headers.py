@@ -77,19 +77,19 @@ def test_cookies_of_100_kb_are_read_in_linear_work(access: Access, unit: str) ->
 @pytest.mark.parametrize("form", ["{}", "a=b; {}", "a=b;{};c=d", "{} ; c=d", 'quoted="x; y"; {}'])
 def test_the_session_is_found_among_other_cookies(access: Access, form: str) -> None:
     """A quoted value that holds a semicolon hides none of them."""
-    cookie = access.session_cookie(owner_name(KEY), {}).partition(";")[0]
+    cookie = access.session_cookie(access.signer.session(owner_name(KEY), 60), 60, {}).partition(";")[0]
     assert admitted(access, form.format(cookie)) == Caller(owner_name(KEY))
 
 
 def test_a_session_inside_another_cookies_value_counts_for_nothing(access: Access) -> None:
     """What another cookie quotes is its own."""
-    cookie = access.session_cookie(owner_name(KEY), {}).partition(";")[0]
+    cookie = access.session_cookie(access.signer.session(owner_name(KEY), 60), 60, {}).partition(";")[0]
     assert admitted(access, f'a="x; {cookie}; y"').status == 401
 
 
 def test_cookies_sent_in_two_headers_are_one_list(access: Access) -> None:
     """Cookie headers are joined by a semicolon (RFC 9113), because a comma would be part of the first one's value."""
-    cookie = access.session_cookie(owner_name(KEY), {}).partition(";")[0].encode()
+    cookie = access.session_cookie(access.signer.session(owner_name(KEY), 60), 60, {}).partition(";")[0].encode()
     headers = lower_headers({"headers": [(b"cookie", cookie), (b"cookie", b"a=b"), (b"x", b"1"), (b"X", b"2")]})
     assert headers["x"] == "1,2"
     assert admitted(access, headers["cookie"]) == Caller(owner_name(KEY))
