@@ -24,8 +24,8 @@ class Shares:
         self._kept: dict[str, tuple[float, int, str]] = {}  # by job: until when, its count, its user's digest
 
     def refusal(self, caller: Caller) -> Response | None:
-        """The response to a caller whose read token was revoked, at most a second ago, or who may see only the jobs of
-        another user than this one's; None for every other caller.
+        """The response to a caller whose read token was revoked, at most a second ago, or whose session is of another
+        user than the job; None for every other caller.
 
         Raises StoreUnavailable, Unreadable.
         """

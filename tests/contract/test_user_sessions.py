@@ -118,7 +118,7 @@ def test_one_connection_asks_for_own_and_for_others_jobs(keyed: HttpHarness) -> 
 
 
 def test_a_session_of_a_user_makes_no_further_session(keyed: HttpHarness) -> None:
-    """And a session of the whole key is no token for a header."""
+    """A session of the whole key is no token for a header, either."""
     ann = bearer(session_of(keyed))
     assert_problem(keyed.post("/v1/session", headers=ann, json={"user": "bob"}), 401)
     cookie = keyed.post("/v1/session", headers=KEY).headers["Set-Cookie"].partition("=")[2].partition(";")[0]
