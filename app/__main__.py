@@ -12,10 +12,10 @@ from tokentail.config.library_checks import WEB, exit_if_changed
 
 exit_if_changed(WEB)  # before the imports that would fail
 
-from app.calls.wiring import wire_calls
-from app.metrics import DeploymentCollector, WebMetrics
 from app.serving.background_loop import BackgroundLoop
+from app.serving.metrics import DeploymentCollector, WebMetrics
 from app.serving.server import listen, serve
+from app.wiring import wire_calls
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError

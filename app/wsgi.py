@@ -20,10 +20,10 @@ from tokentail.config.library_checks import WSGI, require
 
 require(WSGI)  # before the imports that would fail
 
-from app.calls.wiring import wire_calls
 from app.reading.hub_thread import HubThread
 from app.serving.background_loop import BackgroundLoop
 from app.serving.flask_app import create_app
+from app.wiring import wire_calls
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError

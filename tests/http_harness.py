@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import fakeredis
 from werkzeug.test import Client, TestResponse
 
-from app.calls.wiring import Calls, wire_calls
 from app.reading.hub import Hub
 from app.reading.hub_thread import HubThread
 from app.serving.flask_app import create_app
+from app.wiring import Calls, wire_calls
 from tests.loopback import LoopbackPlane, LoopThread, OverSocket
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually

@@ -11,8 +11,8 @@ from typing import Any, Self, TypeVar
 import uvloop
 from uvicorn.server import ServerState
 
-from app.calls.wiring import Calls
 from app.serving.server import ReadPlane, wire_read_plane
+from app.wiring import Calls
 from tokentail.log.cursor import BEGINNING
 from tokentail.redis.client import connect_async
 

@@ -19,7 +19,7 @@ from app.http.paths import JOB, JOB_STREAM, JOB_TOKENS, JOBS, RAW_STREAM
 from app.http.query import is_asked, last_event_id, poll_query, raw_stream_place, raw_stream_request
 from app.http.request import Request
 from app.http.response import Response, problem
-from app.reading.steps import Follow, Read, RunBlocking, Step, read_on
+from app.reading.steps import Follow, Head, Read, RunBlocking, Send, Stream, read_on
 from tokentail.errors import StoreUnavailable, Unreadable
 from tokentail.jobs.submit import Submission
 from tokentail.log.batch import Batch
@@ -57,31 +57,12 @@ _DONE = "[DONE]"
 _TOLD = 999_999_999  # the index in the id of a last error: a client that reconnects with it has received the error
 
 
-class Head(msgspec.Struct, frozen=True):
-    """A step: begin the response; with a body, or a status other than 200, it is the whole response."""
-
-    answer: Response
-
-    @property
-    def is_whole(self) -> bool:
-        return self.answer.status != 200 or bool(self.answer.body)
-
-
-class Send(msgspec.Struct, frozen=True):
-    """A step: send this part."""
-
-    content: bytes
-
-
 class Followed(msgspec.Struct, frozen=True):
     """What a WebSocket sends, how long it gathers for a frame, and what its client's `cancel` calls (it may block)."""
 
     follow: Follow
     linger_s: float
     cancel: Callable[[], object]
-
-
-Stream = Generator[Step | Head | Send, Any, None]
 
 
 class Streams:

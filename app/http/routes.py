@@ -1,6 +1,6 @@
 """The routes: every call over HTTP, one row each. Both bindings, access, metrics and the OpenAPI document read them.
 
-A new call is a path in `paths.py`, a row here, and a handler in `app/calls/`, which `app/calls/wiring.py` binds to the
+A new call is a path in `paths.py`, a row here, and a handler in `app/calls/`, which `app/wiring.py` binds to the
 name of the row. A new body is also a schema in `schemas.py`.
 """
 

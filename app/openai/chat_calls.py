@@ -3,7 +3,6 @@
 import math
 
 from app.calls.jobs import JobViews
-from app.calls.streams import Head, Stream
 from app.http.openai_errors import error_response, failed_response
 from app.http.paths import CHAT, CHAT_COMPLETION
 from app.http.request import Request
@@ -13,7 +12,7 @@ from app.openai.chat_request import ChatRequest, chat_request
 from app.openai.chat_stream import ChatStream
 from app.openai.following import Clock, Delivery, Followed, refused, stream, whole_answer
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import ClientLeft, RunBlocking
+from app.reading.steps import ClientLeft, Head, RunBlocking, Stream
 from tokentail.errors import JobNotFound, TokentailError
 from tokentail.identifiers import is_job_id
 from tokentail.jobs.job import Job

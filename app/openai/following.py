@@ -11,13 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from app.calls.streams import Head, Send
 from app.http.openai_errors import failed_response, in_openai_form
 from app.http.rate_limits import rate_headers
 from app.http.response import Response, problem_of
 from app.openai.answer import Answer
 from app.openai.sse import HEADERS, HEARTBEAT
-from app.reading.steps import Follow, HandlerSteps, Read, Step, Steps, Wait, read_on
+from app.reading.steps import Follow, HandlerSteps, Head, Read, Send, Step, Steps, Wait, read_on
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, TokentailError, Unreadable
 from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.log.batch import Batch

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from app.calls.jobs import JobViews
-from app.calls.streams import Head, Stream
 from app.calls.submit import JobActions
 from app.http.openai_errors import NO_RETRY, RESTARTED, error_response, failed_response, restarted
 from app.http.paths import RESPONSES
@@ -22,7 +21,7 @@ from app.openai.responses_object import ResponseFacts, answered
 from app.openai.responses_request import ResponsesRequest, earlier_jobs, responses_request
 from app.openai.responses_stream import ResponsesStream
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import ClientLeft, HandlerSteps, RunBlocking, Step
+from app.reading.steps import ClientLeft, HandlerSteps, Head, RunBlocking, Step, Stream
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, MalformedBody, TokentailError
 from tokentail.jobs.job import Job
 from tokentail.log.batch import Batch

@@ -18,10 +18,9 @@ import gevent.event
 import gevent.monkey
 import uvloop
 
-from app.calls.streams import Head, Stream
 from app.http.access import Caller
 from app.reading.hub import Hub
-from app.reading.steps import HandlerSteps, Read, Result, RunBlocking, Wait
+from app.reading.steps import HandlerSteps, Head, Read, Result, RunBlocking, Stream, Wait
 from app.reading.tails import Tails
 from tokentail.config.settings import Settings
 from tokentail.errors import StoreUnavailable, TokentailError

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from app.http.response import Response
 from tokentail.errors import JobGone, JobNotFound, Unreadable
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING, Cursor
@@ -57,6 +58,25 @@ class RunBlocking(msgspec.Struct, frozen=True):
 Step = Read | Wait | RunBlocking
 Steps = Generator[Read | Wait, Any, Result]
 HandlerSteps = Generator[Step, Any, Result]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A step: begin the response; with a body, or a status other than 200, it is the whole response."""
+
+    answer: Response
+
+    @property
+    def is_whole(self) -> bool:
+        return self.answer.status != 200 or bool(self.answer.body)
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A step: send this part."""
+
+    content: bytes
+
+
+Stream = Generator[Step | Head | Send, Any, None]
 
 
 class Follow(msgspec.Struct, frozen=True):

@@ -128,10 +128,6 @@ class Tails:
         """The job, if it is followed."""
         return self._jobs.get(job_id)
 
-    def is_followed(self, job: FollowedJob) -> bool:
-        """Whether this is still the job's tail."""
-        return self._jobs.get(job.tail.state.job_id) is job
-
     def read_now(self, job_id: str, cursor: Cursor, limit: int) -> Batch | None:
         """What the tail has; None when Redis must be asked."""
         job = self._jobs.get(job_id)

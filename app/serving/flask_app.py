@@ -17,13 +17,14 @@ from flask import Response as FlaskResponse
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from app.calls.streams import NOT_UPGRADED, Head
-from app.calls.wiring import Calls
+from app.calls.streams import NOT_UPGRADED
 from app.http.paths import CALLS, DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
 from app.http.router import SAFE_METHODS, Kind, Route
+from app.reading.steps import Head
 from app.serving.static_files import STATIC_PATHS, missing_page, static_file
+from app.wiring import Calls
 from tokentail.errors import TokentailError
 from tokentail.telemetry.log_lines import innermost
 

@@ -8,17 +8,16 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
-from app.calls.streams import Head, Send, Stream
-from app.calls.wiring import Calls
 from app.http.access import Caller
 from app.http.request import Request
 from app.http.response import Response, problem_of
 from app.http.router import Handler, Kind, Route
 from app.reading.hub import Hub
-from app.reading.steps import ClientLeft, RunBlocking, Wait
+from app.reading.steps import ClientLeft, Head, RunBlocking, Send, Stream, Wait
 from app.serving.flask_app import fault
 from app.serving.request_context import OnAnswer, RequestContext
 from app.serving.sockets import Sockets
+from app.wiring import Calls
 from tokentail.errors import TokentailError
 
 Serve = Callable[[Mapping[str, str], RequestContext, bytes], Awaitable[None]]  # by the path's parameters

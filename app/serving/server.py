@@ -18,18 +18,18 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
-from app.calls.wiring import Calls
-from app.metrics import WebMetrics
 from app.reading.hub import Hub
 from app.serving.flask_app import create_app
 from app.serving.gate import AsgiApplication
 from app.serving.http_protocol import HttpProtocol
+from app.serving.metrics import WebMetrics
 from app.serving.open_files import connections_within_limit
 from app.serving.parked_polls import ParkedPolls
 from app.serving.plane import Plane
 from app.serving.quick_polls import QuickPolls
 from app.serving.request_context import OnAnswer
 from app.serving.socket_protocol import PING_EVERY_S, PONG_WITHIN_S, SocketProtocol
+from app.wiring import Calls
 from tokentail.config.address import Address, address_of
 from tokentail.config.settings import Settings
 from tokentail.redis.client import AsyncRedisClient

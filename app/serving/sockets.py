@@ -16,7 +16,6 @@ from typing import Any, Literal
 import msgspec
 
 from app.calls.streams import Followed
-from app.calls.wiring import Calls
 from app.http.access import Access, Caller
 from app.http.bodies import events_body, tokens_body
 from app.http.paths import JOB_SOCKET
@@ -27,6 +26,7 @@ from app.reading.hub import Hub
 from app.reading.steps import ClientLeft, read_on, read_or_wait
 from app.serving.flask_app import fault
 from app.serving.request_context import Message, OnAnswer, Receive, SendMessage, encoded_headers, lower_headers
+from app.wiring import Calls
 from tokentail.errors import TokentailError
 from tokentail.log.batch import Batch
 

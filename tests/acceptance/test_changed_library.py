@@ -41,7 +41,7 @@ def start_with_changed(library: str, argv: list[str], folder: Path) -> subproces
         ("rq", [TOKENTAIL, "worker", "--processes", "2"]),
         ("rq", [TOKENTAIL, "check"]),
         ("websockets", [TOKENTAIL, "check"]),
-        ("urllib3", [sys.executable, "-P", "-m", "worker.upstream.provider_check"]),
+        ("urllib3", [sys.executable, "-P", "-m", "worker.provider_check"]),
     ],
     ids=lambda value: " ".join(value[-3:]) if isinstance(value, list) else value,
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.metrics import DeploymentCollector
+from app.serving.metrics import DeploymentCollector
 from tests.keys_file import write_keys
 from tests.scrape import Scrape
 from tests.scripted_worker import ScriptedWorker

@@ -9,17 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from werkzeug.test import Client
 
-from app.calls.streams import Head, Send, Stream
-from app.calls.wiring import Calls, wire_calls
 from app.http.openapi import openapi_document
 from app.http.operations import json_body
 from app.http.request import Request
 from app.http.response import Response, json_response
 from app.http.router import Auth, Kind, Route, Router
 from app.http.routes import ROUTES
-from app.metrics import WebMetrics, route_of
-from app.reading.steps import HandlerSteps, RunBlocking
+from app.reading.steps import HandlerSteps, Head, RunBlocking, Send, Stream
 from app.serving.flask_app import create_app
+from app.serving.metrics import WebMetrics, route_of
+from app.wiring import Calls, wire_calls
 from tests.http_harness import hub_thread_of
 from tests.loopback import LoopbackPlane, LoopThread, OverSocket
 from tests.scrape import Scrape

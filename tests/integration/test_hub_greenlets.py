@@ -15,7 +15,7 @@ _OPENED = """
 from gevent import monkey; monkey.patch_all()
 import asyncio, logging, sys, time
 import gevent
-from app.calls.wiring import wire_calls
+from app.wiring import wire_calls
 from app.reading.hub_thread import HubThread
 from app.reading.steps import Follow, read_or_wait
 from tokentail.config.settings import load_settings

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.calls.streams import Head, Send, Stream
-from app.calls.wiring import wire_calls
 from app.http.response import Response
 from app.reading.hub import Hub
 from app.reading.hub_thread import HubThread
-from app.reading.steps import Follow, HandlerSteps, Read, RunBlocking, Wait, read_or_wait
+from app.reading.steps import Follow, HandlerSteps, Head, Read, RunBlocking, Send, Stream, Wait, read_or_wait
+from app.wiring import wire_calls
 from tests.integration.frozen_proxy import FrozenProxy
 from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tests.valkey_server import ValkeyServer

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.calls.wiring import wire_calls
+from app.wiring import wire_calls
 from tests.integration.web_process import RawClient, Site
 from tests.loopback import LoopbackPlane, LoopThread
 from tests.scripted_worker import ScriptedWorker

@@ -7,7 +7,7 @@ import fakeredis
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from app.metrics import DeploymentCollector, WebMetrics
+from app.serving.metrics import DeploymentCollector, WebMetrics
 from tokentail.config.settings import load_settings
 from tokentail.jobs.sweep import SweepTotals
 from tokentail.redis.backend import wire

@@ -83,9 +83,7 @@ def _try_providers(*, as_json: bool) -> int:
 
 def try_providers() -> tuple[ExitCode, list[dict[str, Any]]]:
     """Have the worker's own code call each provider, because this process cannot; a report on each."""
-    tried = subprocess.run(
-        [sys.executable, "-P", "-m", "worker.upstream.provider_check"], stdout=subprocess.PIPE, check=False
-    )
+    tried = subprocess.run([sys.executable, "-P", "-m", "worker.provider_check"], stdout=subprocess.PIPE, check=False)
     codes = {0: ExitCode.OK, 2: ExitCode.USAGE}
     return codes.get(tried.returncode, ExitCode.FAILED), list(map(json.loads, tried.stdout.decode().splitlines()))
 

@@ -1,7 +1,7 @@
 """The exposition: a process's metrics over HTTP, at an address of their own and never the public one.
 
-It knows no metric. Prometheus's client library is imported in this package, in `app/metrics.py` and `worker/metrics.py`
-alone. In the worker, whose threads are greenlets, it takes no thread.
+It knows no metric. Prometheus's client library is imported in this package, in `app/serving/metrics.py` and in
+`worker/metrics.py` alone. In the worker, whose threads are greenlets, it takes no thread.
 """
 
 import logging

@@ -8,10 +8,10 @@ import fakeredis
 import gevent.monkey
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from app.calls.wiring import wire_calls
 from app.reading.hub_thread import HubThread
 from app.serving.background_loop import BackgroundLoop
 from app.serving.flask_app import create_app
+from app.wiring import wire_calls
 from tokentail.config.settings import load_settings
 from tokentail.jobs.request import GenerationRequest
 from tokentail.redis.backend import wire

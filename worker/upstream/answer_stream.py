@@ -27,7 +27,7 @@ from worker.chunk import (
     provider_failure,
     takes_reason_back,
 )
-from worker.dialects.echo import without_echo
+from worker.upstream.echo import without_echo
 from worker.upstream.named_failure import with_address
 from worker.upstream.provider import HttpCall, HttpProvider, StreamParser
 from worker.upstream.seams import Answer, Aside, Silence

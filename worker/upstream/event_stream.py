@@ -67,7 +67,6 @@ class EventStream:
         """
         self._known = re.compile(known).search
         self._usual = usual
-        self._known_as_usual = known.replace(r"\s*", "").replace("\\", "")  # without blanks, which is quicker to find
         self._names = ("message", *names)
         self._events_of = events_of
         self._sse = SseDecoder(is_foreign=_is_failure)

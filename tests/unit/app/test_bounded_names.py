@@ -11,13 +11,13 @@ import app.http.api_page
 import app.http.bodies
 import app.serving.request_context
 import app.serving.static_files
-from app.calls.wiring import wire_calls
 from app.http.access import Caller
-from app.metrics import WebMetrics
 from app.reading.hub import Hub
 from app.reading.subscription import Subscription
 from app.reading.tails import Tails
+from app.serving.metrics import WebMetrics
 from app.serving.quick_polls import Admission, QuickPolls
+from app.wiring import wire_calls
 from tests.held import held_by
 from tests.http_harness import HttpHarness, open_harness
 from tokentail.config.settings import load_settings

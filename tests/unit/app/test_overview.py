@@ -7,8 +7,8 @@ import fakeredis
 import pytest
 from flask.testing import FlaskClient
 
-from app.calls.wiring import wire_calls
 from app.serving.flask_app import create_app
+from app.wiring import wire_calls
 from tests.http_harness import hub_thread_of
 from tests.scripted_worker import DEMO
 from tokentail.config.settings import load_settings

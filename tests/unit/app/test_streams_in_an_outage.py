@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.calls.streams import Head, Send, Stream, event_stream, raw_stream
+from app.calls.streams import event_stream, raw_stream
 from app.http.request import Request
-from app.reading.steps import Read
+from app.reading.steps import Head, Read, Send, Stream
 from tokentail.errors import StoreUnavailable
 from tokentail.log.cursor import Cursor
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.calls.wiring import wire_calls
-from app.metrics import WebMetrics, route_of
 from app.serving.flask_app import create_app
+from app.serving.metrics import WebMetrics, route_of
 from app.serving.static_files import STATIC_PATHS
+from app.wiring import wire_calls
 from tests.scrape import Scrape
 from tokentail.config.settings import load_settings
 from tokentail.jobs.sweep import SweepTotals

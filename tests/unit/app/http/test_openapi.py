@@ -8,12 +8,12 @@ from typing import Any
 import fakeredis
 import pytest
 
-from app.calls.wiring import wire_calls
 from app.http.api_page import api_page_file
 from app.http.openapi import openapi_document
 from app.http.response import problem_of
 from app.serving.flask_app import create_app
 from app.serving.static_files import STATIC_PATHS
+from app.wiring import wire_calls
 from tokentail import errors
 from tokentail.config.settings import load_settings
 from tokentail.errors import (

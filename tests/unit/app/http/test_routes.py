@@ -9,8 +9,8 @@ import fakeredis
 import pytest
 
 import app
-from app.calls.wiring import wire_calls
 from app.http.routes import ROUTER, ROUTES
+from app.wiring import wire_calls
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import wire
 

@@ -4,10 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from app.calls.streams import Head, Send
 from app.openai.chat_stream import ChatStream
 from app.openai.following import Followed, stream
-from app.reading.steps import Read, Wait
+from app.reading.steps import Head, Read, Send, Wait
 from tests.unit.app.openai.recorded_logs import Log, log_of
 from tokentail.errors import StoreUnavailable, TokentailError, TooManyReaders
 

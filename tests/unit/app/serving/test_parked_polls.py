@@ -8,11 +8,11 @@ from typing import Any
 import fakeredis
 import pytest
 
-from app.calls.wiring import wire_calls
 from app.http.access import Caller
 from app.reading.hub import Hub
 from app.serving.parked_polls import ParkedPoll, ParkedPolls
 from app.serving.quick_polls import Admission, Pending, QuickPolls
+from app.wiring import wire_calls
 from tests.scripted_worker import COMPLETED
 from tests.unit.app.reading.test_tails import Harness, live, run, settled
 from tokentail.config.settings import load_settings

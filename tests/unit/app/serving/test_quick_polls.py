@@ -8,11 +8,11 @@ from typing import Any
 import fakeredis
 import pytest
 
-from app.calls.wiring import wire_calls
 from app.http.access import Access, Caller
 from app.http.signed_tokens import TokenSigner
 from app.reading.tails import FollowedJob
 from app.serving.quick_polls import Admission, QuickPolls
+from app.wiring import wire_calls
 from tests.unit.app.reading.test_tails import Harness, live, run
 from tokentail.config.key_ring import owner_name
 from tokentail.config.settings import load_settings

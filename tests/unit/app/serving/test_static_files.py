@@ -8,9 +8,9 @@ import fakeredis
 import pytest
 from flask.testing import FlaskClient
 
-from app.calls.wiring import wire_calls
 from app.serving.flask_app import create_app
 from app.serving.static_files import STATIC_PATHS, static_file
+from app.wiring import wire_calls
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import wire
 

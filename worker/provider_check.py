@@ -1,4 +1,4 @@
-"""The provider check: `python -m worker.upstream.provider_check` asks each endpoint for a few tokens and reports on it.
+"""The provider check: `python -m worker.provider_check` asks each endpoint for a few tokens and reports on it.
 
 Prints one JSON object a line: {name, dialect, model, is_ok, detail, ms}. Costs what a few tokens cost.
 """

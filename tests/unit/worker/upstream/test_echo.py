@@ -11,7 +11,7 @@ from tests.unit.worker.recorded_streams import PlayedAnswer, failure_of
 from tokentail.jobs.job import FailureKind
 from tokentail.jobs.request import GenerationRequest, parse_request
 from worker.chunk import provider_failure
-from worker.dialects.echo import without_echo
+from worker.upstream.echo import without_echo
 from worker.upstream.provider import HttpCall
 
 SECRET = 'Meet "Ana"\nat 5 o\'clock in the café <behind> Łódź & bring 300€. 😀 Очень секретно. 你好世界你好世界'
