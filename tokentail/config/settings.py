@@ -254,8 +254,8 @@ def _cross_checks(s: Settings) -> Iterator[str]:
         )
     if not s.is_loopback and not s.is_keyed and not s.allow_open:
         yield (
-            f"TOKENTAIL_HOST: {s.host} is reachable from outside and TOKENTAIL_API_KEYS is not set; "
-            "set keys, listen on 127.0.0.1, or give --allow-open"
+            f"TOKENTAIL_HOST: {s.host} is reachable from outside, and neither TOKENTAIL_API_KEYS nor "
+            "TOKENTAIL_KEYS_FILE is set; set keys, listen on 127.0.0.1, or give --allow-open"
         )
     if s.web_metrics and s.web_metrics.port and s.web_metrics in {s.worker_metrics, Address(s.host, s.port)}:
         yield "TOKENTAIL_WEB_METRICS: is an address that something else listens on"

@@ -54,7 +54,7 @@ async function readJson(path) {
   return body;
 }
 
-function showDeployment({ state, reasons, jobs, queue, slots, workers, ended_per_s: endedPerSecond }) {
+function showDeployment({ state, reasons, jobs, queue, slots, workers, ended_per_s: endedPerSecond, usage_today: usage = [] }) {
   const held = workers.reduce((sum, worker) => sum + worker.held, 0);
   if (state === "good") tell("completed", jobs.queued > queue.length + queue.held_out + 1 ? "Jobs are being queued" : "All is well");
   else tell("amber", state === "no workers" ? "No workers running: jobs are waiting" : reasons[0].what);
@@ -70,9 +70,18 @@ function showDeployment({ state, reasons, jobs, queue, slots, workers, ended_per
   charts.running.add(jobs.running, now);
   charts.queued.add(jobs.queued, now);
   charts.ended.add(endedPerSecond * 60, now);
+  showUsage(usage);
   at("workers-none").hidden = workers.length > 0;
   fillRows(at("worker-rows"), workers.map((worker) => [
     worker.name, `${count(worker.held)} of ${count(worker.slots)}`, count(worker.ended), worker.models.join(", "),
+  ]));
+}
+
+/** What each key submitted and spent since midnight, by UTC. Only an operator receives it. */
+function showUsage(usage) {
+  at("usage").hidden = usage.length === 0;
+  fillRows(at("usage-rows"), usage.map((row) => [
+    row.owner || "without a key", count(row.requests), count(row.failed), count(row.input_tokens), count(row.output_tokens),
   ]));
 }
 

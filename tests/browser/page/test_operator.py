@@ -10,6 +10,7 @@ from tests.browser.page.sight import Sight
 from tests.scripted_worker import ScriptedWorker
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Failure, FailureKind, Status
+from tokentail.jobs.spending import Spent
 from tokentail.log.element import End
 
 
@@ -32,6 +33,9 @@ def test_it_shows_how_the_deployment_stands(
     expect(page.locator("#errors")).to_have_text(re.compile("^overloaded, 1.: Too much to do.$"))
     expect(page.locator("#last-rows tr")).to_have_count(3)
     expect(page.locator("#worker-rows tr")).to_contain_text(["demo"])
+    expect(page.locator("#usage-rows tr td")).to_have_text(["without a key", "3", "0", "0", "0"])
+    worker.backend.admission.leave("", third, Spent("failed", 1200, 34))
+    expect(page.locator("#usage-rows tr td")).to_have_text(["without a key", "3", "1", "1,200", "34"], timeout=8000)
     writer = worker.take(third)
     worker.backend.fleet.beat("scripted", Lease(2, 10, [writer.attempt], []))
     worker.say(writer, *["word "] * 100)
