@@ -24,6 +24,7 @@ from tokentail.redis.backend import now_ms, open_backend
 from tokentail.redis.client import connect_async
 from tokentail.telemetry.exposition import expose
 from tokentail.telemetry.log_lines import configure_logging
+from tokentail.telemetry.tracing import open_tracing
 
 log = logging.getLogger("app")
 
@@ -57,7 +58,8 @@ def _run(settings: Settings, keys: KeyRing, listen_fd: int | None) -> int:
         log.error("web.cannot_listen", extra={"host": settings.host, "port": settings.port, "error": error.strerror})
         return 1
     backend = open_backend(settings, timeout_s=_TRY_S)
-    calls = wire_calls(settings, backend, keys=keys)
+    tracing = open_tracing(os.environ, "tokentail-web")
+    calls = wire_calls(settings, backend, keys=keys, tracing=tracing)
     metrics = None
     if settings.web_metrics:
         scrape_backend = open_backend(settings, timeout_s=_SCRAPE_TRY_S)
@@ -75,6 +77,7 @@ def _run(settings: Settings, keys: KeyRing, listen_fd: int | None) -> int:
         is_stopped = serve(calls, connect_async(settings.buffer, _TRY_S), listener, metrics)
     finally:
         background_loop.stop(_STOP_S)
+        tracing.stop()
     log.info("web.stopped")
     return 0 if is_stopped else 1
 

@@ -32,6 +32,7 @@ from tokentail.jobs.submit import Submitter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.client import AsyncRedisClient
 from tokentail.redis.store import Store
+from tokentail.telemetry.tracing import NoTracing, Tracing
 
 _TAIL_BYTES = 64 << 20  # of elements in memory, in all
 
@@ -76,6 +77,7 @@ def wire_calls(
     clock: Callable[[], float] = time.monotonic,
     router: Router = ROUTER,
     keys: KeyRing | None = None,
+    tracing: Tracing | None = None,
 ) -> Calls:
     """The calls on a backend, for the routes of `router`. Raises SettingsError for a keys file that cannot be read."""
     store, queue = backend.store, backend.queue
@@ -97,6 +99,7 @@ def wire_calls(
         models=models,
         keys=keys,
         now_ms=now_ms,
+        tracing=tracing or NoTracing(),
     )
     access = Access(settings, TokenSigner(settings, time.time, keys.secret), router, keys)
     usage = UsageCalls(Accounts(store), now_ms)

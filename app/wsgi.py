@@ -30,6 +30,7 @@ from tokentail.errors import SettingsError
 from tokentail.redis.backend import open_backend
 from tokentail.redis.client import AsyncRedisClient, connect_async
 from tokentail.telemetry.log_lines import configure_logging
+from tokentail.telemetry.tracing import open_tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -78,6 +79,7 @@ class Application:
         if self._pid == os.getpid():
             self._hub.stop(_STOP_S)
             self._background_loop.stop(_STOP_S)
+            self._tracing.stop()
 
     def _open(self) -> None:
         """Open everything for this process, unless another request has."""
@@ -85,7 +87,8 @@ class Application:
             if self._pid == os.getpid():
                 return
             backend = open_backend(self._settings, timeout_s=_TRY_S)
-            calls = wire_calls(self._settings, backend)
+            self._tracing = open_tracing(os.environ, "tokentail-web")
+            calls = wire_calls(self._settings, backend, tracing=self._tracing)
             self._hub = HubThread(self._settings, self._connect, calls.open_tails)
             self._flask: WSGIApplication = create_app(calls, self._hub)
             self._background_loop = BackgroundLoop(backend, calls.positions, calls.readers, self._settings.model)

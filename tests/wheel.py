@@ -17,7 +17,17 @@ from typing import Any
 _ROOT = Path(__file__).parents[1]
 _UV = str(Path(sys.executable).parent / "uv")
 PROJECTS = ("pyproject.toml", "packaging/server/pyproject.toml")
-_TOOLS = ("fakeredis[lua]", "hatchling", "hypothesis", "pytest", "pytest-timeout", "pytest-xdist", "sseclient-py")
+_TOOLS = (
+    "fakeredis[lua]",
+    "hatchling",
+    "hypothesis",
+    "openai",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "sseclient-py",
+    "standardwebhooks",
+)
 _BESIDE_THE_TESTS = ("bench", "constraints.txt", "deploy", "docs", "packaging", "tests", "pyproject.toml")
 _ACCEPTANCE = (
     "tests/acceptance/test_reading.py::test_every_reader_reads_the_same",

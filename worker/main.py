@@ -23,6 +23,7 @@ from tokentail.redis.errors import REDIS_FAULTS
 from tokentail.redis.keys import closed_job_id, worker_channel
 from tokentail.telemetry.exposition import expose
 from tokentail.telemetry.log_lines import configure_logging, facts_of
+from tokentail.telemetry.tracing import open_tracing
 from worker import task
 from worker.dialects.registry import build_registry
 from worker.metrics import WorkerMetrics
@@ -56,7 +57,8 @@ def main() -> int:
     worker = new_worker_name()
     backend = open_backend(settings, _REDIS_TIMEOUT_S)
     metrics = WorkerMetrics(settings.worker_concurrency, backend.sweeper.totals) if settings.worker_metrics else None
-    runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics)
+    tracing = open_tracing(os.environ, "tokentail-worker")
+    runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics, tracing)
     if metrics and settings.worker_metrics:
         metrics.watch_held(registry.provider_names, runner.jobs_of)
         try:
@@ -82,6 +84,7 @@ def main() -> int:
         _run(rq_worker, runner, backend, beat, settings)
     finally:
         beat.stop()
+        tracing.stop()
     log.info("worker.stopped", extra={"worker": worker})
     return 0
 

@@ -35,6 +35,7 @@ from tokentail.jobs.submit import Submission, Submitter
 from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.store import Store
+from tokentail.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class JobActions:
         models: KeyModels,
         keys: KeyRing,
         now_ms: Callable[[], int],
+        tracing: Tracing,
     ) -> None:
         self._keys = keys
         self._store = store
@@ -68,6 +70,7 @@ class JobActions:
         self._models = models
         self._polls = polls
         self._now_ms = now_ms
+        self._tracing = tracing
 
     def submit(self, request: Request) -> HandlerSteps[Response]:
         """Submit a job; with `Prefer: wait=N`, wait for its text."""
@@ -95,7 +98,13 @@ class JobActions:
         model = self._models.resolve(request.owner, asked.model or None)
         check_dialect(asked, dialect_of(model, self._catalog.models()))
         limits = self._keys.of_owner(request.owner).limits
-        submission = self._submitter.submit(request.owner, asked, model, key, limits)
+        span = self._tracing.begin("submit", "server", request.headers.get("traceparent", ""))
+        try:
+            submission = self._submitter.submit(request.owner, asked, model, key, limits, span.traceparent)
+        except Exception as error:
+            span.end(type(error).__name__)
+            raise
+        span.end(job_id=submission.job_id, is_new=int(submission.is_new), gen_ai__request__model=model)
         user = user_digest(request.owner, asked.user or "")
         about = {"job_id": submission.job_id, "owner": request.owner, "user": user, "model": model}
         log.info("job.submitted", extra={**about, "is_new": submission.is_new})

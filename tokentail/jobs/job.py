@@ -84,6 +84,7 @@ class NewJob:
     metadata: dict[str, str] = field(default_factory=dict)
     user: str = ""  # of the owner's users, the one whose job it is; "" for none
     retention_ms: int | None = None  # how long its content is kept, in the place of the deployment's time
+    trace: str = ""  # the `traceparent` of its submission's span; "" when nothing is traced
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class Claim:
     model: str = ""
     user_digest: str = ""
     calls: str = ""  # by the attempts before, as tokentail/jobs/call_record.py has them
+    trace: str = ""  # of the submission's span
+    queued_at_ms: int | None = None  # when it last entered the queue
 
 
 @dataclass(frozen=True)

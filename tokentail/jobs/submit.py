@@ -44,9 +44,17 @@ class Submitter:
         self._now_ms = now_ms
 
     def submit(
-        self, owner: str, request: GenerationRequest, model: str, key: str | None, limits: KeyLimits = NO_LIMITS
+        self,
+        owner: str,
+        request: GenerationRequest,
+        model: str,
+        key: str | None,
+        limits: KeyLimits = NO_LIMITS,
+        trace: str = "",
     ) -> Submission:
         """Accept `request` for `model`, a full name, within the limits of the owner's API key.
+
+        `trace` is the `traceparent` of what the job does.
 
         Raises InvalidRequest (retention_s), IdempotencyConflict, TooManyJobs, LimitReached, JobGone (the key's job),
         StoreUnavailable, StoreFull.
@@ -59,7 +67,7 @@ class Submitter:
             if job_id != own_id and self._has_started(job_id):
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
-        job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "", retention_ms)
+        job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "", retention_ms, trace)
         entry = self._admission.enter(owner, job_id, now_ms, limits)
         try:
             self._store.list_for(owner, job_id, now_ms, user_digest(owner, job.user))

@@ -98,6 +98,8 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
         fields["user"] = user_digest(job.owner, job.user)
     if job.retention_ms is not None:
         fields["retention"] = job.retention_ms
+    if job.trace:
+        fields["trace"] = job.trace
     flat = [part for pair in fields.items() for part in pair]
     return Command(_create, job_keys(job.id), (submitted, request, *flat), bool)
 
@@ -117,7 +119,7 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
         if reply[0] != b"claimed":
             return None
         _, length, tokens, size, upstream, counts, attempts, request, owner, created, shown, *more = reply
-        model, calls, user = (part.decode() for part in more)
+        model, calls, user, trace = (part.decode() for part in more[:-1])
         check_request(keys[2], request)
         # Never a name that an attempt before had: a lost one may have shown readers tokens that the store forgot.
         return Claim(
@@ -131,6 +133,8 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
             model=model,
             calls=calls,
             user_digest=user,
+            trace=trace,
+            queued_at_ms=number_or_none(more[-1]),
             attempts=attempts,
             request=request,
             created_at_ms=number(created),

@@ -8,6 +8,7 @@ import gevent
 from tokentail.identifiers import new_attempt
 from tokentail.jobs.job import Claim
 from tokentail.log.writer import LogWriter
+from worker.running.attempt_trace import AttemptTrace
 from worker.running.event_loop import call_soon
 from worker.running.worker_thread import aside_for
 
@@ -24,6 +25,7 @@ class Attempt:
         self.token = new_attempt()
         self.writer: LogWriter | None = None  # None until the job is claimed
         self.provider = ""  # the provider's name, once it is known
+        self.trace = AttemptTrace()  # of nothing, until the job is claimed
         self.aside = aside_for(0)  # how to do the work that the request makes
         self.awaited_since_ms: int | None = None  # when the job was submitted, until its first content has come
         self._greenlet = gevent.getcurrent()

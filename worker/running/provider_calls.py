@@ -22,9 +22,11 @@ from tokentail.log.element import decode
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms
 from tokentail.redis.store import Store
+from tokentail.telemetry.tracing import Span
 from worker.chunk import BegunAnew, PositionLost, ProviderFailure
 from worker.meters import Meters
 from worker.running.attempt import Attempt
+from worker.running.attempt_trace import TracedTransport
 from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
@@ -73,7 +75,8 @@ class ProviderCalls:
             try:
                 deadlines.call_began()
                 call = partial(self._stream, attempt, writer, generation, deadlines, request, provider)
-                call(position, is_stored=retries.is_stored)
+                with attempt.trace.call(provider.name) as span:
+                    call(position, span=span, is_stored=retries.is_stored)
                 return
             except ProviderFailure as failure:
                 delay_s = retries.delay_s(failure, deadlines.left_s, is_kept=_is_kept(writer, provider))
@@ -146,14 +149,15 @@ class ProviderCalls:
         provider: Provider,
         position: str,
         *,
+        span: Span,
         is_stored: bool,
     ) -> None:
-        model = str(request.model)
+        model, traceparent = str(request.model), span.traceparent
         source = open_chunks(
             provider,
             request,
             model,
-            self._transport,
+            TracedTransport(self._transport, traceparent) if traceparent else self._transport,
             gevent.sleep,
             resume_from=position,
             shown=lambda: self._shown(writer) if generation.is_shown else (),
@@ -173,6 +177,7 @@ class ProviderCalls:
                     if is_content:
                         if began_at is not None:
                             self._first_content(attempt, provider, time.monotonic() - began_at)
+                            span.note("first token")
                             began_at = None
                         deadlines.pause()
                         self._commit.wait_for_room(writer)

@@ -29,10 +29,12 @@ from tokentail.jobs.spending import Spent, input_estimate, output_estimate, spen
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.telemetry.log_lines import facts_of
+from tokentail.telemetry.tracing import Tracing
 from worker.chunk import ProviderFailure
 from worker.dialects.registry import Registry
 from worker.meters import Meters, NoMeters
 from worker.running.attempt import Attempt, HandedOver
+from worker.running.attempt_trace import AttemptTrace
 from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
@@ -59,12 +61,14 @@ class Runner:
         registry: Registry,
         transport: Transport,
         meters: Meters | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.worker = worker
         self._settings = settings
         self._backend = backend
         self._registry = registry
         self._meters = meters or NoMeters()
+        self._tracing = tracing
         self._held: dict[str, Attempt] = {}  # by its token: a job that we lost may be ours again, as another attempt
         self._suspects = Suspects(settings.worker_concurrency, settings.max_losses)
         self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
@@ -98,6 +102,7 @@ class Runner:
     def _hold(self, attempt: Attempt, claim: Claim) -> str:
         job_id, writer = attempt.job_id, attempt.claimed(claim)
         self._held[attempt.token] = attempt
+        attempt.trace = AttemptTrace(self._tracing, job_id, self.worker, claim)
         about = {
             "job_id": job_id,
             "owner": claim.owner,
@@ -124,6 +129,7 @@ class Runner:
         finally:
             del self._held[attempt.token]
         self._meters.job_left(attempt.provider, outcome)
+        attempt.trace.ended(outcome, attempt.provider, writer.token_count)
         facts = {"provider": attempt.provider, "outcome": outcome, "tokens": writer.token_count}
         log.info("job.left", extra={**about, **facts})
         if writer.is_ended and not writer.unsettled:

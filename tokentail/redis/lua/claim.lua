@@ -1,9 +1,9 @@
 -- ARGV: attempt, worker, now, how often the job may have been lost.
 -- Returns {'claimed', length, tokens, bytes, upstream, counts, attempts, request, owner, created at, first token at or
--- '', model, call record or '', user's digest or ''}, or {'refused', status or ''}, or {'suspect', how often it was lost}.
+-- '', model, call record or '', user's digest or '', trace or '', queued at}, or {'refused', status or ''}, or {'suspect', how often it was lost}.
 local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
 local r = recorded('status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner', 'created_at', 'first_token_at',
-  'losses', 'counts', 'model', 'calls', 'user',
+  'losses', 'counts', 'model', 'calls', 'user', 'trace', 'queued_at',
   'format')
 if not r[1] then
   return {'refused', ''}
@@ -27,4 +27,4 @@ if not is_repeat then
   publish(length, {})
 end
 return {'claimed', length, tokens, bytes, r[5] or '', r[11] or '', attempts, body, r[7] or '', r[8] or '', r[9] or '',
-  r[12] or '', r[13] or '', r[14] or ''}
+  r[12] or '', r[13] or '', r[14] or '', r[15] or '', r[16] or ''}
