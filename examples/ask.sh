@@ -51,7 +51,7 @@ while [ -z "$stopped" ]; do
   values=$(jq -r 'def shown: explode | map(if . < 32 and . != 9 and . != 10 or . > 126 and . < 160 then 63 else . end) | implode;
     @sh "tokens=\(.tokens | join("") | shown) cursor=\(.cursor) reset=\(.reset) done=\(.done)",
     @sh "pause=\(.poll_after_ms / 1000) status=\(.status) error=\(.error.message // "" | shown)"' <<< "$body") ||
-    { [ -n "$stopped" ] && break || continue; }
+    { [ -n "$stopped" ] && break; sleep 1; continue; } # somebody else answered
   eval "$values"
   [ "$reset" = false ] || printf '\n(started again)\n' >&2
   printf '%s' "$tokens"

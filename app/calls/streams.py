@@ -28,9 +28,11 @@ from tokentail.log.element import decode, is_token
 
 _HEARTBEAT_S = 10.0  # well below the idle time of usual proxies
 _RETRY_MS = 1000
+# These lines have no empty line behind them: some clients pass an event without data for each empty line.
 _OPENING = b"retry: %d\n" % _RETRY_MS
-_COME_LATER = b"retry: 3000\n\n"
-_HEARTBEAT = b":\n\n"
+_COME_LATER = b"retry: 3000\n"
+_HEARTBEAT = b":\n"
+_PADDING = b":%b\n" % (b" " * 2048)  # fills what some proxies gather before they pass the first bytes on
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
@@ -113,8 +115,7 @@ def event_stream(request: Request, clock: Callable[[], float]) -> Stream:
         yield Head(_STOP)
         return
     yield Head(Response(200, _HEADERS))
-    # An EventSource keeps the id of an event without data: it need not start from the beginning if it breaks off now.
-    yield Send(_OPENING + _event(str(asked.cursor), None))
+    yield Send(_OPENING)
     while True:
         if batch.is_news(with_events=with_events):
             yield Send(_event(str(batch.cursor), encode(batch, 0)))
@@ -143,12 +144,12 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
         return
     yield Head(Response(200, {**_HEADERS, "Tokentail-Job": job_id}))
     # Polyfills forget an id without data. An EventSource passes an event `job` only to listeners for that type.
-    yield Send(_OPENING + b"event: job\n" + _event(raw_stream_place(job_id, follow.cursor), b""))
+    yield Send(_PADDING + _OPENING + b"event: job\n" + _event(raw_stream_place(job_id, follow.cursor), b""))
     is_shown = follow.cursor != BEGINNING  # any of the text
     while True:
         if batch.is_reset and is_shown:
             error = _error("reset", "The model begins anew, which this stream cannot show. Ask again.", job_id)
-            yield Send(f"id: {raw_stream_place(job_id, Cursor(batch.generation, _TOLD))}\n".encode() + error)
+            yield Send(error + f"id: {raw_stream_place(job_id, Cursor(batch.generation, _TOLD))}\n\n".encode())
             return
         if content := _raw_events(job_id, batch):
             yield Send(content)
@@ -195,9 +196,9 @@ def parse_raw_stream_place(text: str) -> tuple[str, Cursor]:
     return checked(job_id), parse_cursor(cursor)
 
 
-def _event(event_id: str, content: bytes | None) -> bytes:
-    body = b"" if content is None else b"data: " + content + b"\n"  # a poll's body has no line ends
-    return b"id: " + event_id.encode() + b"\n" + body + b"\n"
+def _event(event_id: str, content: bytes) -> bytes:
+    # The id comes last: some clients take it at once, and would resume behind an event whose data was cut off.
+    return b"data: " + content + b"\nid: " + event_id.encode() + b"\n\n"  # a poll's body has no line ends
 
 
 def _raw_events(job_id: str, batch: Batch) -> bytes:
@@ -209,7 +210,7 @@ def _raw_events(job_id: str, batch: Batch) -> bytes:
     if batch.is_done:
         end = batch.end or {}
         if end.get("error"):
-            parts.append(_error(end["error"]["type"], end["error"]["message"], job_id))
+            parts.append(_error(end["error"]["type"], end["error"]["message"], job_id) + b"\n")
         parts.append(_event(raw_stream_place(job_id, batch.cursor), _DONE.encode()))
     return b"".join(parts)
 
@@ -218,9 +219,9 @@ def _raw_event(text: str, place: str) -> bytes:
     if text == _DONE:  # the model's own text must not look like the end
         return _raw_event(text[:3], place) + _raw_event(text[3:], place)
     lines = "".join(f"data: {line}\n" for line in _LINE_END.split(text))
-    return f"id: {place}\n{lines}\n".encode()
+    return f"{lines}id: {place}\n\n".encode()
 
 
 def _error(kind: str, message: str, job_id: str) -> bytes:
     told = msgspec.json.encode({"type": kind, "message": message, "job_id": job_id})
-    return b"event: error\ndata: " + told + b"\n\n"
+    return b"event: error\ndata: " + told + b"\n"

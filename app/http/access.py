@@ -47,7 +47,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _RATES = (f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
 _EXPOSED = ", ".join(
     (
-        *("ETag", "Location", "Preference-Applied", "Retry-After", "Tokentail-Job", "Tokentail-Status", "x-request-id"),
+        *("ETag", "Location", "Preference-Applied", "Retry-After"),
+        *("Tokentail", "Tokentail-Job", "Tokentail-Status", "x-request-id"),
         *_RATES,
     )
 )
@@ -67,8 +68,10 @@ _PREFLIGHT = {
     ),
     "Access-Control-Max-Age": "600",
 }
-# No browser may guess the type of a response, show it in a frame, or tell other sites its address.
+# By the first, a client tells our server's responses from those of a proxy, a firewall or a login page. By the others,
+# no browser may guess the type of a response, show it in a frame, or tell other sites its address.
 _ALWAYS = {
+    "Tokentail": "1",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

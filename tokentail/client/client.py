@@ -13,6 +13,7 @@ from tokentail.client.connection import Connection
 from tokentail.client.follower import Follower
 from tokentail.client.responses import (
     Body,
+    ForeignResponse,
     JobNotCompleted,
     Models,
     RemoteJob,
@@ -160,7 +161,10 @@ class Client:
 
     def text(self, job_id: str) -> str:
         """The text of the job so far. Raises ApiError, ServerUnreachable."""
-        return self._connection.call("GET", f"{_path(job_id)}/text", self._patience_s).content.decode()
+        response = self._connection.call("GET", f"{_path(job_id)}/text", self._patience_s)
+        if not response.headers.get("Content-Type", "").startswith("text/plain"):
+            raise ForeignResponse(response.status_code)
+        return response.content.decode()
 
     def job(self, job_id: str) -> RemoteJob:
         """The job's present state. Raises ApiError, ServerUnreachable."""

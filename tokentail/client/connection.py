@@ -8,22 +8,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.auth import AuthBase
 
-from tokentail.client.responses import Body, ServerUnreachable, parse_object, parse_refusal, parse_retry_after
+from tokentail.client.responses import (
+    Body,
+    ForeignResponse,
+    ServerUnreachable,
+    parse_object,
+    parse_refusal,
+    parse_retry_after,
+)
 from tokentail.errors import TokentailError
 
-READ_TIMEOUT_S = 20.0  # in addition to a long poll's wait
+_T = TypeVar("_T")
+
+_READ_TIMEOUT_S = 20.0
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 # Statuses that a retry may change; those from 520 on are of proxies that could not reach the server.
 _TEMPORARY_STATUSES = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+_ABSENT_STATUSES = _TEMPORARY_STATUSES | {500}  # of a proxy whose server is away
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READ_BYTES = 65536
 _MOST_REFUSAL_BYTES = 64 << 10  # a problem document is shorter, and a proxy's page is not used
@@ -101,11 +111,11 @@ class Connection:
 
     def retry(
         self,
-        send: Callable[[], requests.Response],
+        send: Callable[[], _T],
         patience_s: float,
         on_failure: Callable[[float], None] = lambda after_s: None,
-    ) -> requests.Response:
-        """The response of `send`, which is repeated after temporary failures, so it must be safe to repeat.
+    ) -> _T:
+        """The result of `send`, which is repeated after temporary failures, so it must be safe to repeat.
 
         `on_failure` receives how many seconds after it was sent a request failed.
         """
@@ -126,7 +136,7 @@ class Connection:
         path: str,
         *,
         params: dict[str, str] | None = None,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        read_timeout_s: float = _READ_TIMEOUT_S,
         stream: bool = False,
         **options: Any,
     ) -> requests.Response:
@@ -148,7 +158,8 @@ class Connection:
             with response:
                 content = response.raw.read(_MOST_REFUSAL_BYTES, decode_content=True)
             refusal = parse_refusal(response.status_code, response.headers, content)
-        if response.status_code in _TEMPORARY_STATUSES:
+        is_foreign = isinstance(refusal, ForeignResponse)
+        if response.status_code in (_ABSENT_STATUSES if is_foreign else _TEMPORARY_STATUSES):
             raise TransportError(refusal, parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC)))
         raise refusal
 

@@ -7,16 +7,15 @@ at any time, and each token is still delivered exactly once.
 from collections.abc import Generator
 from contextlib import closing
 
-import requests
-
-from tokentail.client.connection import READ_TIMEOUT_S, Connection, Patience, TransportError, jitter_s, object_of
-from tokentail.client.responses import ApiError, ServerUnreachable, Update, foreign_response, parse_object, parse_update
+from tokentail.client.connection import Connection, Patience, TransportError, jitter_s, object_of
+from tokentail.client.responses import ApiError, ForeignResponse, ServerUnreachable, Update, parse_object, parse_update
 from tokentail.client.transport_health import TransportHealth
 from tokentail.sse import EventTooLarge, SseDecoder
 
 Updates = Generator[Update, None, None]
 
 _EVENT_STREAM = "text/event-stream"
+_LATE_S = 5.0  # how much later than its wait a poll may be answered
 
 
 class Follower:
@@ -67,12 +66,14 @@ class Follower:
                     yield update
         except TransportError as caught:
             failure = caught
-        except ApiError:
-            if not self._health.is_auto:
+        except ApiError as error:
+            if not self._health.is_auto and not isinstance(error, ForeignResponse):
                 raise
-            # A poll shows whether the server refuses the job or a proxy refuses the stream.
-            self._health.leave_streams(self._connection.now())
-            return
+            if self._health.is_auto:
+                # A poll shows whether the server refuses the job or a proxy refuses the stream.
+                self._health.leave_streams(self._connection.now())
+                return
+            failure = TransportError(error)
         self._conclude(failure, has_received=stream.has_received, has_updates=has_updates)
 
     def _conclude(self, failure: TransportError, *, has_received: bool, has_updates: bool) -> None:
@@ -97,21 +98,24 @@ class Follower:
         """The update of one poll, and then the pause that the server advises."""
         waited_s = 0.0
 
-        def send() -> requests.Response:
+        def send() -> Update:
             nonlocal waited_s
             waited_s = self._health.wait_s(self._connection.now())
             wait = {"wait": f"{waited_s:g}"} if waited_s else {}
             query = {"cursor": self._cursor, **wait, **self._linger}
-            return self._connection.request("GET", path, params=query, read_timeout_s=waited_s + READ_TIMEOUT_S)
+            try:
+                response = self._connection.request("GET", path, params=query, read_timeout_s=waited_s + _LATE_S)
+                return parse_update(object_of(response), "long" if waited_s else "short")
+            except ForeignResponse as error:
+                raise TransportError(error) from None  # what stands in the way may go away again
 
         def was_lost(after_s: float) -> None:
             self._health.poll_was_lost(self._connection.now(), after_s)
 
         path = f"{self._path}/{'events' if self._with_events else 'tokens'}"
-        body = object_of(self._connection.retry(send, self._patience_s, was_lost))
+        update = self._connection.retry(send, self._patience_s, was_lost)
         self._health.poll_answered()
         self._patience.renew()
-        update = parse_update(body, "long" if waited_s else "short")
         yield update
         self._connection.pause(update.poll_after_ms / 1000)  # 0 after news of a long poll
 
@@ -133,14 +137,14 @@ class _EventStream:
         )
         with closing(response):
             if not response.headers.get("Content-Type", "").lower().startswith(_EVENT_STREAM):
-                raise foreign_response(response.status_code)
+                raise ForeignResponse(response.status_code)
             decoder = SseDecoder()
             for part in self._connection.received(response):
                 self.has_received = True
                 try:
                     events = decoder.feed(part)
                 except EventTooLarge:
-                    raise foreign_response(response.status_code) from None
+                    raise ForeignResponse(response.status_code) from None
                 for event in events:
                     if event.type == "message":
                         yield parse_update(parse_object(response.status_code, event.data.encode()), "sse")

@@ -13,6 +13,10 @@ from tokentail.jobs.job import CLOSED, Status
 Body = Mapping[str, Any]
 Transport = Literal["sse", "long", "short"]
 
+_MARK = "Tokentail"  # a header of every response of the server
+_OUR_PROBLEMS = "urn:tokentail:"
+_FROM_OTHERS = "from something on the way, not from a Tokentail server"
+
 
 class ServerUnreachable(TokentailError):
     """The server could not be reached, or did not respond in time."""
@@ -27,6 +31,14 @@ class ApiError(TokentailError):
         self.title = str(problem.get("title") or f"HTTP status {status}")
         self.detail = str(problem.get("detail") or "")
         super().__init__(f"{self.title}: {self.detail}" if self.detail else self.title)
+
+
+class ForeignResponse(ApiError):
+    """Something on the way responded, not a Tokentail server: a proxy, a firewall, a login page."""
+
+    def __init__(self, status: int, location: str = "") -> None:
+        detail = f"it redirects to {location}" if location else ""
+        super().__init__(status, {"title": f"HTTP {status} {_FROM_OTHERS}", "detail": detail})
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def parse_object(status: int, content: bytes) -> Body:
     """The JSON object in a response. Raises ApiError for anything else, such as a proxy's page."""
     body = _object(content)
     if body is None:
-        raise foreign_response(status)
+        raise ForeignResponse(status)
     return body
 
 
@@ -111,7 +123,7 @@ def parse_job(body: Body) -> RemoteJob:
     try:
         return RemoteJob(body["id"], Status(body["status"]), body["model"], body)
     except (KeyError, TypeError, ValueError):
-        raise foreign_response(200) from None
+        raise ForeignResponse(200) from None
 
 
 def parse_update(body: Body, transport: Transport) -> Update:
@@ -135,7 +147,7 @@ def parse_update(body: Body, transport: Transport) -> Update:
             body=body,
         )
     except (KeyError, TypeError, ValueError):
-        raise foreign_response(200) from None
+        raise ForeignResponse(200) from None
 
 
 def parse_share_link(body: Body, url: str) -> ShareLink:
@@ -145,7 +157,7 @@ def parse_share_link(body: Body, url: str) -> ShareLink:
         moment = datetime.fromisoformat(expires_at) if expires_at is not None else None
         return ShareLink(url + body["link"], body["token"], moment)
     except (KeyError, TypeError, ValueError):
-        raise foreign_response(200) from None
+        raise ForeignResponse(200) from None
 
 
 def parse_models(body: Body) -> Models:
@@ -153,14 +165,16 @@ def parse_models(body: Body) -> Models:
     try:
         return Models(tuple(model["id"] for model in body["data"]), body["default"])
     except (KeyError, TypeError):
-        raise foreign_response(200) from None
+        raise ForeignResponse(200) from None
 
 
 def parse_refusal(status: int, headers: Mapping[str, str], content: bytes) -> ApiError:
     """The error for a response with a status of 300 or more."""
-    if 300 <= status < 400:
-        return ApiError(status, {"title": "The server has moved", "detail": f"to {headers.get('Location', '?')}"})
-    return ApiError(status, _object(content) or {})
+    problem = _object(content) or {}
+    # A proxy may leave our header out, and another server's problems have types of their own.
+    if _MARK in headers or str(problem.get("type", "")).startswith(_OUR_PROBLEMS):
+        return ApiError(status, problem)
+    return ForeignResponse(status, headers.get("Location", "") if 300 <= status < 400 else "")
 
 
 def parse_retry_after(text: str, now: datetime) -> float | None:
@@ -181,8 +195,3 @@ def _object(content: bytes) -> Body | None:
     except ValueError:  # neither UTF-8 nor JSON
         return None
     return body if isinstance(body, dict) else None
-
-
-def foreign_response(status: int) -> ApiError:
-    """The error for a response that no Tokentail server made, such as a proxy's page."""
-    return ApiError(status, {"title": "This is not the answer of a Tokentail server"})

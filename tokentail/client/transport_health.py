@@ -13,7 +13,7 @@ from tokentail.client.responses import Transport
 Choice = Literal["auto", "sse", "long", "short"]
 
 LEAST_WAIT_S: Final = 1.0
-_SILENCE_S = 15.0  # a working stream brings at least a heartbeat every 10 s
+_SILENCE_S = 12.0  # a working stream brings at least a heartbeat every 10 s
 _FIRST_SILENCE_S = 4.0  # its first event arrives at once
 _STRIKES = 2  # streams in a row that were cut before any update
 _LOST_POLLS = 4  # long polls in a row that were lost

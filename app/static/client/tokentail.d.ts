@@ -185,15 +185,23 @@ export interface TokentailOptions {
 export interface Timing {
   /** A stream is mute when nothing arrives for this time after the request: 5000. */
   muteMs: number;
-  /** A stream is mute when nothing more arrives for this time. A poll has its wait and this time to end: 25000. */
+  /** A stream that brings nothing for this time gets a long poll beside it: 500. */
+  besideMs: number;
+  /** How long a WebSocket may take to open: 1000. */
+  openMs: number;
+  /** A stream is mute when nothing more arrives for this time: 12000. */
   silentMs: number;
   /** How long a long poll may wait: 20000. The client shortens it where a proxy cuts long polls. */
   waitMs: number;
+  /** How much later than its wait a poll may be answered: 5000. */
+  lateMs: number;
+  /** How long other calls may take: 25000. */
+  answerMs: number;
   /** The time from a downgrade to the first try of a better transport: 30000. It doubles when the try fails. */
   climbMs: number;
   /** The maximum to which `climbMs` doubles: 600000. */
   longestClimbMs: number;
-  /** How long calls other than `follow` are retried: 60000. */
+  /** How long calls are retried, and how long `follow` takes answers of something else for an outage: 60000. */
   patienceMs: number;
 }
 
@@ -225,6 +233,8 @@ export interface FollowOptions {
   onTraffic?: (traffic: Traffic) => void;
   /** Called when the transport changes, with the reason. */
   onTransport?: (transport: Transport, why: string) => void;
+  /** Called with the reason when nothing arrives because of an outage, and without one when something arrives again. */
+  onTrouble?: (why?: string) => void;
 }
 
 export interface CallOptions {

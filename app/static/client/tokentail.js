@@ -11,6 +11,8 @@
 // -- errors --
 
 const TEMPORARY_STATUSES = new Set([408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530]);
+const ABSENT = new Set([...TEMPORARY_STATUSES, 500]); // statuses of proxies that cannot reach the server
+const FROM_OTHERS = "from something on the way, not from a Tokentail server.";
 
 /** An error that no retry would change. */
 export class TokentailError extends Error {
@@ -30,7 +32,8 @@ class TransportError extends Error {
     super(message);
     // refused: the transport cannot be used. mute: it is open, and nothing arrives. cut: it broke after it had worked.
     // silent: an open WebSocket brings nothing, which may be normal. unopened: a WebSocket did not open.
-    // away: the server cannot be reached now. fault: the response makes no sense. interrupted: the client ended it.
+    // away: the server cannot be reached now. foreign: something else answered. fault: our server's response makes no
+    // sense. interrupted: the client ended it.
     this.kind = kind;
     this.error = error;
     this.retryAfterMs = retryAfterMs;
@@ -43,14 +46,13 @@ class TransportError extends Error {
   }
 }
 
-/** The error for a failing status. `problem` is our server's problem document; a proxy's response has none. */
+/** The error for a failing status of our server, with its problem document. */
 function statusError(status, problem, retryAfterMs) {
   const detail = problem?.detail ?? `The answer was HTTP ${status}.`;
   const error = new TokentailError(status, problem?.type ?? "about:blank", detail, retryAfterMs);
-  const failed = (kind) => new TransportError(kind, `HTTP ${status}`, { error, retryAfterMs });
-  if (TEMPORARY_STATUSES.has(status)) return failed("away");
-  if (status >= 500 && status !== 501) return failed("fault");
-  return problem ? error : failed("refused"); // only our server knows that a job does not exist
+  if (!TEMPORARY_STATUSES.has(status) && (status < 500 || status === 501)) return error;
+  const kind = TEMPORARY_STATUSES.has(status) ? "away" : "fault";
+  return new TransportError(kind, `HTTP ${status}`, { error, retryAfterMs });
 }
 
 /** The error for a closed WebSocket: codes from 4000 on are the status that a poll would have received. */
@@ -62,10 +64,23 @@ function closeError({ code, reason }, wasOpen) {
   return TEMPORARY_STATUSES.has(status) ? new TransportError("away", reason, { error }) : error;
 }
 
-/** The error for a response that something between client and server made. */
-function foreignResponse({ status }) {
-  const detail = "The answer is not a Tokentail server's; something on the way gave it.";
-  return new TransportError("fault", detail, { error: new TokentailError(status, "about:blank", detail) });
+/** The error for a response that no Tokentail server gave: a proxy, a firewall, a login page. */
+function foreignResponse({ status, redirected, url }, retryAfterMs) {
+  const whence = redirected ? ` after a redirect to ${new URL(url).origin}` : "";
+  const detail = `HTTP ${status}${whence} ${FROM_OTHERS}`;
+  const error = new TokentailError(status, "about:blank", detail, retryAfterMs);
+  return new TransportError(ABSENT.has(status) ? "away" : "foreign", detail, { error, retryAfterMs });
+}
+
+/** The error for a redirect to an address that cannot be read, such as another site's login page. */
+function deadRedirect() {
+  const detail = "Something on the way redirects to an address that cannot be read, as a login page does.";
+  return new TransportError("foreign", detail, { error: new TokentailError(0, "about:blank", detail) });
+}
+
+/** The error of an abort whose signal has no reason, in the place of DOMException, which some runtimes lack. */
+function abortError() {
+  return Object.assign(new Error("This was aborted."), { name: "AbortError" });
 }
 
 // -- byte_buffer --
@@ -192,6 +207,11 @@ export class EventParser {
 const TICK_MS = 2000;
 const SLEPT_MS = 8000; // a tick this late means that the machine slept, so its connections are dead
 
+/** Resolves to true after `ms`. */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms, true));
+}
+
 /** One attempt: a signal for its requests, and a timeout that ends it when nothing arrives. */
 class Attempt {
   startedAt = performance.now();
@@ -264,7 +284,7 @@ class Environment {
 
   /** Throws the signal's reason if the caller has aborted. */
   check() {
-    if (this.#signal?.aborted) throw this.#signal.reason ?? new DOMException("This was aborted.", "AbortError");
+    if (this.#signal?.aborted) throw this.#signal.reason ?? abortError();
   }
 
   attempt() {
@@ -320,15 +340,20 @@ class Environment {
 
 const DEFAULT_TIMING = {
   muteMs: 5000, // a stream that brought nothing since it was requested: the server's first event comes at once
-  silentMs: 25000, // a stream that brought something before: the server sends a heartbeat every 10 s
+  besideMs: 500, // a stream that brought nothing for so long gets a long poll beside it
+  openMs: 1000, // how long a WebSocket may take to open
+  silentMs: 12000, // a stream that brought something before: the server sends a heartbeat every 10 s
   waitMs: 20000, // how long a long poll may wait
+  lateMs: 5000, // how much later than that a poll may be answered
+  answerMs: 25000, // how long other calls may take
   climbMs: 30000, // after a downgrade, until the first upgrade is tried; each upgrade that fails doubles it
   longestClimbMs: 600000,
-  patienceMs: 60000, // how long calls other than `follow` are retried
+  patienceMs: 60000, // how long calls are retried, and how long `follow` takes answers of somebody else for an outage
 };
 const LEAST_WAIT_MS = 1000; // of a long poll
 const MOST_FAULTS = 5; // responses in a row that no Tokentail server should give
 const MOST_BACKOFF_MS = 10000;
+const MOST_FOREIGN_PAUSE_MS = 4000; // these tries do not reach our server, and end after `patienceMs`
 const MOST_RETRY_AFTER_MS = 60000;
 
 /** A random number, so that clients which failed together do not retry together. */
@@ -337,9 +362,10 @@ function randomBetween(low, high) {
 }
 
 /** How long to pause after the given number of failures in a row. The server's Retry-After has precedence. */
-function retryPauseMs({ retryAfterMs }, failures) {
+function retryPauseMs({ retryAfterMs, kind }, failures) {
   if (retryAfterMs !== undefined) return Math.min(retryAfterMs, MOST_RETRY_AFTER_MS) * randomBetween(1, 1.2);
-  return Math.min(250 * 2 ** Math.min(failures, 10), MOST_BACKOFF_MS) * randomBetween(0.5, 1);
+  const most = kind === "foreign" ? MOST_FOREIGN_PAUSE_MS : MOST_BACKOFF_MS;
+  return Math.min(250 * 2 ** Math.min(failures, 10), most) * randomBetween(0.5, 1);
 }
 
 /** A Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3), as milliseconds from now. */
@@ -384,50 +410,59 @@ class Connection {
   /** The address of a call. It contains the read token unless a key is sent as a header, which no WebSocket can. */
   address(path, query = {}, isSocket = false) {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const parameters = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
-    if (this.#token && (isSocket || !this.#key)) parameters.set("token", this.#token);
-    const address = `${this.#base}${path}${String(parameters) && `?${parameters}`}`;
-    return isSocket ? new URL(address, globalThis.location?.href).href.replace(/^http/, "ws") : address;
+    if (this.#token && (isSocket || !this.#key)) given.push(["token", this.#token]);
+    // React Native has URLSearchParams and URL in parts only.
+    const parameters = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+    const address = `${this.#base}${path}${parameters && `?${parameters}`}`;
+    if (!isSocket) return address;
+    return (/^https?:/.test(address) ? address : new URL(address, globalThis.location.href).href).replace(/^http/, "ws");
   }
 
   /** A response with a successful status. Throws TransportError, TokentailError. */
   async request(method, address, attempt, { headers = {}, body, key = this.#key } = {}) {
-    let response;
     const credentials = key ? { Authorization: `Bearer ${key}` } : {};
+    const options = { method, headers: { ...headers, ...credentials }, body, cache: "no-store", signal: attempt.signal };
+    let response;
+    let isRedirect = false;
     try {
-      const options = { method, headers: { ...headers, ...credentials }, body, cache: "no-store" };
-      response = await this.#fetch(address, { ...options, signal: attempt.signal });
+      response = await this.#fetch(address, { ...options, redirect: "manual" });
+      isRedirect = response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400);
+      if (isRedirect) response = await this.#fetch(address, options);
     } catch (error) {
-      throw attempt.error ?? new TransportError("away", "the connection failed", { error });
+      throw attempt.error ?? (isRedirect ? deadRedirect() : new TransportError("away", "the connection failed", { error }));
     }
     if (response.ok) return response;
-    const isOurs = hasType(response, "application/problem+json");
-    const problem = isOurs ? parseJson(await wholeText(response, attempt, 10000, MOST_PROBLEM_BYTES)) : undefined;
-    throw statusError(response.status, problem, parseRetryAfter(response.headers.get("Retry-After")));
+    const retryAfterMs = parseRetryAfter(response.headers.get("Retry-After"));
+    const isProblem = hasType(response, "application/problem+json");
+    const problem = isProblem ? parseJson(await wholeText(response, attempt, 10000, MOST_PROBLEM_BYTES)) : undefined;
+    // A proxy may leave our header out, and another server's problems have types of their own.
+    const isOurs = response.headers.get("Tokentail") !== null || problem?.type?.startsWith?.("urn:tokentail:");
+    throw isOurs ? statusError(response.status, problem, retryAfterMs) : foreignResponse(response, retryAfterMs);
   }
 
   /** The result of a call that may be repeated: temporary failures are retried for `patienceMs`. */
   async call(method, path, { query, headers, body, key, signal } = {}) {
-    const { patienceMs, silentMs } = this.timing;
+    const { patienceMs, answerMs, silentMs } = this.timing;
     const environment = new Environment(signal, false);
     const until = performance.now() + patienceMs;
     try {
       for (let failures = 1; ; failures += 1) {
         const attempt = environment.attempt();
-        attempt.startTimeout(silentMs, "away", "the server did not answer in time");
+        attempt.startTimeout(answerMs, "away", "the server did not answer in time");
         try {
           const response = await this.request(method, this.address(path, query), attempt, { headers, body, key });
           const mostBytes = path.endsWith("/text") ? Infinity : MOST_BODY_BYTES; // a text is as long as its log
           const text = await wholeText(response, attempt, silentMs, mostBytes);
           if (response.status === 204) return undefined;
           if (hasType(response, "application/json")) return parseJson(text);
-          if (path.endsWith("/text")) return text;
+          if (hasType(response, "text/plain")) return text;
           throw foreignResponse(response);
         } catch (error) {
           environment.check();
           if (!(error instanceof TransportError)) throw error;
           const pauseMs = error.kind === "interrupted" ? 0 : retryPauseMs(error, failures);
-          const isHopeless = error.kind === "refused" || (error.kind === "fault" && failures >= MOST_FAULTS);
+          const isRefused = error.kind === "foreign" && error.error.status >= 400;
+          const isHopeless = isRefused || (["fault", "foreign"].includes(error.kind) && failures >= MOST_FAULTS);
           if (isHopeless || performance.now() + pauseMs > until) throw error.final;
           await environment.sleep(pauseMs);
         } finally {
@@ -454,6 +489,7 @@ function parseJson(text) {
 
 /** A body's parts as they arrive. Each has `silentMs` to arrive, except the first, whose timeout runs already. */
 async function* chunksOf(response, attempt, silentMs, kind, message) {
+  if (!canStream(response)) throw new TransportError("refused", "this runtime cannot read a response as it arrives");
   const reader = response.body.getReader();
   try {
     for (;;) {
@@ -476,7 +512,7 @@ async function* chunksOf(response, attempt, silentMs, kind, message) {
 
 /** The text of a body. Throws TransportError if it has more than `mostBytes`. */
 async function wholeText(response, attempt, silentMs, mostBytes, count = () => {}) {
-  if (!response.body) return "";
+  if (!canStream(response)) return await unstreamedText(response, attempt, mostBytes, count);
   const buffer = new ByteBuffer();
   for await (const chunk of chunksOf(response, attempt, silentMs, "cut", "the answer broke off")) {
     count(chunk.byteLength);
@@ -484,6 +520,25 @@ async function wholeText(response, attempt, silentMs, mostBytes, count = () => {
     buffer.add(chunk);
   }
   return new TextDecoder().decode(buffer.bytes);
+}
+
+/** Whether the runtime gives the body as it arrives. React Native's `fetch` has no `body`; some runtimes no decoder. */
+function canStream({ body }) {
+  return Boolean(body?.getReader && globalThis.TextDecoder);
+}
+
+async function unstreamedText(response, attempt, mostBytes, count) {
+  let text;
+  try {
+    text = await response.text();
+  } catch (error) {
+    throw attempt.error ?? new TransportError("cut", "the answer broke off", { error });
+  } finally {
+    attempt.clearTimeout();
+  }
+  count(text.length);
+  if (text.length > mostBytes) throw new TransportError("fault", "the answer is too large");
+  return text;
 }
 
 // -- transports --
@@ -540,17 +595,17 @@ class Transports {
   /** Resolves when a stream brings its first bytes, or a socket opens. Nothing that they bring is used. */
   async probe(transport, cursor, attempt) {
     if (transport === "websocket") return this.#probeSocket(cursor, attempt);
-    for await (const _ of this.#chunks(await this.#openStream(cursor, attempt), attempt)) return undefined;
+    for await (const _ of this.#streamChunks(cursor, attempt)) return undefined;
     throw new TransportError("mute", "the stream said nothing");
   }
 
   async *#poll(transport, cursor, attempt) {
-    const { silentMs } = this.#connection.timing;
+    const { lateMs, silentMs } = this.#connection.timing;
     const isLong = transport === "long";
     const waiting = isLong ? { wait: this.#waitMs / 1000, linger_ms: this.#lingerMs } : {};
     const kind = this.#withEvents ? "events" : "tokens";
     const address = this.#connection.address(`${jobPath(this.#jobId)}/${kind}`, { cursor, ...waiting });
-    attempt.startTimeout((isLong ? this.#waitMs : 0) + silentMs, "cut", "the poll was not answered in time");
+    attempt.startTimeout((isLong ? this.#waitMs : 0) + lateMs, "cut", "the poll was not answered in time");
     this.#count(transport, 1, 0);
     const headers = { Accept: "application/json" };
     const response = await this.#connection.request("GET", address, attempt, { headers });
@@ -568,8 +623,17 @@ class Transports {
   }
 
   async *#readStream(cursor, attempt) {
-    const parser = new EventParser();
-    for await (const chunk of this.#chunks(await this.#openStream(cursor, attempt), attempt)) {
+    const chunks = this.#streamChunks(cursor, attempt);
+    const first = chunks.next();
+    const body = await this.#bodyBeside(first, cursor);
+    if (body) {
+      yield { ...body, transport: "long" };
+      throw new TransportError("mute", "the stream is mute");
+    }
+    let part = await first;
+    const parser = new EventParser(); // which needs what `first` found to be there
+    for (; !part.done; part = await chunks.next()) {
+      const chunk = part.value;
       let events;
       try {
         events = parser.push(chunk);
@@ -581,6 +645,25 @@ class Transports {
     }
   }
 
+  /** What a long poll brings while the stream brings nothing; undefined if the stream speaks or fails first. */
+  async #bodyBeside(first, cursor) {
+    const settled = first.then(() => undefined, () => undefined);
+    const isLate = pause(this.#connection.timing.besideMs);
+    if (!(await Promise.race([settled, isLate]))) return undefined;
+    const attempt = new Attempt();
+    const poll = this.#poll("long", cursor, attempt).next().then(({ value }) => value, () => undefined);
+    try {
+      const body = await Promise.race([settled, poll]);
+      return body && (body.done || body.reset || elementsOf(body).length > 0) ? body : await settled;
+    } finally {
+      attempt.end();
+    }
+  }
+
+  async *#streamChunks(cursor, attempt) {
+    yield* this.#chunks(await this.#openStream(cursor, attempt), attempt);
+  }
+
   async #openStream(cursor, attempt) {
     const address = this.#connection.address(`${jobPath(this.#jobId)}/stream`, this.#streamQuery(cursor));
     attempt.startTimeout(this.#connection.timing.muteMs, "mute", "the stream is mute");
@@ -588,7 +671,7 @@ class Transports {
     const headers = { Accept: "text/event-stream" };
     const response = await this.#connection.request("GET", address, attempt, { headers });
     if (hasType(response, "text/event-stream")) return response;
-    throw new TransportError("refused", "the answer is no stream", { error: foreignResponse(response).error });
+    throw foreignResponse(response);
   }
 
   async *#chunks(response, attempt) {
@@ -615,13 +698,14 @@ class Transports {
       notify();
     };
     socket.onclose = (event) => (closed = event) && notify();
+    socket.onerror = () => isOpen || ((closed ??= {}) && notify()); // Node 22 does not close a socket that was refused
     attempt.signal.addEventListener("abort", notify);
     try {
       for (;;) {
         while (received.length > 0) {
           for (const text of received.splice(0)) {
             pendingBytes -= text.length + MESSAGE_OVERHEAD_BYTES;
-            this.#count("websocket", 0, new TextEncoder().encode(text).byteLength);
+            this.#count("websocket", 0, globalThis.TextEncoder ? new TextEncoder().encode(text).byteLength : text.length);
             yield this.#parse(text);
           }
         }
@@ -633,7 +717,7 @@ class Transports {
         if (isOpen) attempt.clearTimeout();
       }
     } finally {
-      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
     }
   }
@@ -643,7 +727,7 @@ class Transports {
     try {
       await new Promise((resolve, reject) => {
         socket.onopen = resolve;
-        socket.onclose = reject;
+        socket.onclose = socket.onerror = reject;
         attempt.signal.addEventListener("abort", reject);
       });
     } finally {
@@ -654,7 +738,7 @@ class Transports {
   #openSocket(cursor, attempt) {
     if (!globalThis.WebSocket) throw new TransportError("refused", "there are no WebSockets here");
     if (!this.#connection.canOpenSockets) throw new TransportError("refused", "a WebSocket cannot send a key");
-    attempt.startTimeout(this.#connection.timing.muteMs, "unopened", "the WebSocket did not open");
+    attempt.startTimeout(this.#connection.timing.openMs, "unopened", "the WebSocket did not open");
     this.#count("websocket", 1, 0);
     return new WebSocket(this.#connection.address(`${jobPath(this.#jobId)}/ws`, this.#streamQuery(cursor), true));
   }
@@ -671,7 +755,7 @@ class Transports {
     const body = parseJson(text);
     const isOurs = body?.job_id === this.#jobId && typeof body.cursor === "string" && Array.isArray(elementsOf(body));
     if (isOurs) return body;
-    throw new TransportError("fault", "the answer is no poll's body");
+    throw foreignResponse({ status: 200 });
   }
 }
 
@@ -679,7 +763,7 @@ class Transports {
 
 /** The transports of each `transport` option, the best one first. */
 const TRANSPORTS_OF = {
-  auto: ["sse", "long", "short"],
+  auto: ["sse", "websocket", "long", "short"],
   websocket: ["websocket", "sse", "long", "short"],
   sse: ["sse"],
   long: ["long"],
@@ -687,7 +771,6 @@ const TRANSPORTS_OF = {
 };
 const MOST_CUTS = 3; // of streams in a row that each lasted less than STABLE_MS
 const STABLE_MS = 30000;
-const MOST_UNOPENED = 2; // WebSockets in a row that did not open
 const OFFLINE_MS = 30000; // a browser that reports to be offline may be wrong
 
 const isPoll = (transport) => transport === "long" || transport === "short";
@@ -703,28 +786,33 @@ class Follower {
   #signal;
   #pausesHidden;
   #onTransport;
+  #onTrouble;
   #candidates;
   #health;
+  #patienceMs;
   #current; // index in #candidates
   #transports;
   #environment;
   #failures = 0; // attempts in a row that brought nothing
   #faults = 0;
   #cuts = 0;
-  #unopened = 0;
+  #foreignSince; // when the first of several answers in a row came that no Tokentail server gave
+  #trouble; // the last sentence that the caller received about it
   #downgrade; // the last one, until the new transport brings something
   #isToCheck = false; // a WebSocket is silent: one short poll shows whether it withholds something
   #probe;
 
   constructor(connection, jobId, options, candidates, health) {
-    const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport } = options;
+    const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport, onTrouble } = options;
     this.#transports = new Transports(connection, jobId, events, lingerMs, onTraffic);
     this.#cursor = String(cursor);
     this.#signal = signal;
     this.#pausesHidden = pauseHidden;
     this.#onTransport = onTransport;
+    this.#onTrouble = onTrouble;
     this.#candidates = candidates;
     this.#health = health;
+    this.#patienceMs = connection.timing.patienceMs;
     this.#current = health.transport;
   }
 
@@ -743,7 +831,7 @@ class Follower {
             environment.check();
             this.#received(body);
             this.#cursor = body.cursor;
-            yield { ...body, transport };
+            yield { transport, ...body };
             if (body.done) return;
           }
           environment.check();
@@ -758,7 +846,7 @@ class Follower {
         await environment.sleep(pauseMs);
       }
     } finally {
-      this.#probe?.attempt.end();
+      this.#endProbe();
       environment.close();
     }
   }
@@ -771,8 +859,16 @@ class Follower {
     this.#onTransport?.(this.#transport, why);
   }
 
+  /** Tell the caller why nothing arrives, each reason once; undefined once something arrives again. */
+  #tell(why) {
+    if (why !== this.#trouble) this.#onTrouble?.(why);
+    this.#trouble = why;
+  }
+
   #received(body) {
-    this.#failures = this.#faults = this.#unopened = 0;
+    this.#failures = this.#faults = 0;
+    this.#foreignSince = undefined;
+    this.#tell(undefined);
     const hasNews = body.done || body.reset || elementsOf(body).length > 0;
     if (this.#isToCheck) {
       this.#isToCheck = false;
@@ -781,7 +877,7 @@ class Follower {
     const downgrade = this.#downgrade;
     if (downgrade === undefined) return;
     this.#downgrade = undefined;
-    if (downgrade.kind === "away" && downgrade.hasFailedSince) {
+    if (downgrade.isOutage && downgrade.hasFailedSince) {
       // No transport worked, so the server was away, and the transport before the downgrade is sound.
       this.#current = downgrade.from;
       this.#report("the server is back");
@@ -807,10 +903,11 @@ class Follower {
     if (this.#downgrade) this.#downgrade.hasFailedSince = true;
     this.#failures += 1;
     if (kind === "fault") this.#faults += 1;
-    if (kind === "unopened") this.#unopened += 1;
+    if (kind === "foreign") this.#foreignSince ??= performance.now();
     if (kind === "cut") this.#cuts = attempt.lastedMs < STABLE_MS ? this.#cuts + 1 : 0;
-    const isHopeless = kind === "refused" || this.#faults >= MOST_FAULTS;
+    const isHopeless = kind === "refused" || this.#faults >= MOST_FAULTS || this.#isForeignTooLong(kind);
     const why = isHopeless ? error.message : this.#reasonToDowngrade(error, transport, attempt);
+    if (kind === "away" || kind === "foreign") this.#tell(error.message);
     if (why && this.#tryDowngrade(kind, why)) return 0;
     if (isHopeless) throw error.final;
     if (kind !== "cut" || isPoll(transport)) {
@@ -823,13 +920,14 @@ class Follower {
   #reasonToDowngrade(error, transport, attempt) {
     const { kind, message } = error;
     if (transport === "short") return undefined;
-    if (transport === "long") {
+    if (transport === "long" && kind !== "foreign") {
       const neverWaits = attempt.lastedMs < LEAST_WAIT_MS && this.#failures > MOST_CUTS;
       return this.#isLeastWaitCut(error, attempt) || neverWaits ? "long polls are cut" : undefined;
     }
     const isReason = {
       mute: true,
-      unopened: this.#unopened >= MOST_UNOPENED,
+      unopened: true,
+      foreign: true,
       away: this.#failures >= MOST_CUTS,
       cut: this.#cuts >= MOST_CUTS,
     };
@@ -842,11 +940,19 @@ class Follower {
     return !this.#transports.shortenWait(lastedMs);
   }
 
+  /** Whether something else has answered for longer than an outage may last. */
+  #isForeignTooLong(kind) {
+    return kind === "foreign" && performance.now() - this.#foreignSince > this.#patienceMs;
+  }
+
   #tryDowngrade(kind, why) {
     if (this.#current + 1 >= this.#candidates.length) return false;
-    this.#downgrade = { kind, from: this.#current, hasFailedSince: false };
-    this.#current += 1;
-    this.#cuts = this.#failures = this.#faults = this.#unopened = 0;
+    const isOutage = kind === "away" || kind === "foreign";
+    const from = this.#downgrade?.isOutage ? this.#downgrade.from : this.#current; // nothing has arrived since that one
+    this.#downgrade = { isOutage, from, hasFailedSince: false };
+    // A WebSocket that must take the place of a stream is tried beside the polls: no token waits for it.
+    this.#current += this.#transport === "sse" && this.#candidates[this.#current + 1] === "websocket" ? 2 : 1;
+    this.#cuts = this.#failures = this.#faults = 0;
     this.#report(why);
     return true;
   }
@@ -854,32 +960,50 @@ class Follower {
   #tryUpgrade() {
     const health = this.#health;
     if (this.#probe?.hasPassed !== undefined) {
-      if (this.#probe.hasPassed) this.#upgrade();
+      if (this.#probe.hasPassed) this.#upgrade(this.#probe.passed);
       else health.upgradeFailed();
       this.#probe = undefined;
     } else if (this.#current > 0 && !this.#probe && !this.#downgrade && performance.now() >= health.tryUpgradeAt) {
-      const better = this.#candidates[this.#current - 1];
-      if (better === "long") this.#upgrade();
-      else this.#startProbe(better);
+      if (this.#transport === "short") this.#upgrade(this.#current - 1);
+      else this.#startProbe();
     }
   }
 
-  #upgrade() {
-    this.#current -= 1;
+  #upgrade(transport) {
+    this.#current = transport;
     if (this.#transport === "long") this.#transports.resetWait();
     this.#health.upgraded(this.#current);
     this.#report("tried again");
   }
 
-  /** Open the better transport beside the current one, to learn whether it works. */
-  #startProbe(transport) {
-    const attempt = new Attempt();
-    const probe = (this.#probe = { attempt, hasPassed: undefined });
-    const opened = this.#transports.probe(transport, this.#cursor, attempt);
-    opened.then(
-      () => (probe.hasPassed = true),
-      () => (probe.hasPassed = false),
-    ).then(() => attempt.end());
+  /** Open the better transports beside the current one, the best first, to learn which one works. */
+  #startProbe() {
+    const probe = (this.#probe = { attempt: undefined, isOver: false, hasPassed: undefined, passed: undefined });
+    this.#firstThatWorks(probe, this.#current).then((passed) => {
+      probe.passed = passed;
+      probe.hasPassed = passed !== undefined;
+    });
+  }
+
+  #endProbe() {
+    if (!this.#probe) return;
+    this.#probe.isOver = true;
+    this.#probe.attempt?.end();
+  }
+
+  async #firstThatWorks(probe, end) {
+    for (let i = 0; i < end && !probe.isOver; i += 1) {
+      const attempt = (probe.attempt = new Attempt());
+      try {
+        await this.#transports.probe(this.#candidates[i], this.#cursor, attempt);
+        return i;
+      } catch {
+        continue; // why it does not work is of no use to the polls
+      } finally {
+        attempt.end();
+      }
+    }
+    return undefined;
   }
 }
 
@@ -887,7 +1011,8 @@ class Follower {
 
 /**
  * Which transport works between this client and its server, and when to try a better one. One object serves all jobs
- * that are followed with the same `transport` option. A transport is an index: 0 is the best one.
+ * that are followed with the same `transport` option. A transport is an index: 0 is the best one. In a browser's tab, what
+ * was learned outlives the page.
  */
 class TransportHealth {
   transport = 0;
@@ -895,23 +1020,28 @@ class TransportHealth {
   #upgradedAt = -Infinity;
   #pauseMs;
   #timing;
+  #name;
 
-  constructor(timing) {
+  /** `name` is of the server and the option; `count` is how many transports there are. */
+  constructor(timing, name, count) {
     this.#timing = timing;
     this.#pauseMs = timing.climbMs;
+    this.#name = `tokentail ${name}`;
+    const learned = Number(tabStorage()?.getItem(this.#name));
+    if (learned > 0 && learned < count) this.downgraded(Math.floor(learned));
   }
 
   /** After a downgrade, `transport` brought something. */
   downgraded(transport) {
     // A downgrade soon after an upgrade means that the network is as bad as it was.
     const hasFailed = performance.now() - this.#upgradedAt < 2 * this.#pauseMs;
-    this.transport = transport;
+    this.#learn(transport);
     if (hasFailed) this.upgradeFailed();
     else this.#scheduleUpgrade(this.#timing.climbMs);
   }
 
   upgraded(transport) {
-    this.transport = transport;
+    this.#learn(transport);
     this.#upgradedAt = performance.now();
     this.#scheduleUpgrade(this.#pauseMs);
   }
@@ -920,9 +1050,27 @@ class TransportHealth {
     this.#scheduleUpgrade(Math.min(this.#pauseMs * 2, this.#timing.longestClimbMs));
   }
 
+  #learn(transport) {
+    this.transport = transport;
+    try {
+      tabStorage()?.setItem(this.#name, transport);
+    } catch {
+      return; // it is full: the next page learns anew
+    }
+  }
+
   #scheduleUpgrade(pauseMs) {
     this.#pauseMs = pauseMs;
     this.tryUpgradeAt = performance.now() + pauseMs * randomBetween(1, 1.2);
+  }
+}
+
+/** The tab's storage; undefined outside browsers, and where a page may not use it. */
+function tabStorage() {
+  try {
+    return globalThis.document && globalThis.sessionStorage;
+  } catch {
+    return undefined;
   }
 }
 
@@ -932,11 +1080,13 @@ class TransportHealth {
 export class Tokentail {
   #connection;
   #health = {};
+  #url;
 
   constructor({ url = "", key, token, fetch, timing } = {}) {
     // `fetch` is looked up at each call, because a page may replace it. Browsers refuse to run it as our method.
     const globalFetch = (...given) => globalThis.fetch(...given);
     const timings = { ...DEFAULT_TIMING, ...timing };
+    this.#url = url;
     this.#connection = new Connection(url.replace(/\/+$/, ""), key, token, fetch ?? globalFetch, timings);
   }
 
@@ -949,9 +1099,14 @@ export class Tokentail {
   /** An iterator of the job's steps from `cursor` on; it ends after the step with `done`. */
   follow(jobId, options = {}) {
     const { transport = "auto" } = options;
-    if (!Object.hasOwn(TRANSPORTS_OF, transport)) throw new TypeError(`There is no transport "${transport}".`);
-    const health = (this.#health[transport] ??= new TransportHealth(this.#connection.timing));
+    if (!Object.keys(TRANSPORTS_OF).includes(transport)) throw new TypeError(`There is no transport "${transport}".`);
+    const health = (this.#health[transport] ??= this.#newHealth(transport));
     return new Follower(this.#connection, String(jobId), options, TRANSPORTS_OF[transport], health).steps();
+  }
+
+  #newHealth(transport) {
+    const name = `${this.#url} ${transport}`;
+    return new TransportHealth(this.#connection.timing, name, TRANSPORTS_OF[transport].length);
   }
 
   cancel(jobId, { signal } = {}) {
@@ -1023,9 +1178,12 @@ export class Tokentail {
   }
 }
 
-/** A random key; `crypto.randomUUID` is missing in pages that were loaded by plain HTTP from another machine. */
+/** A random key. `crypto.randomUUID` is missing in pages of plain HTTP, and `crypto` in some runtimes. */
 function randomKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = new Uint8Array(16);
+  if (globalThis.crypto?.getRandomValues) globalThis.crypto.getRandomValues(bytes);
+  else bytes.forEach((_, i) => (bytes[i] = 256 * Math.random())); // nobody gains by guessing one
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 // -- page_address --

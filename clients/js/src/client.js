@@ -7,11 +7,13 @@ import { TransportHealth } from "./transport_health.js";
 export class Tokentail {
   #connection;
   #health = {};
+  #url;
 
   constructor({ url = "", key, token, fetch, timing } = {}) {
     // `fetch` is looked up at each call, because a page may replace it. Browsers refuse to run it as our method.
     const globalFetch = (...given) => globalThis.fetch(...given);
     const timings = { ...DEFAULT_TIMING, ...timing };
+    this.#url = url;
     this.#connection = new Connection(url.replace(/\/+$/, ""), key, token, fetch ?? globalFetch, timings);
   }
 
@@ -24,9 +26,14 @@ export class Tokentail {
   /** An iterator of the job's steps from `cursor` on; it ends after the step with `done`. */
   follow(jobId, options = {}) {
     const { transport = "auto" } = options;
-    if (!Object.hasOwn(TRANSPORTS_OF, transport)) throw new TypeError(`There is no transport "${transport}".`);
-    const health = (this.#health[transport] ??= new TransportHealth(this.#connection.timing));
+    if (!Object.keys(TRANSPORTS_OF).includes(transport)) throw new TypeError(`There is no transport "${transport}".`);
+    const health = (this.#health[transport] ??= this.#newHealth(transport));
     return new Follower(this.#connection, String(jobId), options, TRANSPORTS_OF[transport], health).steps();
+  }
+
+  #newHealth(transport) {
+    const name = `${this.#url} ${transport}`;
+    return new TransportHealth(this.#connection.timing, name, TRANSPORTS_OF[transport].length);
   }
 
   cancel(jobId, { signal } = {}) {
@@ -98,7 +105,10 @@ export class Tokentail {
   }
 }
 
-/** A random key; `crypto.randomUUID` is missing in pages that were loaded by plain HTTP from another machine. */
+/** A random key. `crypto.randomUUID` is missing in pages of plain HTTP, and `crypto` in some runtimes. */
 function randomKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = new Uint8Array(16);
+  if (globalThis.crypto?.getRandomValues) globalThis.crypto.getRandomValues(bytes);
+  else bytes.forEach((_, i) => (bytes[i] = 256 * Math.random())); // nobody gains by guessing one
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

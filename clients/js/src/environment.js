@@ -1,7 +1,12 @@
-import { TransportError } from "./errors.js";
+import { TransportError, abortError } from "./errors.js";
 
 const TICK_MS = 2000;
 const SLEPT_MS = 8000; // a tick this late means that the machine slept, so its connections are dead
+
+/** Resolves to true after `ms`. */
+export function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms, true));
+}
 
 /** One attempt: a signal for its requests, and a timeout that ends it when nothing arrives. */
 export class Attempt {
@@ -75,7 +80,7 @@ export class Environment {
 
   /** Throws the signal's reason if the caller has aborted. */
   check() {
-    if (this.#signal?.aborted) throw this.#signal.reason ?? new DOMException("This was aborted.", "AbortError");
+    if (this.#signal?.aborted) throw this.#signal.reason ?? abortError();
   }
 
   attempt() {

@@ -1,4 +1,6 @@
 const TEMPORARY_STATUSES = new Set([408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530]);
+const ABSENT = new Set([...TEMPORARY_STATUSES, 500]); // statuses of proxies that cannot reach the server
+const FROM_OTHERS = "from something on the way, not from a Tokentail server.";
 
 /** An error that no retry would change. */
 export class TokentailError extends Error {
@@ -18,7 +20,8 @@ export class TransportError extends Error {
     super(message);
     // refused: the transport cannot be used. mute: it is open, and nothing arrives. cut: it broke after it had worked.
     // silent: an open WebSocket brings nothing, which may be normal. unopened: a WebSocket did not open.
-    // away: the server cannot be reached now. fault: the response makes no sense. interrupted: the client ended it.
+    // away: the server cannot be reached now. foreign: something else answered. fault: our server's response makes no
+    // sense. interrupted: the client ended it.
     this.kind = kind;
     this.error = error;
     this.retryAfterMs = retryAfterMs;
@@ -31,14 +34,13 @@ export class TransportError extends Error {
   }
 }
 
-/** The error for a failing status. `problem` is our server's problem document; a proxy's response has none. */
+/** The error for a failing status of our server, with its problem document. */
 export function statusError(status, problem, retryAfterMs) {
   const detail = problem?.detail ?? `The answer was HTTP ${status}.`;
   const error = new TokentailError(status, problem?.type ?? "about:blank", detail, retryAfterMs);
-  const failed = (kind) => new TransportError(kind, `HTTP ${status}`, { error, retryAfterMs });
-  if (TEMPORARY_STATUSES.has(status)) return failed("away");
-  if (status >= 500 && status !== 501) return failed("fault");
-  return problem ? error : failed("refused"); // only our server knows that a job does not exist
+  if (!TEMPORARY_STATUSES.has(status) && (status < 500 || status === 501)) return error;
+  const kind = TEMPORARY_STATUSES.has(status) ? "away" : "fault";
+  return new TransportError(kind, `HTTP ${status}`, { error, retryAfterMs });
 }
 
 /** The error for a closed WebSocket: codes from 4000 on are the status that a poll would have received. */
@@ -50,8 +52,21 @@ export function closeError({ code, reason }, wasOpen) {
   return TEMPORARY_STATUSES.has(status) ? new TransportError("away", reason, { error }) : error;
 }
 
-/** The error for a response that something between client and server made. */
-export function foreignResponse({ status }) {
-  const detail = "The answer is not a Tokentail server's; something on the way gave it.";
-  return new TransportError("fault", detail, { error: new TokentailError(status, "about:blank", detail) });
+/** The error for a response that no Tokentail server gave: a proxy, a firewall, a login page. */
+export function foreignResponse({ status, redirected, url }, retryAfterMs) {
+  const whence = redirected ? ` after a redirect to ${new URL(url).origin}` : "";
+  const detail = `HTTP ${status}${whence} ${FROM_OTHERS}`;
+  const error = new TokentailError(status, "about:blank", detail, retryAfterMs);
+  return new TransportError(ABSENT.has(status) ? "away" : "foreign", detail, { error, retryAfterMs });
+}
+
+/** The error for a redirect to an address that cannot be read, such as another site's login page. */
+export function deadRedirect() {
+  const detail = "Something on the way redirects to an address that cannot be read, as a login page does.";
+  return new TransportError("foreign", detail, { error: new TokentailError(0, "about:blank", detail) });
+}
+
+/** The error of an abort whose signal has no reason, in the place of DOMException, which some runtimes lack. */
+export function abortError() {
+  return Object.assign(new Error("This was aborted."), { name: "AbortError" });
 }

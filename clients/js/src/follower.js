@@ -5,7 +5,7 @@ import { Transports, elementsOf } from "./transports.js";
 
 /** The transports of each `transport` option, the best one first. */
 export const TRANSPORTS_OF = {
-  auto: ["sse", "long", "short"],
+  auto: ["sse", "websocket", "long", "short"],
   websocket: ["websocket", "sse", "long", "short"],
   sse: ["sse"],
   long: ["long"],
@@ -13,7 +13,6 @@ export const TRANSPORTS_OF = {
 };
 const MOST_CUTS = 3; // of streams in a row that each lasted less than STABLE_MS
 const STABLE_MS = 30000;
-const MOST_UNOPENED = 2; // WebSockets in a row that did not open
 const OFFLINE_MS = 30000; // a browser that reports to be offline may be wrong
 
 const isPoll = (transport) => transport === "long" || transport === "short";
@@ -29,28 +28,33 @@ export class Follower {
   #signal;
   #pausesHidden;
   #onTransport;
+  #onTrouble;
   #candidates;
   #health;
+  #patienceMs;
   #current; // index in #candidates
   #transports;
   #environment;
   #failures = 0; // attempts in a row that brought nothing
   #faults = 0;
   #cuts = 0;
-  #unopened = 0;
+  #foreignSince; // when the first of several answers in a row came that no Tokentail server gave
+  #trouble; // the last sentence that the caller received about it
   #downgrade; // the last one, until the new transport brings something
   #isToCheck = false; // a WebSocket is silent: one short poll shows whether it withholds something
   #probe;
 
   constructor(connection, jobId, options, candidates, health) {
-    const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport } = options;
+    const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport, onTrouble } = options;
     this.#transports = new Transports(connection, jobId, events, lingerMs, onTraffic);
     this.#cursor = String(cursor);
     this.#signal = signal;
     this.#pausesHidden = pauseHidden;
     this.#onTransport = onTransport;
+    this.#onTrouble = onTrouble;
     this.#candidates = candidates;
     this.#health = health;
+    this.#patienceMs = connection.timing.patienceMs;
     this.#current = health.transport;
   }
 
@@ -69,7 +73,7 @@ export class Follower {
             environment.check();
             this.#received(body);
             this.#cursor = body.cursor;
-            yield { ...body, transport };
+            yield { transport, ...body };
             if (body.done) return;
           }
           environment.check();
@@ -84,7 +88,7 @@ export class Follower {
         await environment.sleep(pauseMs);
       }
     } finally {
-      this.#probe?.attempt.end();
+      this.#endProbe();
       environment.close();
     }
   }
@@ -97,8 +101,16 @@ export class Follower {
     this.#onTransport?.(this.#transport, why);
   }
 
+  /** Tell the caller why nothing arrives, each reason once; undefined once something arrives again. */
+  #tell(why) {
+    if (why !== this.#trouble) this.#onTrouble?.(why);
+    this.#trouble = why;
+  }
+
   #received(body) {
-    this.#failures = this.#faults = this.#unopened = 0;
+    this.#failures = this.#faults = 0;
+    this.#foreignSince = undefined;
+    this.#tell(undefined);
     const hasNews = body.done || body.reset || elementsOf(body).length > 0;
     if (this.#isToCheck) {
       this.#isToCheck = false;
@@ -107,7 +119,7 @@ export class Follower {
     const downgrade = this.#downgrade;
     if (downgrade === undefined) return;
     this.#downgrade = undefined;
-    if (downgrade.kind === "away" && downgrade.hasFailedSince) {
+    if (downgrade.isOutage && downgrade.hasFailedSince) {
       // No transport worked, so the server was away, and the transport before the downgrade is sound.
       this.#current = downgrade.from;
       this.#report("the server is back");
@@ -133,10 +145,11 @@ export class Follower {
     if (this.#downgrade) this.#downgrade.hasFailedSince = true;
     this.#failures += 1;
     if (kind === "fault") this.#faults += 1;
-    if (kind === "unopened") this.#unopened += 1;
+    if (kind === "foreign") this.#foreignSince ??= performance.now();
     if (kind === "cut") this.#cuts = attempt.lastedMs < STABLE_MS ? this.#cuts + 1 : 0;
-    const isHopeless = kind === "refused" || this.#faults >= MOST_FAULTS;
+    const isHopeless = kind === "refused" || this.#faults >= MOST_FAULTS || this.#isForeignTooLong(kind);
     const why = isHopeless ? error.message : this.#reasonToDowngrade(error, transport, attempt);
+    if (kind === "away" || kind === "foreign") this.#tell(error.message);
     if (why && this.#tryDowngrade(kind, why)) return 0;
     if (isHopeless) throw error.final;
     if (kind !== "cut" || isPoll(transport)) {
@@ -149,13 +162,14 @@ export class Follower {
   #reasonToDowngrade(error, transport, attempt) {
     const { kind, message } = error;
     if (transport === "short") return undefined;
-    if (transport === "long") {
+    if (transport === "long" && kind !== "foreign") {
       const neverWaits = attempt.lastedMs < LEAST_WAIT_MS && this.#failures > MOST_CUTS;
       return this.#isLeastWaitCut(error, attempt) || neverWaits ? "long polls are cut" : undefined;
     }
     const isReason = {
       mute: true,
-      unopened: this.#unopened >= MOST_UNOPENED,
+      unopened: true,
+      foreign: true,
       away: this.#failures >= MOST_CUTS,
       cut: this.#cuts >= MOST_CUTS,
     };
@@ -168,11 +182,19 @@ export class Follower {
     return !this.#transports.shortenWait(lastedMs);
   }
 
+  /** Whether something else has answered for longer than an outage may last. */
+  #isForeignTooLong(kind) {
+    return kind === "foreign" && performance.now() - this.#foreignSince > this.#patienceMs;
+  }
+
   #tryDowngrade(kind, why) {
     if (this.#current + 1 >= this.#candidates.length) return false;
-    this.#downgrade = { kind, from: this.#current, hasFailedSince: false };
-    this.#current += 1;
-    this.#cuts = this.#failures = this.#faults = this.#unopened = 0;
+    const isOutage = kind === "away" || kind === "foreign";
+    const from = this.#downgrade?.isOutage ? this.#downgrade.from : this.#current; // nothing has arrived since that one
+    this.#downgrade = { isOutage, from, hasFailedSince: false };
+    // A WebSocket that must take the place of a stream is tried beside the polls: no token waits for it.
+    this.#current += this.#transport === "sse" && this.#candidates[this.#current + 1] === "websocket" ? 2 : 1;
+    this.#cuts = this.#failures = this.#faults = 0;
     this.#report(why);
     return true;
   }
@@ -180,31 +202,49 @@ export class Follower {
   #tryUpgrade() {
     const health = this.#health;
     if (this.#probe?.hasPassed !== undefined) {
-      if (this.#probe.hasPassed) this.#upgrade();
+      if (this.#probe.hasPassed) this.#upgrade(this.#probe.passed);
       else health.upgradeFailed();
       this.#probe = undefined;
     } else if (this.#current > 0 && !this.#probe && !this.#downgrade && performance.now() >= health.tryUpgradeAt) {
-      const better = this.#candidates[this.#current - 1];
-      if (better === "long") this.#upgrade();
-      else this.#startProbe(better);
+      if (this.#transport === "short") this.#upgrade(this.#current - 1);
+      else this.#startProbe();
     }
   }
 
-  #upgrade() {
-    this.#current -= 1;
+  #upgrade(transport) {
+    this.#current = transport;
     if (this.#transport === "long") this.#transports.resetWait();
     this.#health.upgraded(this.#current);
     this.#report("tried again");
   }
 
-  /** Open the better transport beside the current one, to learn whether it works. */
-  #startProbe(transport) {
-    const attempt = new Attempt();
-    const probe = (this.#probe = { attempt, hasPassed: undefined });
-    const opened = this.#transports.probe(transport, this.#cursor, attempt);
-    opened.then(
-      () => (probe.hasPassed = true),
-      () => (probe.hasPassed = false),
-    ).then(() => attempt.end());
+  /** Open the better transports beside the current one, the best first, to learn which one works. */
+  #startProbe() {
+    const probe = (this.#probe = { attempt: undefined, isOver: false, hasPassed: undefined, passed: undefined });
+    this.#firstThatWorks(probe, this.#current).then((passed) => {
+      probe.passed = passed;
+      probe.hasPassed = passed !== undefined;
+    });
+  }
+
+  #endProbe() {
+    if (!this.#probe) return;
+    this.#probe.isOver = true;
+    this.#probe.attempt?.end();
+  }
+
+  async #firstThatWorks(probe, end) {
+    for (let i = 0; i < end && !probe.isOver; i += 1) {
+      const attempt = (probe.attempt = new Attempt());
+      try {
+        await this.#transports.probe(this.#candidates[i], this.#cursor, attempt);
+        return i;
+      } catch {
+        continue; // why it does not work is of no use to the polls
+      } finally {
+        attempt.end();
+      }
+    }
+    return undefined;
   }
 }

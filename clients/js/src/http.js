@@ -1,6 +1,6 @@
 import { ByteBuffer } from "./byte_buffer.js";
 import { Environment } from "./environment.js";
-import { TransportError, foreignResponse, statusError } from "./errors.js";
+import { TransportError, deadRedirect, foreignResponse, statusError } from "./errors.js";
 import { MOST_FAULTS, parseRetryAfter, retryPauseMs } from "./timing.js";
 
 export const MOST_BODY_BYTES = 64 << 20; // the server sends less in one response
@@ -36,50 +36,59 @@ export class Connection {
   /** The address of a call. It contains the read token unless a key is sent as a header, which no WebSocket can. */
   address(path, query = {}, isSocket = false) {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const parameters = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
-    if (this.#token && (isSocket || !this.#key)) parameters.set("token", this.#token);
-    const address = `${this.#base}${path}${String(parameters) && `?${parameters}`}`;
-    return isSocket ? new URL(address, globalThis.location?.href).href.replace(/^http/, "ws") : address;
+    if (this.#token && (isSocket || !this.#key)) given.push(["token", this.#token]);
+    // React Native has URLSearchParams and URL in parts only.
+    const parameters = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+    const address = `${this.#base}${path}${parameters && `?${parameters}`}`;
+    if (!isSocket) return address;
+    return (/^https?:/.test(address) ? address : new URL(address, globalThis.location.href).href).replace(/^http/, "ws");
   }
 
   /** A response with a successful status. Throws TransportError, TokentailError. */
   async request(method, address, attempt, { headers = {}, body, key = this.#key } = {}) {
-    let response;
     const credentials = key ? { Authorization: `Bearer ${key}` } : {};
+    const options = { method, headers: { ...headers, ...credentials }, body, cache: "no-store", signal: attempt.signal };
+    let response;
+    let isRedirect = false;
     try {
-      const options = { method, headers: { ...headers, ...credentials }, body, cache: "no-store" };
-      response = await this.#fetch(address, { ...options, signal: attempt.signal });
+      response = await this.#fetch(address, { ...options, redirect: "manual" });
+      isRedirect = response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400);
+      if (isRedirect) response = await this.#fetch(address, options);
     } catch (error) {
-      throw attempt.error ?? new TransportError("away", "the connection failed", { error });
+      throw attempt.error ?? (isRedirect ? deadRedirect() : new TransportError("away", "the connection failed", { error }));
     }
     if (response.ok) return response;
-    const isOurs = hasType(response, "application/problem+json");
-    const problem = isOurs ? parseJson(await wholeText(response, attempt, 10000, MOST_PROBLEM_BYTES)) : undefined;
-    throw statusError(response.status, problem, parseRetryAfter(response.headers.get("Retry-After")));
+    const retryAfterMs = parseRetryAfter(response.headers.get("Retry-After"));
+    const isProblem = hasType(response, "application/problem+json");
+    const problem = isProblem ? parseJson(await wholeText(response, attempt, 10000, MOST_PROBLEM_BYTES)) : undefined;
+    // A proxy may leave our header out, and another server's problems have types of their own.
+    const isOurs = response.headers.get("Tokentail") !== null || problem?.type?.startsWith?.("urn:tokentail:");
+    throw isOurs ? statusError(response.status, problem, retryAfterMs) : foreignResponse(response, retryAfterMs);
   }
 
   /** The result of a call that may be repeated: temporary failures are retried for `patienceMs`. */
   async call(method, path, { query, headers, body, key, signal } = {}) {
-    const { patienceMs, silentMs } = this.timing;
+    const { patienceMs, answerMs, silentMs } = this.timing;
     const environment = new Environment(signal, false);
     const until = performance.now() + patienceMs;
     try {
       for (let failures = 1; ; failures += 1) {
         const attempt = environment.attempt();
-        attempt.startTimeout(silentMs, "away", "the server did not answer in time");
+        attempt.startTimeout(answerMs, "away", "the server did not answer in time");
         try {
           const response = await this.request(method, this.address(path, query), attempt, { headers, body, key });
           const mostBytes = path.endsWith("/text") ? Infinity : MOST_BODY_BYTES; // a text is as long as its log
           const text = await wholeText(response, attempt, silentMs, mostBytes);
           if (response.status === 204) return undefined;
           if (hasType(response, "application/json")) return parseJson(text);
-          if (path.endsWith("/text")) return text;
+          if (hasType(response, "text/plain")) return text;
           throw foreignResponse(response);
         } catch (error) {
           environment.check();
           if (!(error instanceof TransportError)) throw error;
           const pauseMs = error.kind === "interrupted" ? 0 : retryPauseMs(error, failures);
-          const isHopeless = error.kind === "refused" || (error.kind === "fault" && failures >= MOST_FAULTS);
+          const isRefused = error.kind === "foreign" && error.error.status >= 400;
+          const isHopeless = isRefused || (["fault", "foreign"].includes(error.kind) && failures >= MOST_FAULTS);
           if (isHopeless || performance.now() + pauseMs > until) throw error.final;
           await environment.sleep(pauseMs);
         } finally {
@@ -106,6 +115,7 @@ export function parseJson(text) {
 
 /** A body's parts as they arrive. Each has `silentMs` to arrive, except the first, whose timeout runs already. */
 export async function* chunksOf(response, attempt, silentMs, kind, message) {
+  if (!canStream(response)) throw new TransportError("refused", "this runtime cannot read a response as it arrives");
   const reader = response.body.getReader();
   try {
     for (;;) {
@@ -128,7 +138,7 @@ export async function* chunksOf(response, attempt, silentMs, kind, message) {
 
 /** The text of a body. Throws TransportError if it has more than `mostBytes`. */
 export async function wholeText(response, attempt, silentMs, mostBytes, count = () => {}) {
-  if (!response.body) return "";
+  if (!canStream(response)) return await unstreamedText(response, attempt, mostBytes, count);
   const buffer = new ByteBuffer();
   for await (const chunk of chunksOf(response, attempt, silentMs, "cut", "the answer broke off")) {
     count(chunk.byteLength);
@@ -136,4 +146,23 @@ export async function wholeText(response, attempt, silentMs, mostBytes, count = 
     buffer.add(chunk);
   }
   return new TextDecoder().decode(buffer.bytes);
+}
+
+/** Whether the runtime gives the body as it arrives. React Native's `fetch` has no `body`; some runtimes no decoder. */
+function canStream({ body }) {
+  return Boolean(body?.getReader && globalThis.TextDecoder);
+}
+
+async function unstreamedText(response, attempt, mostBytes, count) {
+  let text;
+  try {
+    text = await response.text();
+  } catch (error) {
+    throw attempt.error ?? new TransportError("cut", "the answer broke off", { error });
+  } finally {
+    attempt.clearTimeout();
+  }
+  count(text.length);
+  if (text.length > mostBytes) throw new TransportError("fault", "the answer is too large");
+  return text;
 }

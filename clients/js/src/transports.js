@@ -1,3 +1,4 @@
+import { Attempt, pause } from "./environment.js";
 import { TransportError, closeError, foreignResponse } from "./errors.js";
 import { EventParser } from "./event_parser.js";
 import { MOST_BODY_BYTES, chunksOf, hasType, jobPath, parseJson, wholeText } from "./http.js";
@@ -55,17 +56,17 @@ export class Transports {
   /** Resolves when a stream brings its first bytes, or a socket opens. Nothing that they bring is used. */
   async probe(transport, cursor, attempt) {
     if (transport === "websocket") return this.#probeSocket(cursor, attempt);
-    for await (const _ of this.#chunks(await this.#openStream(cursor, attempt), attempt)) return undefined;
+    for await (const _ of this.#streamChunks(cursor, attempt)) return undefined;
     throw new TransportError("mute", "the stream said nothing");
   }
 
   async *#poll(transport, cursor, attempt) {
-    const { silentMs } = this.#connection.timing;
+    const { lateMs, silentMs } = this.#connection.timing;
     const isLong = transport === "long";
     const waiting = isLong ? { wait: this.#waitMs / 1000, linger_ms: this.#lingerMs } : {};
     const kind = this.#withEvents ? "events" : "tokens";
     const address = this.#connection.address(`${jobPath(this.#jobId)}/${kind}`, { cursor, ...waiting });
-    attempt.startTimeout((isLong ? this.#waitMs : 0) + silentMs, "cut", "the poll was not answered in time");
+    attempt.startTimeout((isLong ? this.#waitMs : 0) + lateMs, "cut", "the poll was not answered in time");
     this.#count(transport, 1, 0);
     const headers = { Accept: "application/json" };
     const response = await this.#connection.request("GET", address, attempt, { headers });
@@ -83,8 +84,17 @@ export class Transports {
   }
 
   async *#readStream(cursor, attempt) {
-    const parser = new EventParser();
-    for await (const chunk of this.#chunks(await this.#openStream(cursor, attempt), attempt)) {
+    const chunks = this.#streamChunks(cursor, attempt);
+    const first = chunks.next();
+    const body = await this.#bodyBeside(first, cursor);
+    if (body) {
+      yield { ...body, transport: "long" };
+      throw new TransportError("mute", "the stream is mute");
+    }
+    let part = await first;
+    const parser = new EventParser(); // which needs what `first` found to be there
+    for (; !part.done; part = await chunks.next()) {
+      const chunk = part.value;
       let events;
       try {
         events = parser.push(chunk);
@@ -96,6 +106,25 @@ export class Transports {
     }
   }
 
+  /** What a long poll brings while the stream brings nothing; undefined if the stream speaks or fails first. */
+  async #bodyBeside(first, cursor) {
+    const settled = first.then(() => undefined, () => undefined);
+    const isLate = pause(this.#connection.timing.besideMs);
+    if (!(await Promise.race([settled, isLate]))) return undefined;
+    const attempt = new Attempt();
+    const poll = this.#poll("long", cursor, attempt).next().then(({ value }) => value, () => undefined);
+    try {
+      const body = await Promise.race([settled, poll]);
+      return body && (body.done || body.reset || elementsOf(body).length > 0) ? body : await settled;
+    } finally {
+      attempt.end();
+    }
+  }
+
+  async *#streamChunks(cursor, attempt) {
+    yield* this.#chunks(await this.#openStream(cursor, attempt), attempt);
+  }
+
   async #openStream(cursor, attempt) {
     const address = this.#connection.address(`${jobPath(this.#jobId)}/stream`, this.#streamQuery(cursor));
     attempt.startTimeout(this.#connection.timing.muteMs, "mute", "the stream is mute");
@@ -103,7 +132,7 @@ export class Transports {
     const headers = { Accept: "text/event-stream" };
     const response = await this.#connection.request("GET", address, attempt, { headers });
     if (hasType(response, "text/event-stream")) return response;
-    throw new TransportError("refused", "the answer is no stream", { error: foreignResponse(response).error });
+    throw foreignResponse(response);
   }
 
   async *#chunks(response, attempt) {
@@ -130,13 +159,14 @@ export class Transports {
       notify();
     };
     socket.onclose = (event) => (closed = event) && notify();
+    socket.onerror = () => isOpen || ((closed ??= {}) && notify()); // Node 22 does not close a socket that was refused
     attempt.signal.addEventListener("abort", notify);
     try {
       for (;;) {
         while (received.length > 0) {
           for (const text of received.splice(0)) {
             pendingBytes -= text.length + MESSAGE_OVERHEAD_BYTES;
-            this.#count("websocket", 0, new TextEncoder().encode(text).byteLength);
+            this.#count("websocket", 0, globalThis.TextEncoder ? new TextEncoder().encode(text).byteLength : text.length);
             yield this.#parse(text);
           }
         }
@@ -148,7 +178,7 @@ export class Transports {
         if (isOpen) attempt.clearTimeout();
       }
     } finally {
-      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
     }
   }
@@ -158,7 +188,7 @@ export class Transports {
     try {
       await new Promise((resolve, reject) => {
         socket.onopen = resolve;
-        socket.onclose = reject;
+        socket.onclose = socket.onerror = reject;
         attempt.signal.addEventListener("abort", reject);
       });
     } finally {
@@ -169,7 +199,7 @@ export class Transports {
   #openSocket(cursor, attempt) {
     if (!globalThis.WebSocket) throw new TransportError("refused", "there are no WebSockets here");
     if (!this.#connection.canOpenSockets) throw new TransportError("refused", "a WebSocket cannot send a key");
-    attempt.startTimeout(this.#connection.timing.muteMs, "unopened", "the WebSocket did not open");
+    attempt.startTimeout(this.#connection.timing.openMs, "unopened", "the WebSocket did not open");
     this.#count("websocket", 1, 0);
     return new WebSocket(this.#connection.address(`${jobPath(this.#jobId)}/ws`, this.#streamQuery(cursor), true));
   }
@@ -186,6 +216,6 @@ export class Transports {
     const body = parseJson(text);
     const isOurs = body?.job_id === this.#jobId && typeof body.cursor === "string" && Array.isArray(elementsOf(body));
     if (isOurs) return body;
-    throw new TransportError("fault", "the answer is no poll's body");
+    throw foreignResponse({ status: 200 });
   }
 }

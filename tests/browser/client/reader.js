@@ -13,6 +13,7 @@ window.readJob = async (job, options = {}) => {
   const counting = {
     signal: aborting.signal,
     onTransport: (name, why) => read.moves.push([name, why]),
+    onTrouble: (why) => window.onTrouble?.(why),
     onTraffic: ({ transport, requests, bytes }) => {
       const counted = (read.traffic[transport] ??= { requests: 0, bytes: 0 });
       counted.requests += requests;

@@ -83,13 +83,55 @@ def test_a_proxy_that_lets_go_is_tried_again(
     proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
 ) -> None:
     """From time to time a stream is opened beside the polls and replaces them if it works. No token waits for that."""
-    proxy.be(is_mute=True)
+    proxy.be(is_mute=True, takes_no_upgrade=True)
     reader.connect(timing={"climbMs": 300})
     reader.read(speech.job_id)
     speech.until(lambda: reader.transport == "long", least=20)
-    proxy.be()
+    proxy.be(takes_no_upgrade=True)
     speech.until(lambda: reader.transport == "sse", most=3000)
     assert reader.seen("moves") == [["long", "the stream is mute"], ["sse", "tried again"]]
+    finish(speech, worker, reader, straight_harness)
+
+
+def test_where_streams_are_held_and_sockets_pass_a_socket_takes_over(
+    proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
+) -> None:
+    """`auto` tries a WebSocket beside the polls; no token waits for that."""
+    proxy.be(is_mute=True)
+    reader.connect(timing={"climbMs": 300})
+    reader.read(speech.job_id)
+    speech.until(lambda: reader.transport == "websocket", most=3000)
+    assert reader.seen("moves") == [["long", "the stream is mute"], ["websocket", "tried again"]]
+    finish(speech, worker, reader, straight_harness)
+
+
+def test_the_first_token_does_not_wait_for_a_mute_stream(
+    proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
+) -> None:
+    """A long poll runs beside a stream that brings nothing: the token is there long before the stream is given up."""
+    proxy.be(buffers=True)
+    speech.say("first")
+    reader.connect(timing={"muteMs": 60000})
+    reader.read(speech.job_id)
+    speech.heard(within_s=5)
+    assert [step["transport"] for step in reader.seen("steps")] == ["long"]
+    finish(speech, worker, reader, straight_harness)
+
+
+def test_what_was_learned_outlives_the_page(
+    proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
+) -> None:
+    """A reload does not begin with the stream that is mute here."""
+    proxy.be(buffers=True)
+    reader.connect()
+    reader.read(speech.job_id)
+    speech.until(lambda: reader.transport == "long")
+    reader.page.reload()
+    reader.connect()
+    reader.read(speech.job_id)
+    speech.until(lambda: reader.transport == "long")
+    assert reader.seen("moves") == [["long", "learned before"]]
+    assert "sse" not in reader.seen("traffic")
     finish(speech, worker, reader, straight_harness)
 
 
@@ -97,7 +139,7 @@ def test_tries_to_move_up_become_rarer(
     proxy: ProxyProcess, straight_harness: BrowserHarness, reader: Reader, speech: Speech, worker: ScriptedWorker
 ) -> None:
     """While streams stay mute, each try doubles the time until the next one."""
-    proxy.be(is_mute=True)
+    proxy.be(is_mute=True, takes_no_upgrade=True)
     reader.connect(timing={"climbMs": 100, "muteMs": 100})
     reader.page.evaluate("read.triedAt = []; read.seenTries = 0; window.onstep = noteTries; undefined")
     reader.read(speech.job_id)
@@ -188,7 +230,8 @@ def test_a_refused_stream_gives_way_at_once(
     reader.connect(timing={"muteMs": 60000})
     reader.read(speech.job_id)
     speech.until(lambda: reader.transport == "long")
-    assert reader.seen("moves") == [["long", "HTTP 403"]]
+    (move,) = reader.seen("moves")
+    assert move == ["long", "HTTP 403 from something on the way, not from a Tokentail server."]
     assert reader.seen("traffic")["sse"]["requests"] == 1
     finish(speech, worker, reader, straight_harness)
 

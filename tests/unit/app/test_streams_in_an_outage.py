@@ -44,5 +44,5 @@ def test_who_comes_back_is_made_to_wait(stream: Callable[[], Stream]) -> None:
     head = steps.throw(StoreUnavailable("away"))
     assert isinstance(head, Head)
     assert head.answer.status == 200
-    assert next(steps) == Send(b"retry: 3000\n\n")
+    assert next(steps) == Send(b"retry: 3000\n")
     assert next(steps, None) is None

@@ -14,8 +14,8 @@ from urllib3 import HTTPResponse
 from tokentail.client import Client
 
 EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
-OPENING = b"retry: 1000\nid: 0\n\n"
-HEARTBEAT = b":\n\n"
+OPENING = b"retry: 1000\n"
+HEARTBEAT = b":\n"
 SILENCE = TimeoutError()  # as a socket has it
 CUT = ConnectionResetError()
 LOST = requests.exceptions.ConnectionError("reset by peer")
@@ -38,7 +38,10 @@ class FakeTime:
 
 @dataclass
 class Answer:
-    """The fake server's response to one request. `parts` arrive one after the other; an error among them breaks it."""
+    """The response to one request: our server's where `body` is a dictionary, somebody else's where it is bytes.
+
+    `parts` arrive one after the other; an error among them breaks it.
+    """
 
     body: Any = None
     status: int = 200
@@ -68,7 +71,7 @@ class FakeServer(BaseAdapter):
             raise answer.error
         response = requests.Response()
         response.status_code = answer.status
-        response.headers.update(answer.headers)
+        response.headers.update({**({"Tokentail": "1"} if isinstance(answer.body, dict) else {}), **answer.headers})
         response.raw = HTTPResponse(body=self._body(answer, timeout), preload_content=False)
         response.url = request.url or ""
         response.request = request
@@ -151,7 +154,7 @@ def poll(*tokens: str, cursor: str, done: bool = False, reset: bool = False, aft
 def event(*tokens: str, cursor: str, done: bool = False, reset: bool = False) -> bytes:
     """A poll's body as an event of a stream."""
     body = json.dumps(poll_body(*tokens, cursor=cursor, done=done, reset=reset))
-    return f"id: {cursor}\ndata: {body}\n\n".encode()
+    return f"data: {body}\nid: {cursor}\n\n".encode()
 
 
 def stream(*parts: bytes | Exception) -> Answer:

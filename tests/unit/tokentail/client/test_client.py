@@ -9,6 +9,7 @@ from tests.unit.tokentail.client.fake_server import LOST, Answer, make_client, p
 from tokentail.client import ApiError, Client, JobNotCompleted, ServerUnreachable, Update
 from tokentail.jobs.job import Status
 
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 JOB = {"id": "j1", "status": "queued", "model": "demo"}
 
 
@@ -170,16 +171,42 @@ def test_a_refusal_is_the_problem_document() -> None:
 def test_a_page_that_is_not_ours_is_told(page: bytes) -> None:
     """A proxy's login page with status 200 is an error."""
     client, _, _ = make_client([Answer(page)])
-    with pytest.raises(ApiError, match="not the answer of a Tokentail server"):
+    with pytest.raises(ApiError, match="HTTP 200 from something on the way, not from a Tokentail server"):
         client.job("j1")
-    with pytest.raises(ApiError, match="not the answer of a Tokentail server"):
+    with pytest.raises(ApiError, match="HTTP 200 from something on the way, not from a Tokentail server"):
         next(client.follow("j1", transport="long"))
+    with pytest.raises(ApiError, match="not from a Tokentail server"):
+        client.text("j1")
+
+
+@pytest.mark.parametrize("body", [b"<h1>Blocked</h1>", b'{"title": "Forbidden", "type": "about:blank"}'])
+def test_a_refusal_of_somebody_else_is_told_by_its_status(body: bytes) -> None:
+    """A firewall's 403 ends a call after one request, with words that do not blame the server."""
+    client, server, _ = make_client([Answer(body, status=403)])
+    with pytest.raises(ApiError, match="HTTP 403 from something on the way, not from a Tokentail server") as caught:
+        client.submit("Why?")
+    assert (caught.value.status, len(server.requests)) == (403, 1)
+
+
+def test_a_500_of_a_proxy_is_an_outage() -> None:
+    """Some proxies answer 500 while the server restarts."""
+    client, server, _ = make_client([Answer(b"Internal Server Error", status=500), Answer(JOB)])
+    assert client.job("j1").id == JOB["id"]
+    assert len(server.requests) == 2
+
+
+def test_our_own_500_is_no_outage() -> None:
+    """The server marks its responses, so its own error ends the call."""
+    client, server, _ = make_client([Answer({"title": "Internal Server Error"}, status=500)])
+    with pytest.raises(ApiError, match="Internal Server Error"):
+        client.job("j1")
+    assert len(server.requests) == 1
 
 
 def test_a_redirect_is_told_and_not_followed() -> None:
     """A POST that is redirected becomes a GET, and a key could go to a stranger."""
     client, server, _ = make_client([Answer(status=301, headers={"Location": "https://tokens.example/"})])
-    with pytest.raises(ApiError, match="has moved: to https"):
+    with pytest.raises(ApiError, match=r"HTTP 301 from something on the way, .* redirects to https"):
         client.submit("Why?")
     assert len(server.requests) == 1
 
@@ -237,7 +264,9 @@ def test_a_user_is_deleted_to_the_end() -> None:
 
 def test_text_cancel_and_delete_go_where_they_should() -> None:
     """Each call requests its path, with any characters in the job's id."""
-    client, server, _ = make_client([Answer("Grüße".encode()), Answer(JOB | {"status": "cancelled"}), Answer(b"", 204)])
+    client, server, _ = make_client(
+        [Answer("Grüße".encode(), headers=TEXT), Answer(JOB | {"status": "cancelled"}), Answer(b"", 204)]
+    )
     assert client.text("j1") == "Grüße"
     assert client.cancel("j1").is_closed
     client.delete("../j1")

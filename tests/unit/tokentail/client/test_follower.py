@@ -99,7 +99,7 @@ def test_a_quiet_stream_is_not_a_mute_one() -> None:
     """A stream whose first event arrived in time is reopened after a silence, with a longer limit."""
     client, server, moment = make_client([stream(SILENCE), stream(HEARTBEAT, event("a", cursor="g.2"), END)])
     assert transports(list(client.follow("j1"))) == ["sse", "sse"]
-    assert [timeout for _, timeout in server.timeouts] == [4, 15]
+    assert [timeout for _, timeout in server.timeouts] == [4, 12]
     assert not moment.pauses
 
 
@@ -222,7 +222,7 @@ def test_who_wants_streams_alone_gets_no_polls() -> None:
     with pytest.raises(ServerUnreachable):
         list(client.follow("j1", transport="sse"))
     assert set(server.paths()) == {"stream"}
-    assert {timeout for _, timeout in server.timeouts} == {15}
+    assert {timeout for _, timeout in server.timeouts} == {12}
 
 
 def test_who_wants_streams_alone_is_told_of_a_refusal() -> None:
@@ -288,3 +288,26 @@ def test_the_event_that_grows_without_end_is_no_stream() -> None:
     )
     list(client.follow("j1"))
     assert server.paths() == ["stream", "tokens"]
+
+
+@pytest.mark.parametrize("transport", ["auto", "sse", "long", "short"])
+@pytest.mark.parametrize(
+    "page",
+    [Answer(b"<html>Log in</html>"), Answer(b"", status=302), Answer(b"no", status=401), Answer(b"", status=500)],
+)
+def test_a_job_goes_on_when_something_in_the_way_is_gone(transport: Choice, page: Answer) -> None:
+    """A login page, a firewall or a proxy whose server restarts is an outage: the follower resumes at its cursor."""
+    end = stream(END) if transport == "sse" else POLLED_END
+    first = stream(event("a", cursor="g.2")) if transport in {"auto", "sse"} else poll("a", cursor="g.2")
+    client, server, _ = make_client([first, *(Answer(**vars(page)) for _ in range(3)), end])
+    assert joined(list(client.follow("j1", transport=transport))) == "a"
+    assert server.cursors() == ["0", *["g.2"] * 4]
+
+
+@pytest.mark.parametrize("transport", ["auto", "sse", "long", "short"])
+def test_what_stays_in_the_way_is_told_when_the_patience_ends(transport: Choice) -> None:
+    """The error names the status and that it is not the server's."""
+    client, _, moment = make_client([Answer(b"<html>Log in</html>", status=403)], patience_s=30)
+    with pytest.raises(ApiError, match="HTTP 403 from something on the way, not from a Tokentail server"):
+        list(client.follow("j1", transport=transport))
+    assert 20 < moment.now < 31

@@ -34,10 +34,10 @@ def test_after_an_absence_patience_with_silence_begins_anew() -> None:
     health = TransportHealth("auto", 20)
     assert health.silence_s == 4
     health.stream_was_silent(0, has_received=True)
-    assert health.silence_s == 15
-    health.stream_was_silent(15, has_received=True)
+    assert health.silence_s == 12
+    health.stream_was_silent(12, has_received=True)
     assert health.silence_s == 4
-    assert health.transport(15) == "long"
+    assert health.transport(12) == "long"
 
 
 def test_news_forgives_a_stream_that_was_cut() -> None:
