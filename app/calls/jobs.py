@@ -73,6 +73,8 @@ class JobViews:
     def view_of(self, request: Request, job: Job) -> Response:
         """The job's view, as the caller may see it."""
         view = self.described(job)
+        if request.is_guest:
+            view["user"] = None  # the name is the application's own matter
         return json_response(operators_view(job, view) if request.role is Role.OPERATOR else view)
 
     def page(self, request: Request) -> Response:

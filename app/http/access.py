@@ -90,6 +90,11 @@ class Caller:
     user: str = ""  # the one user of the owner whose jobs the caller may see; "" for all
     of_keys: int = field(default=0, compare=False)  # the number of the key ring by which the caller was admitted
 
+    @property
+    def is_guest(self) -> bool:
+        """Whether the caller reads by a link that the job's owner has shared."""
+        return self.only_job is not None and not self.user
+
 
 _ANYBODY = Caller("")
 

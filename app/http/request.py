@@ -19,6 +19,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     role: Role = Role.CLIENT  # of the caller's key
     user: str = ""  # the one user whose jobs the caller may see; "" for all of the owner
+    is_guest: bool = False  # the caller reads by a link that the job's owner has shared
 
     @property
     def job_id(self) -> str:

@@ -78,6 +78,7 @@ ROUTES = (
         {200: json_body("Erased", "How many jobs this call has erased, and whether more are left.")},
         (422,),
         op.ERASE,
+        roles=_BOTH,
     ),
     Route(
         "DELETE",
@@ -88,6 +89,7 @@ ROUTES = (
         {200: json_body("Erased", "How many jobs this call has erased, and whether more are left.")},
         (422,),
         op.ERASE_USER,
+        roles=_BOTH,
     ),
     Route(
         "GET",

@@ -95,6 +95,7 @@ def _add_route(app: Flask, calls: Calls, route: Route, hub: "HubThread | None") 
             body=b"" if request.method in SAFE_METHODS else request.get_data(),
             role=g.caller.role,
             user=g.caller.user,
+            is_guest=g.caller.is_guest,
         )
         if hub is not None and route.kind is Kind.STEPS:
             return to_flask(hub.drive(handler(asked), asked.owner))

@@ -125,4 +125,5 @@ async def _tell(hub: Hub, steps: Stream, left: ClientLeft) -> None:
 def _request(parameters: Mapping[str, str], context: RequestContext, body: bytes) -> Request:
     method, query_string = context.scope["method"], context.scope["query_string"].decode("latin-1")
     caller = context.caller
-    return Request(method, caller.owner, parameters, query_string, context.headers, body, caller.role, caller.user)
+    whose = caller.role, caller.user, caller.is_guest
+    return Request(method, caller.owner, parameters, query_string, context.headers, body, *whose)

@@ -97,7 +97,7 @@ class Socket:
                     raise ClientLeft(ClientLeft.__doc__)
                 if message["type"] == "websocket.receive":
                     _check(message)
-                    if self.caller.only_job is not None and not self.caller.user:
+                    if self.caller.is_guest:
                         raise SocketEnd(_OF_STATUS + 403, "A read token cannot cancel; that takes the job's own key.")
                     await cancel()
         except (ClientLeft, SocketEnd) as end:

@@ -1,10 +1,13 @@
 """Erasing all jobs of a user, or of an owner: gone for readers at once, in bounded and repeatable steps."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.test_http_sessions import with_no_jar
 from tests.http_harness import HttpHarness, MakeHarness, assert_problem, json_of
+from tests.keys_file import bearer, write_keys
 from tests.waiting import eventually
 from tokentail.errors import AttemptLost
 from tokentail.identifiers import new_job_id
@@ -191,3 +194,29 @@ def test_a_late_worker_of_an_erased_job_writes_nothing(harness: HttpHarness) -> 
         with pytest.raises(AttemptLost):
             harness.backend.store.append(append)
         assert not harness.backend.store.client.exists(f"tt:{{{job_id}}}:log")
+
+
+def test_an_operator_erases_for_an_owner(make_harness: MakeHarness, tmp_path: Path) -> None:
+    """With the owner's name, a user's jobs or all of them; a client can name no owner, and an operator must."""
+    path = write_keys(tmp_path / "keys.toml", web={}, other={}, op={"role": "operator"})
+    harness = with_no_jar(make_harness(TOKENTAIL_KEYS_FILE=path))
+    web, op = ({"headers": bearer(name)} for name in ("web", "op"))
+    anns, nobodys = (made(harness, user, **web["headers"]) for user in (ANN, None))
+    for query in ("", "?owner="):
+        assert_problem(harness.client.delete(f"/v1/users/{ANN}{query}", **op), 422)
+    assert_problem(harness.client.delete(f"/v1/users/{ANN}?owner=other", **web), 422)
+    assert erase(harness, f"/v1/users/{ANN}?owner=other", **op)["deleted"] == 0
+    assert erase(harness, f"/v1/users/{ANN}?owner=web", **op)["deleted"] == 1
+    is_gone(harness, anns, 410, **web)
+    assert erase(harness, "/v1/jobs?all=1&owner=web", **op) == {"deleted": 1, "cancelled": 1, "done": True}
+    is_gone(harness, nobodys, 410, **web)
+
+
+def test_a_shared_link_does_not_tell_the_user(make_harness: MakeHarness) -> None:
+    """The name may be a person's; the owner of the job sees it."""
+    harness = make_harness(TOKENTAIL_API_KEYS="key-one")
+    headers = {"Authorization": "Bearer key-one"}
+    job_id = made(harness, **headers)
+    token = json_of(harness.post(f"/v1/jobs/{job_id}/share", headers=headers))["token"]
+    assert json_of(harness.get(f"/v1/jobs/{job_id}", headers=headers))["user"] == ANN
+    assert ANN not in harness.get(f"/v1/jobs/{job_id}?token={token}").text
