@@ -23,7 +23,7 @@ from tokentail.redis.client import connect as connect_redis
 from tokentail.redis.errors import redis_errors
 from tokentail.supervisor.embedded_valkey import embedded_url
 
-_REDIS_S = 2.0
+_REDIS_S = 0.6  # each try, as web processes have it
 _DEMO_S = 15.0
 _DEMO = "demo?tokens=3&tps=0"
 _SIGNS = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
@@ -183,6 +183,8 @@ def _providers() -> Iterator[Finding]:
 def _remedy(error: Exception) -> str:
     if isinstance(error, ApiError) and error.status in {401, 403}:
         return "Put a key of this server into TOKENTAIL_API_KEY"
+    if isinstance(error, ApiError) and error.status == 503:
+        return "Mend Redis first: the web server runs, and cannot use it"
     if isinstance(error, ServerUnreachable):
         return "Start it with `tokentail up` or `tokentail web`, or give its address: --url"
     return "Read the log of the web server"
