@@ -159,8 +159,6 @@ def _self_signed(folder: Path) -> ssl.SSLContext:
         [
             OPENSSL.require(),
             *words.split(),
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
             "-keyout",
             key,
             "-out",

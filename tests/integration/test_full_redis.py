@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contract.single_job import CANCELLED, COMPLETED, FAILED, NOW_MS, SingleJob
+from tests.webhook_receiver import SECRET
 from tokentail.config.settings import load_settings
 from tokentail.errors import JobGone, StoreFull
 from tokentail.identifiers import new_job_id
@@ -130,3 +131,24 @@ def test_a_job_can_be_taken_back(backend: Backend, fill: Callable[[], None]) -> 
     fill()
     assert job.requeue() == 2
     assert job.status() is Status.QUEUED
+
+
+def test_a_job_that_has_a_webhook_is_counted_out_and_its_webhook_is_due(
+    real_client: RedisClient, fill: Callable[[], None]
+) -> None:
+    """Jobs must leave the open ones while memory is short, and none leaves without its webhook."""
+    settings = {"TOKENTAIL_WEBHOOK_URLS": "http://127.0.0.1:9/", "TOKENTAIL_WEBHOOK_SECRETS": SECRET}
+    backend = wire(real_client, real_client, load_settings(settings))
+    submitter = Submitter(backend.store, backend.queue, backend.admission, lambda: NOW_MS)
+    job_id = submitter.submit("owner", parse_request(b'{"prompt": "why"}'), "demo", None).job_id
+    fill()
+    assert backend.store.close(job_id, CANCELLED, NOW_MS)
+    backend.admission.leave("owner", job_id)
+    assert backend.admission.open_count() == 0
+    assert backend.store.due_webhooks(NOW_MS, 10) == [job_id]
+    webhook = backend.store.webhook(job_id)
+    assert webhook is not None
+    backend.store.note_webhook(webhook, webhook.tried(frozenset()), NOW_MS + 5000)
+    assert backend.store.due_webhooks(NOW_MS, 10) == []
+    backend.store.note_webhook(webhook.tried(frozenset()), None)
+    assert backend.store.webhook_count() == 0
