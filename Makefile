@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients clean
+.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +81,10 @@ real-servers: setup
 # Run clients that speak to OpenAI, unmodified and each in a folder of its own, and print what works with each.
 clients: setup
 	$(BIN)/python -m tests.clients
+
+# Take the pictures and the recording in the docs anew, of the page as it is: it starts a server and asks the local model.
+pictures: setup
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:
 	rm -rf $(VENV) .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -1,8 +1,8 @@
 """Pictures of the page, of the real thing: `python -m tests.browser.screenshots [--all] [--into FOLDER] [--prompt …]`.
 
 Starts a `tokentail up` of its own with the local model, asks it, and writes what a browser shows into docs/images:
-page.png (in mid-answer, all four transports compared), phone.png and operator.png. `--all` writes both pages at both
-sizes in both themes. Look at each before it is committed: a small model says what it likes.
+page.png (in mid-answer, all four transports compared), phone.png, operator.png and recording.webp. `--all` writes both
+pages at both sizes in both themes. Look at each before it is committed: a small model says what it likes.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.acceptance.running import Up, running_up
+from tests.browser.recording import record
 from tests.programs import CHROMIUM
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -57,6 +58,7 @@ def main() -> None:
                 _show_answer(page, up, options.prompt, is_compared="phone" not in name)
             page.screenshot(path=options.into / f"{name}.png")
             print(options.into / f"{name}.png")
+        print(record(browser, up, options.prompt, options.into / "recording.webp"))
         browser.close()
 
 
@@ -86,7 +88,7 @@ def _show_answer(page: Page, up: Up, prompt: str, *, is_compared: bool) -> None:
     page.goto(f"{up.url}/?job={job_id}")
     if not is_compared:
         expect(page.locator("#state-text")).to_have_text("Complete", timeout=WITHIN_MS)
-        page.locator("#bar").evaluate("bar => bar.scrollIntoView()")  # as asking does there
+        page.evaluate("scrollTo(0, 0)")  # as asking does there
         return
     expect(page.locator("#answer p")).not_to_have_count(0, timeout=WITHIN_MS)
     page.get_by_role("button", name="Compare all four, live").click()
