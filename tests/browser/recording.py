@@ -43,7 +43,7 @@ class _Film:
             append_images=images[1:],
             duration=durations,
             loop=0,
-            quality=60,
+            quality=85,
             method=6,
             minimize_size=True,
         )
