@@ -1,10 +1,6 @@
 """The tail against the store: whatever it hears and misses, it says what the store would say, or nothing."""
 
-import os
-
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
-
+from tests.contract.random_runs import run_at_random
 from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
 from tests.contract.tail_machine import TailMachine, without_times
 from tokentail.log.cursor import BEGINNING
@@ -12,28 +8,10 @@ from tokentail.log.tail import Tail
 from tokentail.redis.client import RedisClient
 from tokentail.redis.keys import live_channel
 
-# For a longer search: TOKENTAIL_TEST_EXAMPLES=2000 pytest tests/contract/test_tail.py
-EXAMPLES = int(os.environ.get("TOKENTAIL_TEST_EXAMPLES", "30"))
-
 
 def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) -> None:
     """Or it is not live, and the store is asked."""
-
-    class Machine(TailMachine):
-        def __init__(self) -> None:
-            super().__init__(store_client)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,  # names are random
-            phases=[Phase.generate, Phase.shrink],
-        ),
-    )
+    run_at_random(TailMachine, store_client, 30)
 
 
 def test_a_tail_that_is_begun_anew_has_no_version_of_its_forerunner(job: SingleJob) -> None:

@@ -1,9 +1,10 @@
-"""An address: where one of our processes listens, as host and port."""
+"""An address: where one of our processes listens, as host and port; and the check of other servers' URLs."""
 
 import re
 import socket
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 _WRITTEN = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _LAST_PORT = 65535
@@ -48,3 +49,13 @@ def address_of(listener: socket.socket) -> Address:
     """Where a socket really listens."""
     host, port = listener.getsockname()[:2]
     return Address(host, port)
+
+
+def is_http_url(url: str) -> bool:
+    """Whether a text is the URL of an HTTP server."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is parsed only when asked for
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)

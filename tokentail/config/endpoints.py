@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
+from tokentail.config.address import is_http_url
 from tokentail.config.local_model import LOCAL_MODEL
 from tokentail.config.settings import Settings
 from tokentail.config.toml_file import NamedTables, read_entry, read_tables
@@ -211,7 +212,7 @@ def _faults(name: str, entry: _Entry, environment: Mapping[str, str]) -> Iterato
         yield "the name has lower-case letters, digits, _ and -, and is neither demo nor local"
     if entry.dialect not in HTTP_DIALECTS:
         yield f"dialect: is none of {', '.join(sorted(HTTP_DIALECTS))}"
-    if not _is_address(entry.base_url):
+    if not is_http_url(entry.base_url) or urlsplit(entry.base_url).fragment:
         yield "base_url: is not an http:// or https:// address"
     if entry.api_key_env and not environment.get(entry.api_key_env):
         yield f"api_key_env: {entry.api_key_env} is not set"
@@ -257,12 +258,3 @@ def _header_faults(headers: Mapping[str, str], environment: Mapping[str, str]) -
 def _repeated(names: Iterable[str]) -> list[str]:
     seen = list(names)
     return sorted({name for name in seen if seen.count(name) > 1})
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # which is parsed only when asked for
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.fragment

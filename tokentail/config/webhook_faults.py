@@ -3,7 +3,8 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+
+from tokentail.config.address import is_http_url
 
 PREFIX = "whsec_"
 _LEAST_BYTES, _MOST_BYTES = 24, 64  # Standard Webhooks, "Signature scheme"
@@ -13,7 +14,7 @@ _MOST_RECEIVERS = 50
 def webhook_faults(urls: tuple[str, ...], secrets: tuple[str, ...]) -> Iterator[str]:
     """Every fault, in the words of `tokentail check`."""
     for position, url in enumerate(urls, start=1):
-        if not _is_address(url):
+        if not (is_http_url(url) and url.isascii() and url.isprintable()):
             yield f"TOKENTAIL_WEBHOOK_URLS: address {position} is not an http:// or https:// address"
     if len(set(urls)) < len(urls):
         yield "TOKENTAIL_WEBHOOK_URLS: an address is named twice"
@@ -40,12 +41,3 @@ def secret_key(secret: str) -> bytes:
         return b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # which is parsed only when asked for
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and url.isascii() and url.isprintable()

@@ -25,6 +25,21 @@ def add_to_index(pipe: Any, job_id: str, now_ms: int, ttl_ms: int) -> None:
     pipe.pexpire(ALL_JOBS, ttl_ms)
 
 
+def read_index(client: ScriptClient, name: str, last: str, created_ms: str, most: int) -> list[tuple[str, int]]:
+    """At most `most` ids of jobs in an index by creation, newest first from `last` on, each with its creation.
+
+    What cannot be a job is taken off the index.
+    """
+    command = scripts.listed(name, last, created_ms, most)
+    while True:
+        with redis_errors(name):
+            listed = mended(client.client, {name: "zset"}, lambda: client.run(command), REBUILD)
+            foreign = [member for member, _ in listed if job_id_in(member) is None]
+            if not foreign:
+                return [(member.decode(), created) for member, created in listed]
+            expel(client.client, name, "zset", foreign)  # and read again, for a short page would be the last one
+
+
 class JobIndex(ScriptClient):
     """Reads the index. Jobs whose content has expired or was deleted are taken off it when they are met."""
 
@@ -37,7 +52,7 @@ class JobIndex(ScriptClient):
         """
         found: list[tuple[Job, str]] = []
         for _ in range(_MOST_SCANNED // _AT_ONCE):
-            listed = self._indexed(older_than)
+            listed = read_index(self, ALL_JOBS, *(older_than or "").partition(".")[::2], _AT_ONCE)
             gone: list[str] = []
             views = self.run_many([scripts.view(job_id) for job_id, _ in listed])
             for (job_id, created_ms), job in zip(listed, views, strict=True):
@@ -55,18 +70,6 @@ class JobIndex(ScriptClient):
             if len(listed) < _AT_ONCE:
                 return [job for job, _ in found], None
         return [job for job, _ in found], older_than
-
-    def _indexed(self, older_than: str | None) -> list[tuple[str, int]]:
-        """What cannot be a job is taken off the index."""
-        last, _, created_ms = (older_than or "").partition(".")
-        command = scripts.listed(ALL_JOBS, last, created_ms, _AT_ONCE)
-        while True:
-            with redis_errors(ALL_JOBS):
-                listed = mended(self.client, {ALL_JOBS: "zset"}, lambda: self.run(command), REBUILD)
-                foreign = [member for member, _ in listed if job_id_in(member) is None]
-                if not foreign:
-                    return [(member.decode(), created) for member, created in listed]
-                expel(self.client, ALL_JOBS, "zset", foreign)  # and read again, for a short page would be the last one
 
     def _take_off(self, job_ids: list[str]) -> None:
         if job_ids:

@@ -10,9 +10,9 @@ from tokentail.jobs.job_filter import EVERY_JOB, JobFilter
 from tokentail.redis import scripts
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.job_index import add_to_index
+from tokentail.redis.job_index import add_to_index, read_index
 from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of, user_index
-from tokentail.redis.mending import expel, mended
+from tokentail.redis.mending import mended
 from tokentail.redis.script_client import ScriptClient
 
 _LIST_SLACK_MS = 7 * 24 * 3600 * 1000  # how long a list outlives the content of a job that ended as soon as it was made
@@ -111,14 +111,7 @@ class OwnerLists(ScriptClient):
         if last and not created_ms:
             created_ms = self._created(owner, last)
         name = user_index(user) if user else owner_index(owner)
-        command = scripts.listed(name, last, created_ms, most)
-        while True:
-            with redis_errors(name):
-                listed = mended(self.client, {name: "zset"}, lambda: self.run(command), REBUILD)
-                foreign = [member for member, _ in listed if job_id_in(member) is None]
-                if not foreign:
-                    return [(member.decode(), created) for member, created in listed]
-                expel(self.client, name, "zset", foreign)  # and read again, for a short page would be the last one
+        return read_index(self, name, last, created_ms, most)
 
     def _created(self, owner: str, job_id: str) -> str:
         """When the owner's job was created, by its record; "" where the record has no such time."""
