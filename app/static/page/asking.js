@@ -32,7 +32,8 @@ export class Asking {
   again() {
     const { job } = this.#parts;
     const prompt = this.#shownPrompt;
-    if (prompt) this.send({ prompt, request: { prompt, model: job.view?.model ?? this.#parts.models.value } });
+    const request = job.request ?? { prompt, model: job.view?.model ?? this.#parts.models.value };
+    if (prompt) this.send({ prompt, request });
   }
 
   /** Put the shown question into the prompt. */

@@ -242,6 +242,7 @@ function begin() {
   place();
   document.documentElement.toggleAttribute("data-shows", here().has("job"));
   at("costs").open = at("facts-card").open = !small.matches; // on small screens each is one line below the answer
+  job.mayRecall = !isReader;
   document.body.toggleAttribute("data-reader", isReader);
   at("reader-note").hidden = !isReader;
   job.begin(here().get("job"));

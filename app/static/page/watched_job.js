@@ -14,6 +14,8 @@ export class WatchedJob {
   answer = null; // null while no job is watched
   view = null; // the latest response to GET /v1/jobs/{id}
   prompt = "";
+  request = null; // what the server says was asked, for a job that this tab did not submit
+  mayRecall = true; // a share link's reader may not
   problem = null; // the error that ended the reading
   comparison = null;
   replay = null; // while an ended answer is read once more: {transport, before, began}
@@ -50,7 +52,7 @@ export class WatchedJob {
     this.#reading?.stop();
     this.comparison?.stop();
     const kept = jobId ? takeUp(jobId) : { answer: null, prompt: "" };
-    Object.assign(this, { ...kept, view: null, problem: null, comparison: null, replay: null, pace: new Pace() });
+    Object.assign(this, { ...kept, view: null, request: null, problem: null, comparison: null, replay: null, pace: new Pace() });
     if (prompt !== null) this.prompt = prompt;
     this.#reading = null;
     this.#isFirstAsked = false;
@@ -160,6 +162,16 @@ export class WatchedJob {
     this.#to.changed();
   }
 
+  /** Get what was asked; its prompt is the last thing that a user said. */
+  async #recall(jobId, isStill) {
+    const request = await this.#tokentail.request(jobId);
+    if (!isStill()) return;
+    this.request = request;
+    const said = request.prompt ?? request.messages?.findLast(({ role }) => role === "user")?.content;
+    if (typeof said === "string") this.prompt = said;
+    this.#to.changed();
+  }
+
   async #look() {
     clearTimeout(this.#viewTimer);
     const { jobId } = this.answer;
@@ -169,6 +181,7 @@ export class WatchedJob {
       if (!isStill()) return;
       this.view = view;
       this.#to.changed();
+      if (!this.prompt && !this.request && this.mayRecall) await this.#recall(jobId, isStill);
     } catch (error) {
       if (isStill() && [401, 403, 404, 410].includes(error.status)) this.#end(error);
     }

@@ -67,9 +67,14 @@ def test_the_list_says_how_long_a_job_is_kept(sight: Sight, worker: ScriptedWork
 
 
 def test_a_job_of_a_program_has_a_title(sight: Sight, worker: ScriptedWorker, harness: BrowserHarness) -> None:
-    """A job without a title of its own is called by its model and its time."""
-    answer = requests.post(f"{harness.url}/v1/jobs", json={"prompt": "By a program"}, timeout=10)
+    """A job without a title is listed by its model and time; its page shows the question, and asks all of it again."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "By a program?"}]
+    answer = requests.post(f"{harness.url}/v1/jobs", json={"messages": messages}, timeout=10)
     worker.answer(answer.json()["id"], "One")
     sight.page.goto(f"{harness.url}/?job={answer.json()['id']}")
     sight.sees("One")
     expect(sight.page.locator(".job-title")).to_have_text(re.compile(r"^demo, \d+:\d\d.[AP]M$"))
+    expect(sight.page.locator("#asked")).to_have_text("By a program?")
+    with sight.page.expect_request(lambda request: request.method == "POST") as asked:
+        sight.page.get_by_role("button", name="Ask again").click()
+    assert (asked.value.post_data_json or {})["messages"] == messages
