@@ -11,6 +11,7 @@ from tests.browser.page.conftest import NewContext
 from tests.browser.page.sight import Sight
 from tests.scripted_worker import ScriptedWorker
 
+PROBLEM = "application/problem+json"
 WITH_TOKEN = re.compile(r"[?&]token=")
 
 
@@ -74,7 +75,7 @@ def test_revoked_links_open_nothing_and_a_new_one_does(
 
 def test_a_refusal_is_shown_in_the_dialog(dialog: Page, complaints: list[str]) -> None:
     """The reason is where the owner looks, and no link is shown that was not made."""
-    body, content_type = '{"detail": "Not now.", "status": 403}', "application/problem+json"
+    body, content_type = '{"type": "urn:tokentail:problem:forbidden", "detail": "Not now.", "status": 403}', PROBLEM
     dialog.route("**/share", lambda route: route.fulfill(status=403, body=body, content_type=content_type))
     dialog.locator("#share-life").select_option("a day")
     expect(dialog.locator("#share-note")).to_contain_text("Not now.")
