@@ -110,8 +110,12 @@ def pretty(value: Any, indent: int = 1) -> str:
 
 
 def _beginnings(text: str) -> list[str]:
-    """How the lines begin, each beginning once: a stream may have more lines of a kind in one run than in another."""
-    return list(dict.fromkeys(re.match(r"[^:]*:?", line)[0] for line in text.splitlines() if line))  # type: ignore[index]
+    """How the lines begin, each beginning once: a stream may have more lines of a kind in one run than in another.
+
+    A stream's comments, which begin with a colon and which readers skip, do not count.
+    """
+    lines = [line for line in text.splitlines() if line and not line.startswith(":")]
+    return list(dict.fromkeys(re.match(r"[^:]*:?", line)[0] for line in lines))  # type: ignore[index]
 
 
 def renewed(text: str, url: str) -> str:
