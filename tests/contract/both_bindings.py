@@ -17,7 +17,12 @@ from tokentail.redis.backend import wire
 from tokentail.redis.client import RedisClient
 
 KEY = "key-one"
-SETTINGS = {"TOKENTAIL_API_KEYS": f"{KEY},key-two", "TOKENTAIL_CORS_ORIGINS": "https://app.example"}
+# A test may last longer than a lease does; without a worker, the advice when to poll next is another.
+SETTINGS = {
+    "TOKENTAIL_API_KEYS": f"{KEY},key-two",
+    "TOKENTAIL_CORS_ORIGINS": "https://app.example",
+    "TOKENTAIL_LEASE_S": "600",
+}
 OF_THE_CONNECTION = {"date", "server", "connection", "transfer-encoding", "keep-alive"}
 
 Answer = tuple[int, dict[str, str], bytes]
