@@ -8,13 +8,12 @@ A cookie counts only for requests of this server's own pages, whichever other or
 
 import ipaddress
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from werkzeug.sansio.http import parse_cookie
 
+from app.http.origins import HOST, is_same_host, spellings
 from app.http.parameters import parameters_refusal
 from app.http.query import token_of
 from app.http.read_tokens import read_token_refusal, user_refusal
@@ -41,8 +40,6 @@ _FOREIGN_HOST = problem(
 )
 
 _COOKIE = "tokentail_session"
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 _RATES = (f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
 _EXPOSED = ", ".join(
@@ -115,7 +112,7 @@ class Access:
         are_keys_enough = settings.is_keyed and not (settings.is_loopback or settings.allowed_hosts)
         self._is_any_host = "*" in self._hosts or are_keys_enough
         self._is_open = not (settings.is_keyed or settings.is_loopback)
-        self._origins = {origin.lower().rstrip("/") for origin in settings.cors_origins}
+        self._origins = {spelling for origin in settings.cors_origins for spelling in spellings(origin)}
 
     def admit(
         self, method: str, path: str, headers: Mapping[str, str], query_string: str, *, is_socket: bool = False
@@ -241,7 +238,7 @@ class Access:
         return answer.plus({**cors, "Access-Control-Expose-Headers": _EXPOSED})
 
     def _is_known_host(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
+        match = HOST.fullmatch(host)
         if match is None:
             return False
         name = match[1].lower().strip("[]")
@@ -264,7 +261,7 @@ class Access:
         origin = headers.get("origin")
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
-        return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+        return origin is not None and not is_same_host(origin, headers.get("host", ""))
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
@@ -284,16 +281,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_same_host(origin: str, host: str) -> bool:
-    """Whether an Origin names the server that the request went to. The scheme may differ: a proxy may end TLS."""
-    try:
-        parts = urlsplit(origin)
-        port = str(parts.port or _DEFAULT_PORTS.get(parts.scheme, ""))
-    except ValueError:
-        return False
-    match = _HOST.fullmatch(host)
-    if match is None or not parts.hostname:
-        return False
-    return parts.hostname == match[1].lower().strip("[]") and port == (match[2] or _DEFAULT_PORTS.get(parts.scheme, ""))

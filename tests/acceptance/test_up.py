@@ -8,6 +8,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.acceptance.running import TOKENTAIL, Up, environment, is_alive, running_up, wait_for_end
@@ -82,6 +83,16 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         refused = run_up("--port", str(port), "--data-dir", str(tmp_path))
     assert refused.returncode == 1
     assert re.fullmatch(rf"tokentail: cannot listen on 127.0.0.1 port {port}: .*--port\n", refused.stderr)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::"])
+def test_the_printed_address_works_by_its_other_names_too(tmp_path: Path, host: str) -> None:
+    """A server of this machine is reached as `localhost` and as `127.0.0.1`, whichever of them was printed."""
+    with running_up(tmp_path, "--model", "demo", "--host", host, TOKENTAIL_ALLOW_OPEN="1") as up:
+        port = up.url.rpartition(":")[2]
+        for url in (up.url, f"http://localhost:{port}", f"http://127.0.0.1:{port}"):
+            answer = requests.post(f"{url}/v1/jobs", json={"prompt": "why"}, headers={"Origin": url}, timeout=10)
+            assert answer.status_code == 202, answer.text
 
 
 def test_settings_that_cannot_work_are_told_together(tmp_path: Path) -> None:

@@ -40,9 +40,11 @@ class Address:
         return Address(self.host, self.port + ports)
 
     def listen(self) -> socket.socket:
-        """A listening socket. Raises OSError when the address is not to be had."""
+        """A listening socket; on `::` it takes IPv4, too. Raises OSError when the address is not to be had."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        return socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
+        takes_both = self.host == "::" and socket.has_dualstack_ipv6()
+        at = (self.host, self.port)
+        return socket.create_server(at, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_both)
 
 
 def address_of(listener: socket.socket) -> Address:

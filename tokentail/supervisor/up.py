@@ -6,12 +6,12 @@ stops them in order: web, worker, local model, and Valkey last, which has what t
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 
+from tokentail.config.address import Address, address_of
 from tokentail.config.default_model import require_default_model
 from tokentail.config.endpoints import key_variables
 from tokentail.config.key_ring import KeyRing
@@ -170,11 +170,8 @@ def wants_local_model(settings: Settings) -> bool:
 def free_port(host: str, port: int) -> int:
     """`port`, or any free one for 0, after a look whether it can be listened on. Raises NotStarted."""
     try:
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, number) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            return int(listener.getsockname()[1])
+        with Address(host, port).listen() as listener:
+            return address_of(listener).port
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise NotStarted(

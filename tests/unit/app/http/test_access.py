@@ -137,6 +137,19 @@ def test_which_pages_may_write(headers: dict[str, str], is_good: bool) -> None:
     assert status(rules, "GET", host="localhost:8000", **headers) is None
 
 
+@pytest.mark.parametrize("named", ["http://localhost:5000", "http://127.0.0.1:5000/", "http://[::1]:5000"])
+def test_an_allowed_page_of_this_machine_may_be_opened_by_any_of_its_names(named: str) -> None:
+    """`localhost` and `127.0.0.1` are one machine; another port, another scheme and another host stay foreign."""
+    rules = access(TOKENTAIL_CORS_ORIGINS=named)
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        headers = {"host": "localhost:8000", "origin": f"http://{host}:5000"}
+        assert status(rules, "POST", **headers) is None
+        assert rules.allowed_origin(headers) == headers["origin"]
+    for foreign in ("http://localhost:5001", "https://localhost:5000", "http://localhost", "http://app.localhost:5000"):
+        assert status(rules, "POST", host="localhost:8000", origin=foreign) == 403
+        assert rules.allowed_origin({"origin": foreign}) == ""
+
+
 def test_the_refusals_come_in_order() -> None:
     """Host, then site, then key."""
     rules = access(**KEYS)

@@ -1,5 +1,7 @@
 """Addresses: written as operators write them, and refused with a reason."""
 
+import socket
+
 import pytest
 
 from tokentail.config.address import Address, address_of
@@ -48,3 +50,14 @@ def test_where_it_listens_is_told() -> None:
         assert where.port > 0
         with pytest.raises(OSError, match="in use"):
             where.listen()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="This system has no sockets for IPv4 and IPv6.")
+def test_the_address_for_every_address_takes_ipv4_too() -> None:
+    """A server on `::` is reached at 127.0.0.1, which `tokentail up` prints; one on `::1` is not."""
+    with Address("::", 0).listen() as listener:
+        port = address_of(listener).port
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+    with Address("::1", 0).listen() as listener, pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", address_of(listener).port), timeout=5)
