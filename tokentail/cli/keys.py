@@ -26,9 +26,35 @@ _file: Callable[[Command], Command] = click.option(
 )
 
 
+class _Limit(click.IntRange):
+    """A limit, of 1 or more; the word `none` is 0, which takes the limit away."""
+
+    name = "limit"
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return 0 if value == "none" else super().convert(value, param, ctx)
+
+
+def _limits(command: Command) -> Command:
+    """Give a command the options that say what a key may do."""
+    options = (
+        click.option("--role", type=click.Choice([str(role) for role in Role]), help="What the key is for (client)."),
+        click.option("--models", help="Models that it may use, comma-separated; one that ends in * is a beginning."),
+        click.option("--jobs", type=_Limit(), help="Jobs queued or running at once."),
+        click.option("--requests-per-minute", type=_Limit(), help="Submissions in any 60 seconds."),
+        click.option("--tokens-per-day", type=_Limit(), help="Tokens of input and output, by UTC."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.group()
 def keys() -> None:
-    """Add, list and revoke named API keys, in the file that TOKENTAIL_KEYS_FILE names.
+    """Add, change, list and revoke named API keys, in the file that TOKENTAIL_KEYS_FILE names.
 
     Web processes read the file again within a second when it has changed.
 
@@ -39,35 +65,38 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("name", metavar="NAME")
-@click.option("--role", type=click.Choice([str(role) for role in Role]), help="What the key is for (client).")
-@click.option("--models", help="Models that it may use, comma-separated; one that ends in * is a beginning.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Jobs queued or running at once.")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Submissions in any 60 seconds.")
-@click.option("--tokens-per-day", type=click.IntRange(min=1), help="Tokens of input and output, by UTC.")
+@_limits
 @_file
-def add(
-    name: str,
-    role: str | None,
-    models: str | None,
-    jobs: int | None,
-    requests_per_minute: int | None,
-    tokens_per_day: int | None,
-    path: str,
-) -> None:
+def add(name: str, path: str, **given: Any) -> None:
     """Make a key for NAME and print it, once. Keys that NAME has already go on to count.
 
     \b
     Example: tokentail keys add on-call --role operator
     """
-    limits = {"jobs": jobs, "requests_per_minute": requests_per_minute, "tokens_per_day": tokens_per_day}
-    given: dict[str, Any] = {"role": role, **limits}
-    if models is not None:
-        given["models"] = [model.strip() for model in models.split(",") if model.strip()]
-    options = {option: value for option, value in given.items() if value is not None}
-    click.echo(KeyFileEditor(path).add(name, options))
+    click.echo(KeyFileEditor(path).add(name, _options(**given)))
     click.echo(f"This is the key of {name}; it is shown only now. Its digest is in {path}.", err=True)
     if os.environ.get("TOKENTAIL_KEYS_FILE") != path:
         click.echo(f"Web processes read that file with: TOKENTAIL_KEYS_FILE={path}", err=True)
+
+
+@keys.command("set")
+@click.argument("name", metavar="NAME")
+@_limits
+@_file
+def set_limits(name: str, path: str, **given: Any) -> None:
+    """Change what the keys of NAME may do, and make no key. An option that is not given changes nothing.
+
+    The value none takes a limit away.
+
+    \b
+    Example: tokentail keys set web --jobs 5 --tokens-per-day none
+    """
+    options = _options(**given)
+    if not options:
+        raise click.UsageError("say what to change, for instance: --jobs 5, or --jobs none for no limit")
+    editor = KeyFileEditor(path)
+    editor.set(name, options)
+    click.echo(f"{name}  {_described(editor.read().entries[name])}")
 
 
 @keys.command("list")
@@ -85,9 +114,7 @@ def list_keys(path: str, *, as_json: bool) -> None:
         return
     width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
-        facts = {key: value for key, value in _facts(entry).items() if value is not None}
-        shown = (f"{key}={','.join(value) if isinstance(value, list) else value}" for key, value in facts.items())
-        click.echo(f"{name:{width}}  {'  '.join(shown)}")
+        click.echo(f"{name:{width}}  {_described(entry)}")
     if not entries:
         click.echo(f"{path} has no keys; make one with: tokentail keys add NAME", err=True)
 
@@ -104,6 +131,21 @@ def revoke(name: str, digest: str, path: str) -> None:
     """
     KeyFileEditor(path).revoke(name, digest)
     click.echo(f"revoked: {f'a key of {name}' if digest else name}")
+
+
+def _options(role: str | None, models: str | None, **limits: int | None) -> dict[str, Any]:
+    """The entries of the keys file that the options change; None is an entry to be taken away."""
+    options: dict[str, Any] = {limit: most or None for limit, most in limits.items() if most is not None}
+    if role is not None:
+        options["role"] = role
+    if models is not None:
+        options["models"] = [model.strip() for model in models.split(",")] if models != "none" else None
+    return options
+
+
+def _described(entry: KeyEntry) -> str:
+    facts = {key: value for key, value in _facts(entry).items() if value is not None}
+    return "  ".join(f"{key}={','.join(value) if isinstance(value, list) else value}" for key, value in facts.items())
 
 
 def _facts(entry: KeyEntry) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class KeyFileEditor:
         self._path = Path(path).resolve()  # a link stays a link: what it leads to is changed
 
     def add(self, name: str, options: Mapping[str, Any]) -> str:
-        """A new key of this name, beside those that it has; the options replace those of the name that they name."""
+        """A new key of this name, beside those that it has; the options change its table as `set` does."""
         if not is_key_name(name):
             raise SettingsError(
                 ["NAME: has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit"]
@@ -40,15 +40,18 @@ class KeyFileEditor:
             keys = document.setdefault("keys", tomlkit.table(is_super_table=True))
             table = keys.setdefault(name, tomlkit.table())
             table.setdefault("sha256", tomlkit.array()).append(hashlib.sha256(key.encode()).hexdigest())
-            table.update(options)
+            _update(table, options)
         return key
+
+    def set(self, name: str, options: Mapping[str, Any]) -> None:
+        """Change these entries in the table of a name that has keys; an entry that is None is taken away."""
+        with self._changed() as document:
+            _update(self._table(document, name), options)
 
     def revoke(self, name: str, digest: str) -> None:
         """Take the name away, or with the beginning of a digest only that key of it."""
         with self._changed() as document:
-            found = document.get("keys", {}).get(name)
-            if found is None:
-                raise SettingsError([f"NAME: {self._path} has no key named {name}"])
+            found = self._table(document, name)
             if not digest:
                 del document["keys"][name]
                 return
@@ -61,6 +64,12 @@ class KeyFileEditor:
     def read(self) -> KeyFile:
         """What the file says."""
         return read_key_file(str(self._path))
+
+    def _table(self, document: tomlkit.TOMLDocument, name: str) -> Any:
+        table = document.get("keys", {}).get(name)
+        if table is None:
+            raise SettingsError([f"NAME: {self._path} has no key named {name}; tokentail keys list has the names"])
+        return table
 
     @contextmanager
     def _changed(self) -> Iterator[tomlkit.TOMLDocument]:
@@ -92,6 +101,14 @@ class KeyFileEditor:
         except BaseException:
             os.unlink(beside)
             raise
+
+
+def _update(table: Any, options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        if value is None:
+            table.pop(name, None)
+        else:
+            table[name] = value
 
 
 @contextmanager

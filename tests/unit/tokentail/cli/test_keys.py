@@ -59,6 +59,32 @@ def test_limits_and_the_role_are_options(path: Path) -> None:
     assert found.limits == KeyLimits(("local", "openai/*"), 4, 60, 1000)
 
 
+def test_limits_are_changed_without_a_new_key(path: Path) -> None:
+    """`set` changes what it names, takes away what is none, and makes no key; the rest of the file stays."""
+    key = run(path, "add", "web", "--models", "local", "--jobs", "3", "--requests-per-minute", "60").stdout.strip()
+    path.write_text(path.read_text() + "# ours\n")
+    printed = run(path, "set", "web", "--jobs", "5", "--requests-per-minute", "none", "--models", "none").stdout
+    assert "jobs=5" in printed
+    found = ring(path).find(key.encode())
+    assert found is not None
+    assert found.limits == KeyLimits(jobs=5)
+    assert read_key_file(str(path)).entries["web"].sha256 == [digest_of(key)]
+    assert "# ours" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [((), "say what to change"), (("--jobs", "0"), "--jobs"), (("--jobs", "many"), "--jobs")]
+)
+def test_a_change_that_cannot_be_made_is_wrong_usage(path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """0 would admit no job at all, and no option is no wish."""
+    run(path, "add", "web", "--jobs", "3")
+    before = path.read_bytes()
+    result = CliRunner().invoke(keys, ["set", "web", *arguments, "--file", str(path)])
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert path.read_bytes() == before
+
+
 def test_a_key_is_rotated_by_a_second_one(path: Path) -> None:
     """Both count until the first is revoked by the beginning of its digest."""
     old, new = (run(path, "add", "web").stdout.strip() for _ in range(2))
@@ -116,6 +142,8 @@ def test_a_link_to_the_file_stays_a_link(path: Path) -> None:
         (("add", "no spaces"), "NAME: has 1 to 64"),
         (("add", "web", "--models", "a*b"), "models: each is a whole name"),
         (("revoke", "nobody"), "has no key named nobody"),
+        (("set", "nobody", "--jobs", "1"), "has no key named nobody"),
+        (("set", "web", "--models", "a*b"), "models: each is a whole name"),
         (("revoke", "web", "--digest", "xyz"), "no digest that begins"),
     ],
 )
