@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from tests.contract.single_job import CANCELLED, NOW_MS
 from tests.scripted_worker import DEMO, ScriptedWorker
 from tokentail.errors import TooManyJobs
 from tokentail.jobs.admission import Admission, AdmissionLimits
+from tokentail.jobs.api_key import NO_LIMITS
 from tokentail.jobs.fleet import Lease, Observer
 from tokentail.jobs.job import Status
 from tokentail.jobs.queue import JobQueue
@@ -43,6 +45,7 @@ class Door:
         self.observer = Observer(backend.fleet, 6.0, self.clock.monotonic)
         self.admission = Admission(backend.store, queue or backend.queue, self.observer, limits, self.clock.now_ms)
         self.worker = ScriptedWorker(backend)
+        self.of_key = NO_LIMITS
         self._counter = 0
         self.beat(slots)
 
@@ -52,10 +55,11 @@ class Door:
         self.backend.fleet.beat("w1", Lease(self._counter, slots, attempts, [DEMO], ended))
         self.observer.observe()
 
-    def submit(self, owner: str) -> str:
+    def submit(self, owner: str, user: str = "") -> str:
         self.clock.at_s += 0.001  # in the same millisecond, none is the earlier
         submitter = Submitter(self.backend.store, self.backend.queue, self.admission, self.clock.now_ms)
-        return submitter.submit(owner, REQUEST, "demo", None).job_id
+        asked = replace(REQUEST, user=user) if user else REQUEST
+        return submitter.submit(owner, asked, "demo", None, self.of_key).job_id
 
     def queued(self) -> list[str]:
         waiting = self.backend.queue.waiting()
@@ -63,6 +67,7 @@ class Door:
 
     def run(self, job_id: str) -> None:
         """A worker takes the job out of the queue and answers it."""
+        self.clock.at_s += 0.001
         self.backend.queue.discard(job_id, 1)
         self.worker.answer(job_id, "a")
         self.admission.leave(self.backend.store.view(job_id).owner, job_id)

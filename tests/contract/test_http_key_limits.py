@@ -26,6 +26,7 @@ def keyed(make_harness: MakeHarness, tmp_path: Path) -> HttpHarness:
         slow={"requests_per_minute": 2},
         poor={"tokens_per_day": 10},
         few={"jobs": 1},
+        app={"user_jobs": 1},
         narrow={"models": ["openai/small", "other/*"]},
         op={"role": "operator"},
     )
@@ -99,6 +100,31 @@ def test_open_jobs_of_a_key_are_limited(keyed: HttpHarness) -> None:
     assert keyed.submit({"prompt": "why", "model": "demo"}, **bearer("few")).status_code == 202
     refused = keyed.submit({"prompt": "why", "model": "demo"}, **bearer("few"))
     assert assert_problem(refused, 429)["type"] == "urn:tokentail:problem:too-many-jobs"
+
+
+def test_open_jobs_of_each_user_are_limited_in_both_forms(keyed: HttpHarness) -> None:
+    """The user is the field of a submission, or that of an OpenAI SDK; a job without a user is not bound."""
+    asked = {"prompt": "why", "model": "demo"}
+    for body in ({**asked, "user": "ann"}, {**asked, "user": "bob"}, asked, asked):
+        assert keyed.submit(body, **bearer("app")).status_code == 202
+    refused = keyed.submit({**asked, "user": "ann"}, **bearer("app"))
+    problem = assert_problem(refused, 429)
+    assert problem["type"] == "urn:tokentail:problem:too-many-jobs"
+    assert "1 jobs of this user" in problem["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    for path, said in ((CHAT, {"messages": MESSAGES}), (RESPONSES, {"input": "why"})):
+        refused = keyed.post(path, json={"model": "demo", "safety_identifier": "ann", **said}, headers=bearer("app"))
+        assert (refused.status_code, json_of(refused)["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert int(refused.headers["Retry-After"]) >= 1
+
+
+def test_a_session_of_one_user_has_the_users_limit(keyed: HttpHarness) -> None:
+    """The user's own program and the application submit within one limit."""
+    opened = keyed.post("/v1/session", json={"user": "ann"}, headers=bearer("app"))
+    own = {"Authorization": f"Bearer {json_of(opened)['token']}"}
+    assert keyed.submit({"prompt": "why", "model": "demo"}, **own).status_code == 202
+    assert_problem(keyed.submit({"prompt": "why", "model": "demo"}, **own), 429)
+    assert_problem(keyed.submit({"prompt": "why", "model": "demo", "user": "ann"}, **bearer("app")), 429)
 
 
 def test_a_key_sees_and_uses_its_models_alone(keyed: HttpHarness) -> None:
@@ -194,4 +220,4 @@ def test_a_limit_costs_a_submission_no_further_round_trip(keyed: HttpHarness, re
         return int(client.info("commandstats")["cmdstat_evalsha"]["calls"] - before)
 
     keyed.submit({"prompt": "why", "model": "demo"}, **bearer("web"))  # loads the scripts
-    assert scripts_of("slow") == scripts_of("poor") == scripts_of("web")
+    assert scripts_of("slow") == scripts_of("poor") == scripts_of("app") == scripts_of("web")

@@ -9,12 +9,23 @@ from tests import foreign_content
 from tests.contract.test_admission import Door, open_door
 from tokentail.identifiers import new_job_id
 from tokentail.redis.backend import Backend
-from tokentail.redis.keys import ADMITTED_JOBS, OPEN_CLIENTS, OPEN_JOBS, REBUILD, admitted_jobs, held_jobs, owner_index
+from tokentail.redis.keys import (
+    ADMITTED_JOBS,
+    OPEN_CLIENTS,
+    OPEN_JOBS,
+    REBUILD,
+    admitted_jobs,
+    held_jobs,
+    owner_index,
+    turns_of,
+    users_of,
+)
 
 _HELD, _ADMITTED, _LIST = held_jobs("hog"), admitted_jobs("hog"), owner_index("hog")
 _TYPES = {
     **{OPEN_JOBS: "zset", OPEN_CLIENTS: "set", ADMITTED_JOBS: "set"},
     **{_HELD: "zset", _ADMITTED: "set", _LIST: "zset"},
+    **{users_of("hog"): "zset", turns_of("hog"): "zset"},
 }
 _QUEUE = "rq:queue:tokentail"
 

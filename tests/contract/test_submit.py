@@ -214,9 +214,9 @@ class FusedAdmission(Admission):
         super().__init__(store, queue, backend.observer, AdmissionLimits(10, 10, 1.0))
         self._fuse = fuse
 
-    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS) -> Entry:
+    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS, user: str = "") -> Entry:
         self._fuse.burn()
-        return super().enter(owner, job_id, now_ms, of_key)
+        return super().enter(owner, job_id, now_ms, of_key, user)
 
 
 class FusedQueue(JobQueue):

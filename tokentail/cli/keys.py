@@ -44,6 +44,7 @@ def _limits(command: Command) -> Command:
         click.option("--role", type=click.Choice([str(role) for role in Role]), help="What the key is for (client)."),
         click.option("--models", help="Models that it may use, comma-separated; one that ends in * is a beginning."),
         click.option("--jobs", type=_Limit(), help="Jobs queued or running at once."),
+        click.option("--user-jobs", type=_Limit(), help="Jobs queued or running at once, of each user."),
         click.option("--requests-per-minute", type=_Limit(), help="Submissions in any 60 seconds."),
         click.option("--tokens-per-day", type=_Limit(), help="Tokens of input and output, by UTC."),
     )
@@ -154,6 +155,7 @@ def _facts(entry: KeyEntry) -> dict[str, Any]:
         "digests": [digest[:_SHOWN] for digest in entry.sha256],
         "models": entry.models or None,
         "jobs": entry.jobs,
+        "user_jobs": entry.user_jobs,
         "requests_per_minute": entry.requests_per_minute,
         "tokens_per_day": entry.tokens_per_day,
     }

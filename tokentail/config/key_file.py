@@ -7,6 +7,7 @@
     role = "client"                     # or "operator"
     models = ["local", "openai/gpt-5*"] # the models that the key may use; leave out what is not limited
     jobs = 20                           # queued or running at once
+    user_jobs = 2                       # of these, those of one user
     requests_per_minute = 60
     tokens_per_day = 1_000_000
 
@@ -38,6 +39,7 @@ class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
     role: Role = Role.CLIENT
     models: list[str] = []
     jobs: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    user_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     tokens_per_day: Annotated[int, Meta(ge=1, le=10**15)] | None = None
 
@@ -76,8 +78,8 @@ def read_key_file(path: str) -> KeyFile:
 
 
 def _key(name: str, entry: KeyEntry) -> ApiKey:
-    limits = KeyLimits(tuple(entry.models), entry.jobs, entry.requests_per_minute, entry.tokens_per_day)
-    return ApiKey(name, entry.role, limits)
+    per_time = (entry.requests_per_minute, entry.tokens_per_day)
+    return ApiKey(name, entry.role, KeyLimits(tuple(entry.models), entry.jobs, *per_time, entry.user_jobs))
 
 
 def _faults(name: str, entry: KeyEntry, owners: dict[str, str]) -> Iterator[str]:

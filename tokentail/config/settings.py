@@ -94,6 +94,12 @@ class Settings:
     max_client_jobs: int = _setting(
         "TOKENTAIL_MAX_CLIENT_JOBS", 5000, "jobs queued or running at once, of one API key", least=1
     )
+    max_user_jobs: int = _setting(
+        "TOKENTAIL_MAX_USER_JOBS",
+        0,
+        "jobs queued or running at once, of one user of an API key; 0: any number",
+        least=0,
+    )
     client_share: float = _setting(
         "TOKENTAIL_CLIENT_SHARE",
         0.5,

@@ -2,7 +2,9 @@
 
 The queue is first come, first served, so a client's thousand jobs would hold up everybody's. While all slots of the
 workers are taken, what exceeds a client's share of them is held out of the queue, and enters when one of the client's
-own jobs ends. Slots that nobody waits for are not bound by shares: the next client to submit takes them.
+own jobs ends: the oldest one of the user that has the fewest in the queue or running, and of such users the one that
+has waited the longest for its turn. Slots that nobody waits for are not bound by shares: the next client to submit
+takes them.
 """
 
 import logging
@@ -17,6 +19,7 @@ from tokentail.identifiers import job_id_in, owner_in
 from tokentail.jobs.accounts import DAYS_KEPT, day_of, ms_to_midnight
 from tokentail.jobs.api_key import NO_LIMITS, Allowance, KeyLimits, Left
 from tokentail.jobs.fleet import Observer
+from tokentail.jobs.job import Job
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.spending import NOTHING, Spent
 from tokentail.redis import admission_scripts, keys
@@ -32,6 +35,7 @@ Value = TypeVar("Value")
 _UNLIMITED = 1_000_000_000
 _LEAST_RETRY_S, _MOST_RETRY_S = 1, 60
 _MINUTE_MS = 60_000
+_CHUNK = 500  # records read in one round trip
 _USAGE_KEPT_MS = DAYS_KEPT * 86_400_000
 _UNKNOWN_RETRY_S = 30  # nothing has ended lately from which the time could be estimated
 
@@ -43,6 +47,7 @@ class AdmissionLimits:
     most_open: int  # open jobs in all
     most_of_client: int  # open jobs of one client
     share: float  # of the workers' slots, that one client may take; 0 to 1
+    most_of_user: int | None = None  # open jobs of one user of a client; None: any number
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,14 @@ class Admission:
         self._observer = observer
         self._limits = limits
 
-    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS) -> Entry:
-        """Count an open job. `of_key` are the limits of the owner's key, besides those of the deployment.
+    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS, user: str = "") -> Entry:
+        """Count an open job of a user (a digest). `of_key` are the limits of the owner's key, besides the deployment's.
 
         Raises TooManyJobs, LimitReached, StoreUnavailable, StoreFull.
         """
         limits, day = self._limits, day_of(now_ms).isoformat()
         most = limits.most_of_client if of_key.jobs is None else of_key.jobs
+        most_of_user = limits.most_of_user if of_key.user_jobs is None else of_key.user_jobs
         command = admission_scripts.enter(
             owner,
             job_id,
@@ -96,6 +102,8 @@ class Admission:
             of_key,
             day,
             _USAGE_KEPT_MS,
+            user,
+            most_of_user,
         )
         types = {keys.minute_of(owner): "zset", keys.usage_of_day(day): "hash"}
         found = self._mended([owner], lambda: self._store.run(command), types)
@@ -105,11 +113,12 @@ class Admission:
                 raise TooManyJobs(
                     f"{limits.most_open} jobs are open here, which is the limit.", self._retry_after_s(1.0)
                 )
-            case "client":
-                # Its jobs end at its own part of the pace.
+            case "client" | "user" as whose:
+                # These jobs end at their own part of the pace.
                 held = sum(len(lease.attempts) for lease in self._observer.live.values())
                 retry_after_s = self._retry_after_s(min(found.admitted / held, 1.0) if held else 1.0)
-                raise TooManyJobs(f"{most} of your jobs are open, which is the limit.", retry_after_s)
+                said = f"{most} of your jobs" if whose == "client" else f"{most_of_user} jobs of this user"
+                raise TooManyJobs(f"{said} are open, which is the limit.", retry_after_s)
             case "requests":
                 after_s = max(math.ceil((found.first_ms + _MINUTE_MS - now_ms) / 1000), 1)
                 said = (
@@ -132,9 +141,10 @@ class Admission:
         """Put into the queue what may enter it now. Raises StoreUnavailable, StoreFull."""
         ended = ended or {}
         self._store.index_webhooks(list(ended))  # first: what is counted out, the sweep does not look at again
-        day = day_of(self._now_ms()).isoformat()
+        now_ms = self._now_ms()
+        day = day_of(now_ms).isoformat()
         share, slots = self._share_of(owner), self._slots()
-        command = admission_scripts.admit(owner, share, slots, ended, day, _USAGE_KEPT_MS)
+        command = admission_scripts.admit(owner, share, slots, now_ms, ended, day, _USAGE_KEPT_MS)
         for job_id in self._mended([owner], lambda: self._store.run(command), {keys.usage_of_day(day): "hash"}):
             try:
                 self._queue.enqueue(job_id, 1)
@@ -153,6 +163,7 @@ class Admission:
             for owner in owners:
                 pipe.zrange(keys.held_jobs(owner), 0, -1)
                 pipe.smembers(keys.admitted_jobs(owner))
+                _count_indexed(pipe, owner)
             replies: list[Any] = pipe.execute()
             return replies
 
@@ -161,15 +172,17 @@ class Admission:
         for owner in owners:
             held = self._jobs_in(keys.held_jobs(owner), "zset", next(replies))
             admitted = self._jobs_in(keys.admitted_jobs(owner), "set", next(replies))
+            if next(replies) - next(replies) != 2 * (len(held) + len(admitted)):
+                self._reindex(owner, [*held, *admitted])
             if not held and not admitted:
                 self.admit(owner)  # which forgets the client, unless a job of it has entered since
             entered.held.update((job_id, owner) for job_id in held)
             entered.admitted.update((job_id, owner) for job_id in admitted)
         return entered
 
-    def adopt(self, owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> None:
+    def adopt(self, owner: str, job_id: str, created_at_ms: int, user: str = "", *, is_admitted: bool) -> None:
         """Count a job that the indexes lack: among those in the queue or running, or among those held out of it."""
-        command = admission_scripts.adopt(owner, job_id, created_at_ms, is_admitted=is_admitted)
+        command = admission_scripts.adopt(owner, job_id, created_at_ms, user, is_admitted=is_admitted)
         self._mended([owner], lambda: self._store.run(command))
 
     def recount(self, entered: Entered) -> None:
@@ -201,6 +214,27 @@ class Admission:
         if self.rebuild_mark() == mark:
             with redis_errors(keys.REBUILD):
                 self._store.client.delete(keys.REBUILD)
+
+    def _reindex(self, owner: str, job_ids: Sequence[str]) -> None:
+        """Make the index of the owner's users anew of the jobs' records, if it has another number of entries."""
+
+        def counts() -> list[int]:
+            pipe = self._store.client.pipeline(transaction=True)  # the counts of one moment
+            pipe.zcard(keys.held_jobs(owner))
+            pipe.scard(keys.admitted_jobs(owner))
+            _count_indexed(pipe, owner)
+            replies: list[int] = pipe.execute()
+            return replies
+
+        held, admitted, entries, turns = self._mended([owner], counts)
+        if entries == 2 * (held + admitted) + turns:
+            return
+        users: dict[str, str] = {}
+        for at in range(0, len(job_ids), _CHUNK):
+            jobs = self._store.view_many(job_ids[at : at + _CHUNK])
+            users.update((job.id, job.user_digest) for job in jobs if isinstance(job, Job))
+        command = admission_scripts.reindex(owner, users)
+        self._mended([owner], lambda: self._store.run(command))
 
     def _jobs_in(self, key: str, kind: str, members: Collection[bytes]) -> list[str]:
         foreign = [member for member in members if job_id_in(member) is None]
@@ -235,6 +269,12 @@ class Admission:
         if pace <= 0:
             return _UNKNOWN_RETRY_S
         return min(max(math.ceil(1 / pace), _LEAST_RETRY_S), _MOST_RETRY_S)
+
+
+def _count_indexed(pipe: Any, owner: str) -> None:
+    """Ask how many entries the index of an owner's users has (two of a job, one of a turn), and how many turns."""
+    pipe.zcard(keys.users_of(owner))
+    pipe.zcard(keys.turns_of(owner))
 
 
 def _allowance(of_key: KeyLimits, found: admission_scripts.Entered, now_ms: int) -> Allowance:

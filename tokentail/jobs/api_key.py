@@ -33,6 +33,7 @@ class KeyLimits:
     jobs: int | None = None  # open jobs
     requests_per_minute: int | None = None
     tokens_per_day: int | None = None  # of input and output, by UTC
+    user_jobs: int | None = None  # open jobs of each user
 
     def allows(self, model: str) -> bool:
         """Whether the key may use a model, by its full name. Options behind a ? are no part of the name."""

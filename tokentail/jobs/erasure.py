@@ -13,7 +13,7 @@ from tokentail.errors import JobGone, LaterFormat, StoreFull, StoreUnavailable, 
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.job import Failure, FailureKind, Job, Status
 from tokentail.jobs.queue import JobQueue
-from tokentail.jobs.spending import NOTHING, Spent, spent_if_stopped
+from tokentail.jobs.spending import NOTHING, Spent, spent_by, spent_if_stopped
 from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.store import Store
@@ -92,15 +92,16 @@ class Erasure:
         return spent_if_stopped(self._store.usage_so_far(job.id)) if isinstance(job, Job) else NOTHING
 
     def _tidy(self, owner: str, jobs: Sequence[Job | JobGone], spent: Mapping[str, Spent]) -> int:
-        """Take the jobs that were open out of index and queue; how many. What fails here, the sweep repeats."""
-        were_open = [job for job in jobs if isinstance(job, Job) and _is_open(job)]
-        if were_open:
+        """Take the jobs out of indexes and queue; how many were open. What fails here, the sweep repeats."""
+        had_content = [job for job in jobs if isinstance(job, Job)]
+        if had_content:
             with suppress(StoreUnavailable, StoreFull, Unreadable):
-                self._admission.admit(owner, {job.id: spent[job.id] for job in were_open})
-                for job in were_open:
+                # Jobs that ended just now may be counted still, with their users.
+                self._admission.admit(owner, {job.id: spent.get(job.id, spent_by(job.end)) for job in had_content})
+                for job in had_content:
                     if job.status is Status.QUEUED:
                         self._queue.discard(job.id, job.enqueues)
-        return len(were_open)
+        return sum(map(_is_open, had_content))
 
     def _told(self, erased: Erased, digest: str) -> Erased:
         facts = {"user": digest, "deleted": erased.deleted, "cancelled": erased.cancelled, "done": erased.is_done}

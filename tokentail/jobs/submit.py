@@ -68,9 +68,10 @@ class Submitter:
                 return Submission(job_id, is_new=False)
         metadata = {} if request.metadata is UNSET else request.metadata
         job = NewJob(job_id, owner, model, now_ms, metadata, request.user or "", retention_ms, trace)
-        entry = self._admission.enter(owner, job_id, now_ms, limits)
+        user = user_digest(owner, job.user)
+        entry = self._admission.enter(owner, job_id, now_ms, limits, user)
         try:
-            self._store.list_for(owner, job_id, now_ms, user_digest(owner, job.user))
+            self._store.list_for(owner, job_id, now_ms, user)
             if request.on_abandon is not UNSET:
                 self._store.watch_readers(job_id, int((request.abandon_after_s or _ABANDON_AFTER_S) * 1000), now_ms)
             is_new = self._store.create(job, encode_request(replace(request, model=model)))

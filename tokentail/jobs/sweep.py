@@ -5,7 +5,7 @@ or was tried too often is failed. Every worker and web process sweeps; they take
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -154,9 +154,10 @@ class Sweeper:
         self._admission.note_rebuilt(mark)
         log.warning("index.rebuilt", extra={"jobs": jobs})
 
-    def _adopt(self, job: Job, waiting: dict[str, int]) -> None:
-        is_admitted = job.status is Status.RUNNING or job.id in waiting
-        self._admission.adopt(job.owner, job.id, job.created_at_ms, is_admitted=is_admitted)
+    def _adopt(self, job: Job, admitted: Container[str]) -> None:
+        is_admitted = job.status is Status.RUNNING or job.id in admitted
+        about = (job.owner, job.id, job.created_at_ms, job.user_digest)
+        self._admission.adopt(*about, is_admitted=is_admitted)
 
     def _may_be_forgotten(self, job_id: str, entered_ms: int, entered: Entered, waiting: dict[str, int]) -> bool:
         """Whether the sweep must view the job: it neither is queued nor held out, or it has waited too long."""
@@ -241,7 +242,7 @@ class Sweeper:
             if isinstance(job, Job) and not job.status.is_closed:
                 with self._each_for_itself(job_id):
                     # The index had lost it.
-                    self._admission.adopt(job.owner, job_id, job.created_at_ms, is_admitted=job_id in entered.admitted)
+                    self._adopt(job, entered.admitted)
             elif isinstance(job, Unreadable) and not isinstance(job, LaterFormat):
                 with self._each_for_itself(job_id):
                     self.close_spoilt(job_id, entered)

@@ -10,15 +10,15 @@ from tokentail.jobs.spending import Spent
 from tokentail.redis.keys import minute_of, open_keys, usage_of_day
 from tokentail.redis.script import Command, Script
 
-_enter, _admit, _adopt = (Script(name) for name in ("enter", "admit", "adopt"))
+_enter, _admit, _adopt, _reindex = (Script(name, ("users",)) for name in ("enter", "admit", "adopt", "reindex"))
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
     """What became of a job that was to be counted, and how its owner stands."""
 
-    verdict: str  # admitted or held; full or client for too many jobs; requests or tokens for a limit that is reached
-    admitted: int  # the owner's jobs in the queue or running, without this one
+    verdict: str  # admitted or held; full, client or user for too many jobs; requests or tokens for a reached limit
+    admitted: int  # the owner's, or for the verdict user the user's, jobs in the queue or running, without this one
     requests: int  # in the last minute, where they are limited
     first_ms: int  # of these
     last_ms: int
@@ -36,11 +36,18 @@ def enter(
     limits: KeyLimits,
     day: str,
     usage_kept_ms: int,
+    user: str,
+    most_of_user: int | None,
 ) -> Command[Entered]:
-    """Count the job among the open ones, unless there are too many or a limit of the owner is reached."""
-    per_minute, per_day = ("" if n is None else n for n in (limits.requests_per_minute, limits.tokens_per_day))
+    """Count the job among the open ones, unless there are too many or a limit of the owner is reached.
+
+    `user` is the digest of the user whose job it is.
+    """
+    bounds = (limits.requests_per_minute, limits.tokens_per_day, most_of_user)
+    per_minute, per_day, of_user = ("" if n is None else n for n in bounds)
     keys = (*open_keys(owner), minute_of(owner), usage_of_day(day))
-    args = (owner, job_id, now_ms, most, most_of_owner, share, slots, per_minute, per_day, usage_kept_ms)
+    about = (owner, job_id, now_ms, most, most_of_owner, share, slots)
+    args = (*about, per_minute, per_day, usage_kept_ms, user, of_user)
 
     def decode_entered(reply: list[Any]) -> Entered:
         verdict, admitted, requests, first, last, tokens = reply
@@ -50,7 +57,7 @@ def enter(
 
 
 def admit(
-    owner: str, share: int, slots: int, ended: Mapping[str, Spent], day: str, usage_kept_ms: int
+    owner: str, share: int, slots: int, now_ms: int, ended: Mapping[str, Spent], day: str, usage_kept_ms: int
 ) -> Command[list[str]]:
     """Take `ended` out of the count, with what each job spent; the jobs of the owner that may enter the queue now."""
     flat = [
@@ -61,11 +68,16 @@ def admit(
     return Command(
         _admit,
         (*open_keys(owner), usage_of_day(day)),
-        (owner, share, slots, usage_kept_ms, *flat),
+        (owner, share, slots, usage_kept_ms, now_ms, *flat),
         lambda reply: [job_id for member in reply if (job_id := job_id_in(member))],
     )
 
 
-def adopt(owner: str, job_id: str, created_at_ms: int, *, is_admitted: bool) -> Command[bool]:
-    """Count an open job that an index has lost; whether it was counted nowhere."""
-    return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted)), bool)
+def adopt(owner: str, job_id: str, created_at_ms: int, user: str, *, is_admitted: bool) -> Command[bool]:
+    """Count an open job of a user (a digest) that an index has lost; whether it was counted nowhere."""
+    return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted), user), bool)
+
+
+def reindex(owner: str, users: Mapping[str, str]) -> Command[bool]:
+    """Make the index of an owner's users anew. `users` has the user's digest of each job of which it is known."""
+    return Command(_reindex, open_keys(owner), tuple(part for pair in users.items() for part in pair), bool)

@@ -96,9 +96,20 @@ def admitted_jobs(owner: str) -> str:
     return f"tt:{{open}}:admitted:{owner}"
 
 
+def users_of(owner: str) -> str:
+    """Sorted set that has an owner's open jobs by user (`lua/users.lua`)."""
+    return f"tt:{{open}}:users:{owner}"
+
+
+def turns_of(owner: str) -> str:
+    """Sorted set of an owner's users that have held jobs, by whose turn it is (`lua/users.lua`)."""
+    return f"tt:{{open}}:turns:{owner}"
+
+
 def open_keys(owner: str) -> tuple[str, ...]:
     """The keys in which an owner's open jobs are counted."""
-    return OPEN_JOBS, OPEN_CLIENTS, held_jobs(owner), admitted_jobs(owner), ADMITTED_JOBS
+    own = held_jobs(owner), admitted_jobs(owner)
+    return OPEN_JOBS, OPEN_CLIENTS, *own, ADMITTED_JOBS, users_of(owner), turns_of(owner)
 
 
 def minute_of(owner: str) -> str:
@@ -116,6 +127,7 @@ def open_types(owners: Sequence[str]) -> dict[str, str]:
     types = {OPEN_JOBS: "zset", OPEN_CLIENTS: "set", ADMITTED_JOBS: "set"}
     for owner in owners:
         types |= {held_jobs(owner): "zset", admitted_jobs(owner): "set"}
+        types |= {users_of(owner): "zset", turns_of(owner): "zset"}
     return types
 
 

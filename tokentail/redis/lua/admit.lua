@@ -1,9 +1,8 @@
--- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones, all clients' admitted ones, the
--- usage of this day.
--- ARGV: client, its share, the workers' slots, how long the usage is kept, then of each job that has ended its id, its
+-- KEYS: those of users.lua, the usage of this day.
+-- ARGV: client, its share, the workers' slots, how long the usage is kept, now, then of each job that has ended its id, its
 -- status ('' when there is nothing to count), and its tokens: input, output, and those of both that are estimated.
--- Returns the jobs that may enter the queue now, the oldest first.
-local open, clients, held, admitted, all, usage = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- Returns the jobs that may enter the queue now, in the order in which they enter it.
+local usage = KEYS[8]
 redis.call('HLEN', usage) -- a key of another type is found before anything is written
 
 local function count(name, by)
@@ -14,11 +13,9 @@ local function count(name, by)
 end
 
 -- Leaving needs no memory, so a full Redis lets this script go on.
-for i = 5, #ARGV, 5 do
+for i = 6, #ARGV, 5 do
   local is_first = redis.call('ZREM', open, ARGV[i]) == 1
-  redis.call('ZREM', held, ARGV[i])
-  redis.call('SREM', admitted, ARGV[i])
-  redis.call('SREM', all, ARGV[i])
+  take_out(ARGV[i])
   -- Jobs are counted out by several processes; the first one counts what was spent.
   if is_first and ARGV[i + 1] ~= '' then
     count(ARGV[i + 1], 1)
@@ -31,13 +28,13 @@ end
 local jobs = {}
 -- Its share; and beyond that, slots that nobody waits for.
 local room = math.max(tonumber(ARGV[2]) - redis.call('SCARD', admitted), tonumber(ARGV[3]) - redis.call('SCARD', all))
-if room > 0 then
-  local popped = redis.call('ZPOPMIN', held, math.min(room, 1000))
-  for i = 1, #popped, 2 do
-    redis.call('SADD', admitted, popped[i])
-    redis.call('SADD', all, popped[i])
-    jobs[#jobs + 1] = popped[i]
+for _ = 1, math.min(room, 1000) do
+  local job = next_job()
+  if not job then
+    break
   end
+  put_in(job, take_out(job), nil, ARGV[5])
+  jobs[#jobs + 1] = job
 end
 if redis.call('EXISTS', held, admitted) == 0 then
   redis.call('SREM', clients, ARGV[1])

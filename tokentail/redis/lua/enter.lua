@@ -1,12 +1,12 @@
--- KEYS: open jobs, the clients that have some, this client's held jobs, its admitted ones, all clients' admitted ones, the
--- jobs that it submitted in the last minute, the usage of this day.
+-- KEYS: those of users.lua, the jobs that the client submitted in the last minute, the usage of this day.
 -- ARGV: client, job, now, most open jobs in all, most of one client, its share, the workers' slots, its most requests a
--- minute and tokens a day ('' for any number), how long the usage is kept.
+-- minute and tokens a day ('' for any number), how long the usage is kept, the job's user ('' for none), the most open jobs
+-- of a user ('' for any number).
 -- Returns {verdict, its admitted jobs, its requests in the last minute, the first and the last of them, its tokens today}.
--- The verdict is admitted or held; or for too many jobs full or client, and for a limit requests or tokens. Can be repeated.
-local open, clients, held, admitted, all = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local minute, usage = KEYS[6], KEYS[7]
-local client, job, now = ARGV[1], ARGV[2], ARGV[3]
+-- The verdict is admitted or held; or for too many jobs full, client or user, and for a limit requests or tokens. With user,
+-- the admitted jobs are the user's. Can be repeated.
+local minute, usage = KEYS[8], KEYS[9]
+local client, job, now, user = ARGV[1], ARGV[2], ARGV[3], digest(ARGV[11])
 
 -- Reading comes first: the first write is the one that Redis refuses when it is full.
 local since = '(' .. (tonumber(now) - 60000)
@@ -38,6 +38,13 @@ end
 if held_count + admitted_count >= tonumber(ARGV[5]) then
   return verdict('client')
 end
+if user ~= '' and ARGV[12] ~= '' then
+  local user_admitted = count_of('admitted', user)
+  if count_of('held', user) + user_admitted >= tonumber(ARGV[12]) then
+    admitted_count = user_admitted
+    return verdict('user')
+  end
+end
 if ARGV[8] ~= '' and requests >= tonumber(ARGV[8]) then
   return verdict('requests')
 end
@@ -56,12 +63,11 @@ if type(redis.pcall('HINCRBY', usage, client .. ':requests', 1)) == 'table' then
   redis.call('HSET', usage, client .. ':requests', 1) -- it was no number
 end
 redis.call('PEXPIRE', usage, ARGV[10])
--- A job does not overtake earlier jobs of the same client. Beyond its share a client has slots that nobody waits for.
+-- A job does not overtake jobs that are held already. Beyond its share a client has slots that nobody waits for.
 local has_room = admitted_count < tonumber(ARGV[6]) or redis.call('SCARD', all) < tonumber(ARGV[7])
 if held_count == 0 and has_room then
-  redis.call('SADD', admitted, job)
-  redis.call('SADD', all, job)
+  put_in(job, user)
   return verdict('admitted')
 end
-redis.call('ZADD', held, now, job)
+put_in(job, user, now)
 return verdict('held')

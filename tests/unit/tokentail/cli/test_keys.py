@@ -52,11 +52,13 @@ def test_a_key_is_printed_once_and_only_its_digest_is_kept(path: Path) -> None:
 def test_limits_and_the_role_are_options(path: Path) -> None:
     """An option that is given replaces the one before; the others stay."""
     run(path, "add", "web", "--models", "local, openai/*", "--jobs", "3", "--requests-per-minute", "60")
-    key = run(path, "add", "web", "--jobs", "4", "--tokens-per-day", "1000", "--role", "operator").stdout.strip()
+    key = run(
+        path, "add", "web", "--jobs", "4", "--tokens-per-day", "1000", "--role", "operator", "--user-jobs", "2"
+    ).stdout.strip()
     found = ring(path).find(key.encode())
     assert found is not None
     assert found.role is Role.OPERATOR
-    assert found.limits == KeyLimits(("local", "openai/*"), 4, 60, 1000)
+    assert found.limits == KeyLimits(("local", "openai/*"), 4, 60, 1000, 2)
 
 
 def test_limits_are_changed_without_a_new_key(path: Path) -> None:
