@@ -33,6 +33,9 @@ _SHOWN = (
 )
 
 
+_LEAST_LINK_S, _MOST_LINK_S = 60, 604_800
+
+
 @click.command()
 @click.argument("job_id", metavar="ID")
 @as_json
@@ -80,11 +83,18 @@ def delete(job_ids: tuple[str, ...], url: str, api_key: str | None) -> None:
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@click.option("--hours", type=click.FloatRange(1 / 60, 168), default=168, show_default=True, help="How long it works.")
+@click.option(
+    "--hours",
+    type=float,
+    default=168,
+    show_default=True,
+    callback=lambda _context, _option, hours: _seconds(hours),
+    help="How long it works, from 0.02 (a minute) to 168 (a week).",
+)
 @click.option("--revoke", is_flag=True, help="Refuse every link to the job that was made so far.")
 @as_json
 @server_options
-def share(job_id: str, hours: float, as_json: bool, url: str, api_key: str | None, *, revoke: bool) -> None:
+def share(job_id: str, hours: int, as_json: bool, url: str, api_key: str | None, *, revoke: bool) -> None:
     """Print a link with which others can read one job.
 
     Example: tokentail share --hours 24 y4twkrxz7y3hv6dhtc198tee5t
@@ -94,15 +104,21 @@ def share(job_id: str, hours: float, as_json: bool, url: str, api_key: str | Non
             client.revoke_shares(job_id)
             click.echo(json.dumps({"revoked": job_id}) if as_json else "all links to the job are refused from now on")
             return
-        link = client.share(job_id, expires_in_s=int(hours * 3600))
-    ends = link.expires_at.isoformat() if link.expires_at else None
+        link = client.share(job_id, expires_in_s=hours)
     if as_json:
+        ends = link.expires_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if link.expires_at else None
         click.echo(json.dumps({"link": link.link, "expires_at": ends}))
-    else:
-        click.echo(link.link)
-        click.echo(
-            f"tokentail: it works until {ends}" if ends else "tokentail: it works for as long as the job", err=True
-        )
+        return
+    click.echo(link.link)
+    until = f"until {link.expires_at:%Y-%m-%d %H:%M:%S} UTC" if link.expires_at else "for as long as the job"
+    click.echo(f"tokentail: it works {until}", err=True)
+
+
+def _seconds(hours: float) -> int:
+    """The time in seconds. Raises click.BadParameter for a time that no link may have."""
+    if not _LEAST_LINK_S <= hours * 3600 < _MOST_LINK_S + 1:  # also not for NaN
+        raise click.BadParameter("a link works for 0.02 hours (a minute) to 168 hours (a week)")
+    return int(hours * 3600)
 
 
 def _describe(job: RemoteJob) -> str:

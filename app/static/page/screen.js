@@ -84,6 +84,7 @@ export class Screen {
     this.#newest.offer();
     if (costs.isMeasured) this.#costs.point(null);
     this.#costs.run(isOpen || Boolean(comparison));
+    at("reader-note").hidden = !this.#isReader || Boolean(problem); // it promises that the answer can be read
     this.#showAsked();
     this.#showProblem(problem ?? answer?.error ?? null);
     this.#painter.ask();

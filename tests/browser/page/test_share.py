@@ -38,7 +38,7 @@ def test_the_owner_chooses_how_long_a_link_works(dialog: Page) -> None:
     """A week at first; each choice makes a new link, and the note names its end."""
     link, note, life = dialog.locator("#share-link"), dialog.locator("#share-note"), dialog.locator("#share-life")
     expect(life).to_have_value("604800")
-    for seconds, words in ((600, "10 minutes"), (86400, "a day"), (604800, "a week")):
+    for seconds, words in ((600, "10 minutes"), (3600, "an hour"), (86400, "a day"), (604800, "a week")):
         before, told = link.input_value(), note.inner_text()
         with dialog.expect_request(lambda request: request.url.endswith("/share")) as asked:
             life.select_option(words)
@@ -65,11 +65,13 @@ def test_revoked_links_open_nothing_and_a_new_one_does(
     reader = Sight(new_context().new_page())
     reader.page.goto(old)
     expect(reader.page.locator("#job-problem")).to_have_text("This link has expired or was revoked.")
+    expect(reader.page.locator("#reader-note")).to_be_hidden()  # it says that the answer can be read
     dialog.locator("#share-life").select_option("a week")
     expect(link).to_have_value(WITH_TOKEN)
     expect(revoke).to_be_enabled()
     reader.page.goto(link.input_value())
     reader.sees("One")
+    expect(reader.page.locator("#reader-note")).to_be_visible()
     complaints[:] = [text for text in complaints if "401" not in text]
 
 
