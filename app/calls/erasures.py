@@ -4,13 +4,12 @@ from app.http.query import is_asked
 from app.http.request import Request
 from app.http.response import Response, json_response
 from tokentail.errors import Fault, InvalidRequest
-from tokentail.jobs.api_key import Role
 from tokentail.jobs.erasure import Erasure
 from tokentail.jobs.user import LONGEST_USER
 
 
 class Erasures:
-    """Erases the caller's own jobs; with an operator's key, those of the owner that the query names."""
+    """Erases the caller's own jobs."""
 
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
@@ -33,14 +32,6 @@ class Erasures:
     def _erase(self, request: Request, user: str) -> Response:
         if len(user) > LONGEST_USER:
             raise InvalidRequest(Fault("user", f"is a user's name of 1 to {LONGEST_USER} characters"))
-        erased = self._erasure.erase(_owner(request), user, with_tombstones=is_asked(request.query, "tombstones"))
+        erased = self._erasure.erase(request.owner, user, with_tombstones=is_asked(request.query, "tombstones"))
         body = {"deleted": erased.deleted, "cancelled": erased.cancelled, "done": erased.is_done}
         return json_response(body)
-
-
-def _owner(request: Request) -> str:
-    """Whose jobs are to be erased. Raises InvalidRequest."""
-    owner = request.query.get("owner", "")
-    if (request.role is Role.OPERATOR) != bool(owner):
-        raise InvalidRequest(Fault("owner", "goes with an operator's key, which must name the owner of the jobs"))
-    return owner or request.owner

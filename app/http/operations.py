@@ -141,14 +141,12 @@ OPERATOR_LIST = (
 _TOMBSTONES = _query(
     "tombstones", _SWITCH, "1: nothing is left that says that the jobs existed, so reads are 404 and not 410."
 )
-_OWNER = _query("owner", _TEXT, "For an operator's key: whose jobs to erase.")
 ERASE = (
     _query("user", _USER, "Erase the jobs of this user."),
     _query("all", _SWITCH, "1, where no user is given: erase all your jobs."),
-    _OWNER,
     _TOMBSTONES,
 )
-ERASE_USER = (_OWNER, _TOMBSTONES)
+ERASE_USER = (_TOMBSTONES,)
 _DAY: Schema = {"type": "string", "format": "date"}
 USAGE = (
     _query("since", _DAY, "The first day, by UTC; without it, 29 days before the last one."),

@@ -78,7 +78,6 @@ ROUTES = (
         {200: json_body("Erased", "How many jobs this call has erased, and whether more are left.")},
         (422,),
         op.ERASE,
-        roles=_BOTH,
     ),
     Route(
         "DELETE",
@@ -89,7 +88,6 @@ ROUTES = (
         {200: json_body("Erased", "How many jobs this call has erased, and whether more are left.")},
         (422,),
         op.ERASE_USER,
-        roles=_BOTH,
     ),
     Route(
         "GET",
