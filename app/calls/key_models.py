@@ -48,10 +48,10 @@ class KeyModels:
             if allowed := limits.among(served):
                 find(allowed)
             raise ModelForbidden(limits.refusal) from None
-        limits.require(model)
+        limits.require(model, served)
         return model
 
     def _default_of(self, owner: str) -> str:
         """The setting; none for an owner that may not use its model."""
-        limits = self._keys.of_owner(owner).limits
-        return self._default_model if limits.allows(full_name(self._default_model, self._catalog.models())) else ""
+        limits, served = self._keys.of_owner(owner).limits, self._catalog.models()
+        return self._default_model if limits.allows(full_name(self._default_model, served), served) else ""

@@ -28,7 +28,7 @@ from tokentail.errors import (
 )
 from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.jobs.job import Job, Status
-from tokentail.jobs.models import ServedModel, dialect_of, resolve_model
+from tokentail.jobs.models import ServedModel, dialect_of, listed_name, resolve_model
 from tokentail.jobs.request import GenerationRequest
 from tokentail.redis.repeats import Repeats, question_of
 
@@ -127,7 +127,8 @@ def _resolved(name: str, models: list[ServedModel]) -> str:
     try:
         return resolve_model(name, models, "")
     except InvalidRequest as refused:
-        listed = next((s.name for s in models if s.name.partition("/")[2] == name), f"openai/{name}")
+        listed = listed_name(name, models)
+        listed = f"openai/{name}" if listed == name else listed
         if not any(s.is_named(listed) for s in models):
             raise ReferenceNotFound(*refused.faults) from None
         return resolve_model(listed, models, "")

@@ -144,6 +144,53 @@ def test_a_key_sees_and_uses_its_models_alone(keyed: HttpHarness) -> None:
     assert (made.status_code, json_of(made)["model"]) == (202, "openai/small"), "it names none"
 
 
+LOCAL, OTHER_LOCAL = (ServedModel(f"local/{name}", "local", "openai_chat") for name in ("tiny", "other"))
+ANY_OPENAI = ServedModel("openai/*", "openai", "openai_chat")
+
+
+@pytest.mark.parametrize(
+    ("models", "default", "asked", "full", "listed"),
+    [
+        (["local"], "demo", ["local", "local/tiny", None], "local/tiny", ["local/tiny"]),
+        (["local"], "local", ["local", "local/tiny", None], "local/tiny", ["local/tiny"]),
+        (["local/tiny"], "local", ["local", "local/tiny", None], "local/tiny", ["local/tiny"]),
+        (["tiny"], "local/tiny", ["local", "local/tiny", None], "local/tiny", ["local/tiny"]),
+        (["local/*"], "local", ["local", "local/tiny", None], "local/tiny", ["local/tiny", "local/other"]),
+        (["local/other"], "local", ["local/other", None], "local/other", ["local/other"]),
+        (["demo", "local"], "local", ["local", None], "local/tiny", ["local/tiny", "demo"]),
+        (["openai/gpt-5*"], "local", ["openai/gpt-5-mini"], "openai/gpt-5-mini", ["openai/gpt-5*"]),
+    ],
+)
+def test_names_in_a_keys_file_are_those_that_clients_ask_for(
+    make_harness: MakeHarness,
+    tmp_path: Path,
+    models: list[str],
+    default: str,
+    asked: list[str | None],
+    full: str,
+    listed: list[str],
+) -> None:
+    """A provider's bare name, the full name, the model's own name, a beginning, and the default, in both interfaces."""
+    path = write_keys(tmp_path / "keys.toml", web={"models": models})
+    harness = with_no_jar(make_harness(TOKENTAIL_KEYS_FILE=path, TOKENTAIL_MODEL=default))
+    harness.worker.beat(LOCAL, OTHER_LOCAL, ANY_OPENAI, DEMO)
+    harness.backend.observer.observe()
+    headers = bearer("web")
+    own = json_of(harness.get("/v1/models", headers=headers))
+    assert [model["id"] for model in own["data"]] == listed
+    assert own["default"] == (listed[0] if None not in asked else full)
+    theirs = json_of(harness.get("/openai/v1/models", headers=headers))
+    assert [model["id"] for model in theirs["data"]] == [name for name in listed if not name.endswith("*")]
+    for name in asked:
+        made = harness.submit({"prompt": "why", **({"model": name} if name else {})}, **headers)
+        assert (made.status_code, json_of(made).get("model")) == (202, full), made.text
+        if name:
+            assert json_of(harness.get(f"/openai/v1/models/{name}", headers=headers))["id"] == full
+    for name in {"local/other", "demo", "openai/gpt-4"}.difference(listed):
+        refused = harness.submit({"prompt": "why", "model": name}, **headers)
+        assert assert_problem(refused, 403)["type"] == "urn:tokentail:problem:model-forbidden"
+
+
 @pytest.mark.parametrize("name", ["openai/large", "large", "demo"])
 def test_a_forbidden_model_is_refused_in_openais_form(keyed: HttpHarness, name: str) -> None:
     """By whichever of its names it was asked for."""

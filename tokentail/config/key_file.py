@@ -26,6 +26,7 @@ from msgspec import Meta
 from tokentail.config.toml_file import read_entry, read_tables
 from tokentail.errors import SettingsError
 from tokentail.jobs.api_key import ApiKey, KeyLimits, Role
+from tokentail.jobs.readable_fault import printable
 
 LEAST_SECRET = 32  # characters
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -89,6 +90,10 @@ def _faults(name: str, entry: KeyEntry, owners: dict[str, str]) -> Iterator[str]
     for model in entry.models:
         if not model or "*" in model[:-1]:
             yield "models: each is a whole name, such as local, or a beginning with a * behind it, such as openai/*"
+        elif "?" in model:
+            yield f"models: options are no part of a name; write {printable(model.partition('?')[0])}"
+        elif model.endswith("/"):
+            yield f"models: {printable(model)} is no model; write {printable(model)}* for all of that provider"
     for digest in entry.sha256:
         if not _DIGEST.fullmatch(digest):
             yield "sha256: has something else than 64 lower-case hexadecimal digits"

@@ -1,10 +1,11 @@
 """The API key: its name, which is the owner of its jobs, and what it may do. Values only; nothing here does I/O."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tokentail.errors import ModelForbidden
-from tokentail.jobs.models import ServedModel
+from tokentail.jobs.models import ServedModel, listed_name
 
 
 class Role(StrEnum):
@@ -27,22 +28,24 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """How much one owner may do. None: what the deployment's settings allow."""
+    """How much one owner may do. None: what the deployment's settings allow.
 
-    models: tuple[str, ...] = ()  # whole names, or beginnings that end in *; empty: every model
+    A name in `models` means what it means in a request, given the models that are served.
+    """
+
+    models: tuple[str, ...] = ()  # names as a request has them, or beginnings that end in *; empty: every model
     jobs: int | None = None  # open jobs
     requests_per_minute: int | None = None
     tokens_per_day: int | None = None  # of input and output, by UTC
     user_jobs: int | None = None  # open jobs of each user
 
-    def allows(self, model: str) -> bool:
+    def allows(self, model: str, served: Sequence[ServedModel]) -> bool:
         """Whether the key may use a model, by its full name. Options behind a ? are no part of the name."""
-        name = model.partition("?")[0]
-        return not self.models or any(_is_within(name, pattern) for pattern in self.models)
+        return not self.models or _is_one_of(model.partition("?")[0], self._patterns(served))
 
-    def require(self, model: str) -> None:
+    def require(self, model: str, served: Sequence[ServedModel]) -> None:
         """Raises ModelForbidden for a model that the key may not use."""
-        if not self.allows(model):
+        if not self.allows(model, served):
             raise ModelForbidden(self.refusal)
 
     @property
@@ -54,14 +57,23 @@ class KeyLimits:
         """What of the served models the key may use. Of a served beginning, only the part that the key may use."""
         if not self.models:
             return served
+        patterns = self._patterns(served)
         allowed: dict[ServedModel, None] = {}
         for model in served:
-            if self.allows(model.name):
+            if _is_one_of(model.name, patterns):
                 allowed[model] = None
             elif model.name.endswith("*"):
-                narrower = (pattern for pattern in self.models if _is_within(pattern, model.name))
+                narrower = (pattern for pattern in patterns if _is_within(pattern, model.name))
                 allowed.update((ServedModel(name, model.provider, model.dialect), None) for name in narrower)
         return list(allowed)
+
+    def _patterns(self, served: Sequence[ServedModel]) -> list[str]:
+        """The key's models by their full names, and its beginnings."""
+        return [name if name.endswith("*") else listed_name(name, served) for name in self.models]
+
+
+def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
+    return any(_is_within(name, pattern) for pattern in patterns)
 
 
 def _is_within(name: str, pattern: str) -> bool:

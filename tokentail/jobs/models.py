@@ -59,6 +59,17 @@ def full_name(model: str, served: Iterable[ServedModel]) -> str:
     return next(own, model)
 
 
+def listed_name(model: str, served: Sequence[ServedModel]) -> str:
+    """The full name that `model` means among the names that are listed; anything else as it is.
+
+    Like `full_name`, and a listed model's own name, such as `gpt-5` for `openai/gpt-5`, means the first one so named.
+    """
+    full = full_name(model, served)
+    if any(s.is_named(full) for s in served):
+        return full
+    return next((s.name for s in served if s.name.partition("/")[2] == model), model)
+
+
 def _unserved(model: str, served: Sequence[ServedModel]) -> str:
     names = list(dict.fromkeys(s.name for s in served))
     is_pattern = model in names and model.endswith("*")

@@ -143,6 +143,8 @@ def test_a_link_to_the_file_stays_a_link(path: Path) -> None:
     [
         (("add", "no spaces"), "NAME: has 1 to 64"),
         (("add", "web", "--models", "a*b"), "models: each is a whole name"),
+        (("add", "web", "--models", "demo?tokens=5"), "models: options are no part of a name; write demo"),
+        (("add", "web", "--models", "openai/"), "write openai/* for all of that provider"),
         (("revoke", "nobody"), "has no key named nobody"),
         (("set", "nobody", "--jobs", "1"), "has no key named nobody"),
         (("set", "web", "--models", "a*b"), "models: each is a whole name"),
