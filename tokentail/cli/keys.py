@@ -42,10 +42,7 @@ def _limits(command: Command) -> Command:
     """Give a command the options that say what a key may do."""
     options = (
         click.option("--role", type=click.Choice([str(role) for role in Role]), help="What the key is for (client)."),
-        click.option(
-            "--models",
-            help="Models that it may use, comma-separated; local, local/smollm2-135m, or openai/* for all that begin so.",
-        ),
+        click.option("--models", help="Models that it may use, comma-separated: local, or openai/* for all of openai."),
         click.option("--jobs", type=_Limit(), help="Jobs queued or running at once."),
         click.option("--user-jobs", type=_Limit(), help="Jobs queued or running at once, of each user."),
         click.option("--requests-per-minute", type=_Limit(), help="Submissions in any 60 seconds."),
