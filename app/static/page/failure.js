@@ -10,6 +10,9 @@ const KINDS = {
 /** The kind of a job's error; "" for errors of reading it. */
 export const kindWords = (error) => KINDS[error.type] ?? "";
 
+/** Why the server could not serve a request, in one sentence: its own, if it sent one. */
+export const awayWords = ({ detail } = {}) => /^[^.]+\./.exec(detail ?? "")?.[0] ?? "The server does not answer.";
+
 /** How many calls the job took, and what the provider's last response was. */
 export function callsWords(error, view) {
   const calls = view?.provider_calls ?? 0;

@@ -1,13 +1,14 @@
 // The health of the deployment, in the head of the page: nothing while all is well, otherwise a mark and a few words that
 // lead to the operator's view.
 
+import { awayWords } from "./failure.js";
+
 const EVERY_MS = 10_000;
 const TIMEOUT_MS = 5000;
 const WELL = "good";
 const WORDS = {
   "no workers": "No workers", "answers fail": "Some answers fail", "jobs wait": "Jobs wait", "redis nearly full": "Redis is nearly full",
 };
-const AWAY = "The server does not answer";
 
 export class Health {
   #link;
@@ -28,10 +29,15 @@ export class Health {
       const answer = await fetch("v1/overview", { signal: AbortSignal.timeout(TIMEOUT_MS) });
       const body = await answer.json();
       if (answer.ok) this.#show(body.state === WELL ? null : "amber", WORDS[body.state] ?? body.state, body.reasons.map(sentence));
-      else if (answer.status >= 500) this.#show("grey", AWAY, [body.detail]);
+      else if (answer.status >= 500) this.#away(body);
     } catch {
-      this.#show("grey", AWAY, []);
+      this.#away();
     }
+  }
+
+  /** No figures: the mark says why. */
+  #away(problem) {
+    this.#show("grey", awayWords(problem).slice(0, -1), problem?.detail ? [problem.detail] : []);
   }
 
   /** Amber: something is not well. Grey: nothing is known. A colour of null: all is well. */

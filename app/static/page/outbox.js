@@ -1,6 +1,8 @@
 // The outbox: a question that could not be sent because the server or its Redis is away. It is kept in this tab, also over
 // a reload, and sent as soon as it can be. Its idempotency key makes all attempts one job.
 
+import { awayWords } from "./failure.js";
+
 const PLACE = "tokentail.outbox";
 const SOON_MS = 1500; // a submission that takes longer than this is called kept
 const AGAIN_MS = 2000;
@@ -41,8 +43,8 @@ export class Outbox {
         } catch (error) {
           if (signal.aborted) return null;
           if (!isAway(error)) throw error;
+          this.#tell(kept, error);
         }
-        this.#tell(kept);
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
         if (signal.aborted) return null;
       }
@@ -53,10 +55,10 @@ export class Outbox {
     }
   }
 
-  #tell({ prompt }) {
+  #tell({ prompt }, error) {
     const { box, words } = this.#parts;
     const start = prompt.length > 60 ? `${prompt.slice(0, 60)}…` : prompt;
-    words.textContent = `The server does not answer. “${start}” is kept, and sent as soon as it does.`;
+    words.textContent = `${awayWords(error)} “${start}” is kept, and sent as soon as ${error?.status ? "it can be" : "it does"}.`;
     box.hidden = false;
   }
 

@@ -30,7 +30,7 @@ const narrow = matchMedia("(max-width: 1180px)");
 const small = matchMedia("(max-width: 860px)");
 
 const tokentail = new Tokentail({ token: readToken });
-const sender = new Tokentail({ timing: { patienceMs: 0 } }); // the outbox repeats, and shows it
+const impatient = new Tokentail({ token: readToken, timing: { patienceMs: 0 } }); // its callers repeat, and show it
 const signIn = new SignIn(
   tokentail,
   { dialog: at("sign-in"), form: at("sign-in-form"), key: at("key"), problem: at("sign-in-problem"), out: at("sign-out") },
@@ -45,7 +45,7 @@ const transports = new TransportChoice(
   { menu: at("via"), group: at("transports"), name: at("via-name"), note: at("transport-note") },
   (transport) => (job.isOpen ? job.readOn() : transport !== "auto" && job.readAgain(transport)),
 );
-const job = new WatchedJob(tokentail, signIn, () => transports.value, {
+const job = new WatchedJob(tokentail, impatient, signIn, () => transports.value, {
   began: () => {
     transports.begin();
     screen.began();
@@ -62,7 +62,7 @@ const job = new WatchedJob(tokentail, signIn, () => transports.value, {
 });
 const screen = new Screen(job, isReader);
 const models = new ModelChoice(at("model"), at("model-name"), at("model-name-field"), at("model-note"));
-const outbox = new Outbox((request, options) => signIn.around(() => sender.submit(request, options)), {
+const outbox = new Outbox((request, options) => signIn.around(() => impatient.submit(request, options)), {
   box: at("kept"), words: at("kept-words"), drop: at("kept-drop"),
 });
 const asking = new Asking({ prompt: at("prompt"), longest: at("max-tokens") }, { job, models, outbox, screen }, (jobId, prompt, isCompared) => {
@@ -145,14 +145,14 @@ async function shareIt() {
 async function offerModels() {
   let again = true;
   try {
-    const served = await signIn.around(() => tokentail.models());
+    const served = await signIn.around(() => impatient.models());
     models.offer(served);
     if (!isHealthWatched) new Health(at("health"), at("health-text")).watch();
     isHealthWatched = true;
     again = served.data.length === 0;
     screen.notice(null);
   } catch (error) {
-    screen.notice(error);
+    if (at("kept").hidden) screen.notice(error); // a kept question says the same
     again = ![401, 403].includes(error.status); // otherwise the dialog would reappear after each try
   }
   if (again) setTimeout(offerModels, MODELS_AGAIN_MS);

@@ -1,7 +1,8 @@
 // A reading: one follower of a job, whose transport can be changed at any step without losing the cursor.
 
 /**
- * `to` receives everything: `step(step)`, `traffic({transport, requests, bytes})`, `transport(name, why)`, `failed(error)`.
+ * `to` receives everything: `step(step)`, `traffic({transport, requests, bytes})`, `transport(name, why)`,
+ * `trouble(why)`, `failed(error)`.
  */
 export class Reading {
   #tokentail;
@@ -38,6 +39,7 @@ export class Reading {
       transport,
       signal,
       onTraffic: (traffic) => this.#to.traffic?.(traffic),
+      onTrouble: (why) => signal.aborted || this.#to.trouble?.(why),
       onTransport: (name, why) => signal.aborted || this.#to.transport?.(name, why),
     });
     for await (const step of steps) {

@@ -61,9 +61,9 @@ export class Screen {
 
   /** Something else has changed. */
   changed() {
-    const { answer, view, isOpen, comparison, costs, problem, state, prompt } = this.#job;
-    const words = stateWords(state, view, answer);
-    at("state").dataset.state = state;
+    const { answer, view, isOpen, comparison, costs, problem, trouble, state, prompt } = this.#job;
+    const words = trouble ? `${trouble.slice(0, -1)}; trying again` : stateWords(state, view, answer);
+    at("state").dataset.state = trouble ? "amber" : state;
     put("state-text", words);
     if (answer) this.announcer.state(answer.done ? `${words}. ${answer.tokenCount} tokens.` : words);
     document.documentElement.toggleAttribute("data-shows", Boolean(answer));

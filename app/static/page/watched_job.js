@@ -3,12 +3,14 @@
 import { advance, emptyAnswer } from "./answer.js";
 import { Comparison } from "./comparison.js";
 import { Costs } from "./costs.js";
+import { awayWords } from "./failure.js";
 import { keep, takeUp } from "./kept.js";
 import { Pace } from "./pace.js";
 import { Reading } from "./reading.js";
 
 const PROBLEM_STATES = { 401: "refused", 403: "refused", 404: "missing", 410: "gone" };
 const VIEW_EVERY_MS = 1000; // while it is queued, because its queue position changes
+const AGAIN_MS = 2000; // while the server or its Redis is away
 
 export class WatchedJob {
   answer = null; // null while no job is watched
@@ -17,12 +19,14 @@ export class WatchedJob {
   request = null; // what the server says was asked, for a job that this tab did not submit
   mayRecall = true; // a share link's reader may not
   problem = null; // the error that ended the reading
+  trouble = ""; // why nothing can be read for now; reading goes on by itself
   comparison = null;
   replay = null; // while an ended answer is read once more: {transport, before, began}
   pace = new Pace();
   costs = new Costs();
 
   #tokentail;
+  #impatient;
   #signIn;
   #transport;
   #to;
@@ -31,11 +35,11 @@ export class WatchedJob {
   #isFirstAsked = false;
 
   /**
-   * `transport()` is the chosen one. It calls `to`: `began()`, `grew(isReset)`, `changed()` of anything but the text,
-   * `moved(transport, why)`, `ended()`, `replayed({transport, tookMs, isSame})`.
+   * `impatient` does not repeat calls by itself. `transport()` is the chosen one. It calls `to`: `began()`,
+   * `grew(isReset)`, `changed()` of anything but the text, `moved(transport, why)`, `ended()`, `replayed({transport, tookMs, isSame})`.
    */
-  constructor(tokentail, signIn, transport, to) {
-    [this.#tokentail, this.#signIn, this.#transport, this.#to] = [tokentail, signIn, transport, to];
+  constructor(tokentail, impatient, signIn, transport, to) {
+    [this.#tokentail, this.#impatient, this.#signIn, this.#transport, this.#to] = [tokentail, impatient, signIn, transport, to];
   }
 
   get isOpen() {
@@ -52,7 +56,7 @@ export class WatchedJob {
     this.#reading?.stop();
     this.comparison?.stop();
     const kept = jobId ? takeUp(jobId) : { answer: null, prompt: "" };
-    Object.assign(this, { ...kept, view: null, request: null, problem: null, comparison: null, replay: null, pace: new Pace() });
+    Object.assign(this, { ...kept, view: null, request: null, problem: null, trouble: "", comparison: null, replay: null, pace: new Pace() });
     if (prompt !== null) this.prompt = prompt;
     this.#reading = null;
     this.#isFirstAsked = false;
@@ -109,6 +113,7 @@ export class WatchedJob {
       step: (step) => this.#step(step),
       traffic: (traffic) => costs.isMeasured || costs.traffic(traffic),
       transport: (name, why) => this.#moved(name, why),
+      trouble: (why) => (why ? this.#look() : this.#isInTrouble("")), // what the server says of itself is in the job's view
       failed: (error) => this.#failed(error),
     };
     return new Reading(this.#tokentail, this.answer.jobId, this.answer.cursor, to, { events: true });
@@ -118,6 +123,7 @@ export class WatchedJob {
     const { answer } = this;
     const [state, hadText] = [answer.status, Boolean(answer.text)];
     const { tokens, isReset } = advance(answer, step);
+    this.#isInTrouble("");
     const now = performance.now();
     this.pace.add(tokens, now);
     if (!this.costs.isMeasured) this.costs.of[step.transport]?.brought(tokens, now);
@@ -176,17 +182,28 @@ export class WatchedJob {
     clearTimeout(this.#viewTimer);
     const { jobId } = this.answer;
     const isStill = () => this.answer?.jobId === jobId;
+    let againMs = VIEW_EVERY_MS;
     try {
-      const view = await this.#signIn.around(() => this.#tokentail.job(jobId));
+      const view = await this.#signIn.around(() => this.#impatient.job(jobId));
       if (!isStill()) return;
       this.view = view;
+      this.trouble = "";
       this.#to.changed();
       if (!this.prompt && !this.request && this.mayRecall) await this.#recall(jobId, isStill);
     } catch (error) {
-      if (isStill() && [401, 403, 404, 410].includes(error.status)) this.#end(error);
+      if (!isStill()) return;
+      if ([401, 403, 404, 410].includes(error.status)) return this.#end(error);
+      againMs = AGAIN_MS;
+      this.#isInTrouble(awayWords(error));
     }
-    if (isStill() && this.isOpen && this.answer.status === "queued") {
-      this.#viewTimer = setTimeout(() => isStill() && this.#look(), VIEW_EVERY_MS);
+    if (isStill() && (this.trouble || (this.isOpen && this.answer.status === "queued"))) {
+      this.#viewTimer = setTimeout(() => isStill() && this.#look(), againMs);
     }
+  }
+
+  #isInTrouble(words) {
+    if (words === this.trouble) return;
+    this.trouble = words;
+    this.#to.changed();
   }
 }

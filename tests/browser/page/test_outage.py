@@ -1,12 +1,20 @@
-"""The server away: a question that was asked meanwhile is kept, and sent when the server is back."""
+"""The server or its Redis away: the page says so, and a question that was asked meanwhile is kept, and sent later."""
 
 import signal
+from collections.abc import Iterator
 
-from playwright.sync_api import expect
+import pytest
+import requests
+from playwright.sync_api import Page, expect
 
 from tests.browser.harness import BrowserHarness
+from tests.browser.page.conftest import NewContext
 from tests.browser.page.sight import Sight
-from tests.scripted_worker import ScriptedWorker
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.valkey_server import ValkeyServer
+from tests.waiting import eventually
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import wire
 
 KEPT = "The server does not answer. “Kept?” is kept, and sent as soon as it does."
 UNREACHED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "status of 503", "WebSocket")
@@ -74,3 +82,75 @@ def test_a_kept_question_can_be_discarded(sight: Sight, complaints: list[str]) -
     page.wait_for_timeout(2500)
     assert sent == []
     complaints[:] = [text for text in complaints if "ERR_FAILED" not in text]
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    """A Redis of the test's own, which can be away while the web process stays."""
+    with ValkeyServer(is_durable=True) as valkey:
+        yield valkey
+
+
+@pytest.fixture
+def lonely(valkey: ValkeyServer) -> Iterator[BrowserHarness]:
+    with BrowserHarness(valkey.url, with_nginx=False) as harness:
+        yield harness
+
+
+@pytest.fixture
+def its_worker(valkey: ValkeyServer, lonely: BrowserHarness) -> Iterator[ScriptedWorker]:
+    client = valkey.connect()
+    worker = ScriptedWorker(wire(client, client, load_settings({})))
+    worker.beat()
+    eventually(lambda: "demo" in requests.get(f"{lonely.url}/v1/models", timeout=10).text, within_s=10)
+    yield worker
+    client.close()
+
+
+AWAY = "Redis does not answer"
+
+
+def _says_so(page: Page, where: str) -> None:
+    expect(page.locator(where)).to_contain_text(AWAY, timeout=2000)
+
+
+@pytest.mark.parametrize("away", ["hung", "refused"])
+def test_with_redis_away_the_page_says_so_and_keeps_the_question(
+    valkey: ValkeyServer,
+    lonely: BrowserHarness,
+    its_worker: ScriptedWorker,
+    new_context: NewContext,
+    complaints: list[str],
+    away: str,
+) -> None:
+    """Within 2 seconds, in words, on each page that is opened; the answer under way goes on, the question is sent."""
+    context = new_context()
+    page = context.new_page()
+    page.goto(lonely.url)
+    expect(page.locator("#model")).to_have_value("demo")
+    sight = Sight(page)
+    first = sight.ask("First?")
+    writer = its_worker.take(first)
+    its_worker.say(writer, "One")
+    sight.sees("One")
+    (valkey.pause if away == "hung" else valkey.kill)()
+    page.locator("#prompt").fill("Kept?")
+    page.keyboard.press("Enter")
+    _says_so(page, "#kept")
+    expect(page.locator("#kept-words")).to_have_text(f"{AWAY}. “Kept?” is kept, and sent as soon as it can be.")
+    for path, where in (("/", "#submit-problem"), ("/operator", "#state-text"), (f"/?job={first}", "#submit-problem")):
+        other = context.new_page()
+        other.goto(lonely.url + path, wait_until="commit")
+        other.locator("#submit-problem, #last-rows").first.wait_for(state="attached")
+        _says_so(other, where)
+    reading = other  # the last of them: the job's own address
+    (valkey.resume if away == "hung" else valkey.start)()
+    its_worker.beat()
+    page.wait_for_url(lambda url: "job=" in url and first not in url, timeout=20_000)
+    expect(page.locator("#kept")).to_be_hidden()
+    its_worker.answer(sight.job_id, "Here.")
+    sight.sees("Here.")
+    its_worker.say(writer, " two", COMPLETED)
+    Sight(reading).sees("One two")
+    Sight(reading).is_told("Complete")
+    forgive(complaints)
