@@ -9,6 +9,9 @@ import msgspec
 from tests.integration.web_process import Site
 
 
+_HEARTBEAT = b":\n"
+
+
 class Event(msgspec.Struct, frozen=True):
     """One event; a heartbeat has neither id nor data."""
 
@@ -49,7 +52,7 @@ class EventReader:
     def next(self) -> Event | None:
         """The next event, heartbeats included; None when the stream is over, or was cut."""
         fields: dict[str, list[str]] = {}
-        while (line := self._line()) not in {b"\n", b""}:
+        while (line := self._line()) not in {b"\n", b"", _HEARTBEAT}:
             name, _, value = line.decode().rstrip("\n").partition(":")
             fields.setdefault(name, []).append(value.removeprefix(" "))
         if not line:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from os import geteuid
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +94,11 @@ class NginxServer(Site):
         """Files that its workers hold open and that have no name any more; Linux only."""
         assert self._child is not None
         pids = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
-        held = [fd.readlink() for pid in pids for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        held = []
+        for pid in pids:
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    held.append(fd.readlink())
         return [str(path) for path in held if str(path).endswith("(deleted)") and str(self._folder) in str(path)]
 
     def reload(self) -> None:

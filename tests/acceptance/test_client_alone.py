@@ -117,7 +117,7 @@ def test_help_works_without_the_server(with_commands: Alone) -> None:
     ended = with_commands.run("-m", "tokentail", "--help")
     assert ended.returncode == 0
     commands = {line.split()[0] for line in ended.stdout.splitlines() if "Not available: tokentail-server" in line}
-    assert commands == {"up", "web", "worker", "check"}
+    assert commands == {"up", "web", "worker", "check", "store", "doctor", "keys"}
 
 
 def test_ask_works_without_the_server(with_commands: Alone, shared_up: Up) -> None:

@@ -54,7 +54,7 @@ def test_a_fast_upstream_is_not_read_while_the_store_is_away(
     harness.until(lambda: len(tries) >= stopped_at + 3)  # a while in which all of it could have been read
     assert room - 2 <= len(pulled) <= room + 1
     is_away = False
-    running.join(timeout=20)
+    running.join(timeout=60)
     assert running.value == "completed"
     batch = harness.backend.store.read(job_id, BEGINNING, 1000)
     stored = list(batch.tokens)

@@ -96,13 +96,12 @@ class Reader:
                 return
             assert response.status == 200
             left = self.dice.randrange(1, 6)
-            event_id = ""
+            body = {}
             while left and (line := response.readline()):
-                if line.startswith(b"id: "):
-                    event_id = line[4:-1].decode()
-                elif line.startswith(b"data: "):
+                if line.startswith(b"data: "):
                     body = json.loads(line[6:])
-                    assert body["cursor"] == event_id
+                elif line.startswith(b"id: "):
+                    assert body["cursor"] == line[4:-1].decode()
                     self.take(body)
                     left -= 1
                 elif line.startswith(b":"):

@@ -50,6 +50,7 @@ def test_every_call_says_within_two_seconds_that_redis_is_away(server: ValkeySer
             path = route.path.replace("{job_id}", job_id).replace("{response_id}", f"resp_{job_id}")
             path = path.replace("{completion_id}", f"chatcmpl-{job_id}").replace("{model*}", "demo")
             query = {"pollAny": f"?job={job_id}&wait=20", "pollTokens": "?wait=20", "pollEvents": "?wait=20"}
+            query["deleteJobs"] = "?all=1"
             body = json.dumps(_BODIES.get(route.name, {})).encode() if route.method == "POST" else b""
             began = time.monotonic()
             reply = web.ask(route.method, path + query.get(route.name, ""), body, Content_Type="application/json")

@@ -39,7 +39,7 @@ def chunk(event: str) -> bytes:
 
 
 def event(content: dict[str, Any], event_id: str = "") -> bytes:
-    return chunk(f"id: {event_id or content['cursor']}\ndata: {json.dumps(content)}\n\n")
+    return chunk(f"data: {json.dumps(content)}\nid: {event_id or content['cursor']}\n\n")
 
 
 def told_by_events(*answers: bytes) -> tuple[View, list[str]]:
@@ -96,10 +96,10 @@ def test_an_event_stream_that_is_cut_is_taken_up_where_it_was() -> None:
     """Cut in the middle of an event, ended early, refused for a while: the text is whole."""
     half = event(body(2, cursor="c3"))[:-12]
     view, asked = told_by_events(
-        _HEAD + chunk("retry: 1000\nid: 0\n\n") + event(body(0, 1, cursor="c2")) + chunk(":\n\n") + half,
+        _HEAD + chunk("retry: 1000\n") + event(body(0, 1, cursor="c2")) + chunk(":\n") + half,
         b"HTTP/1.1 503 Service Unavailable\r\n\r\n",
-        _HEAD + chunk("id: c2\n\n") + event(body(2, cursor="c3")) + _LAST,
-        _HEAD + chunk("id: c3\n\n") + event(body(3, cursor="c5", done=True)) + _LAST,
+        _HEAD + chunk("retry: 1000\n") + event(body(2, cursor="c3")) + chunk(":\n") + _LAST,
+        _HEAD + chunk("retry: 1000\n") + event(body(3, cursor="c5", done=True)) + _LAST,
     )
     assert (view.status, view.text) == ("completed", answer_text(7, 1, 4))
     assert asked == ["0", "c2", "c2", "c3"]
@@ -115,9 +115,9 @@ def test_frames_that_are_cut_are_taken_up_where_they_were() -> None:
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
-        (_HEAD + chunk("id: 0\n\n") + event(body(0, cursor="c1"), event_id="c2"), "its cursor c1"),
-        (_HEAD + chunk("id: c9\n\n"), "began at c9"),
-        (_HEAD + chunk("id: 0\n\n") + chunk("data: ") + _LAST, "middle of an event"),
+        (_HEAD + event(body(0, cursor="c1"), event_id="c2"), "its cursor c1"),
+        (_HEAD + chunk("retry: 1000\n") + chunk("data: ") + _LAST, "middle of an event"),
+        (_HEAD + event(body(0, cursor="c1")) + chunk(":\ndata: {}\n") + _LAST, "middle of an event"),
         (_HEAD + event(body(1, cursor="c1")), "gap"),
         (_STOP, "has not seen the end"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "status 500"),
