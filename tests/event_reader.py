@@ -8,7 +8,6 @@ import msgspec
 
 from tests.integration.web_process import Site
 
-
 _HEARTBEAT = b":\n"
 
 
