@@ -22,7 +22,7 @@ def test_ask_prints_tokens_as_they_come(shared_up: Up) -> None:
     assert pieces[-1][0] - pieces[0][0] > 0.5
     newest = shared_up.get("/v1/jobs")["jobs"][0]
     tokens = shared_up.get(f"/v1/jobs/{newest['id']}/tokens")["tokens"]
-    assert "".join(piece for _, piece in pieces) == "".join(tokens)
+    assert "".join(piece for _, piece in pieces) == "".join(tokens) + "\n"
 
 
 def test_ctrl_c_cancels_the_job(shared_up: Up) -> None:
@@ -47,7 +47,7 @@ def test_ask_without_waiting_then_tail_then_status(shared_up: Up) -> None:
     followed = shared_up.run("tail", job_id)
     again = shared_up.run("tail", job_id)
     assert followed.returncode == again.returncode == 0
-    assert followed.stdout == again.stdout == "".join(shared_up.get(f"/v1/jobs/{job_id}/tokens")["tokens"])
+    assert followed.stdout == again.stdout == "".join(shared_up.get(f"/v1/jobs/{job_id}/tokens")["tokens"]) + "\n"
     status = shared_up.run("status", job_id)
     assert re.search(r"^status +completed$", status.stdout, re.MULTILINE)
     assert re.search(r"^token_count +20$", status.stdout, re.MULTILINE)
@@ -134,6 +134,10 @@ def test_check_tells_settings_and_faults_without_secrets() -> None:
     assert bad.returncode == 2
     assert "TOKENTAIL_PORT" in bad.stderr
     assert "TOKENTAIL_LOG_LEVEL" in bad.stderr
+    assert good.stderr.splitlines()[-1] == "tokentail: these settings can work; 2 warnings"
+    assert bad.stderr.splitlines()[-1] == "tokentail: 2 faults: nothing starts before the faults are corrected"
+    assert run_check().stderr == "tokentail: these settings can work\n"
+    assert re.search(r"^TOKENTAIL_API_KEYS +\(set, 1 key\) ", good.stdout, re.MULTILINE)
 
 
 def test_check_tells_faults_of_the_providers_file_beside_those_of_settings(tmp_path: Path) -> None:

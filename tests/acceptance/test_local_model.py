@@ -60,8 +60,10 @@ def test_words_arrive_as_the_model_makes_them(up: Up) -> None:
 
 
 def test_ask_prints_what_a_person_reads(up: Up) -> None:
-    """`ask` without --json prints the text alone."""
+    """`ask` without --json prints the text alone, with a line end behind it."""
     asked = up.run("ask", "Say hello.", "--max-tokens", "8", "--temperature", "0")
     assert asked.returncode == 0
     newest = up.get("/v1/jobs")["jobs"][0]
-    assert asked.stdout == requests.get(f"{up.url}/v1/jobs/{newest['id']}/text", timeout=5).text != ""
+    text = requests.get(f"{up.url}/v1/jobs/{newest['id']}/text", timeout=5).text
+    assert text
+    assert asked.stdout == text.removesuffix("\n") + "\n"

@@ -59,6 +59,17 @@ def test_ones_own_jobs_are_listed_newest_first(up: Up) -> None:
     assert up.run("list", "--owner", "web").returncode == 2
 
 
+def test_jobs_are_found_by_their_metadata(up: Up) -> None:
+    """All that is given must hold; what is not NAME=VALUE, or is asked for with --all, is wrong usage."""
+    first, _ = (
+        up.submit(prompt="a", model="demo?tokens=2&tps=0", metadata={"chat": chat, "kind": "x=y"}) for chat in "ab"
+    )
+    found = up.run("list", "--json", "--metadata", "chat=a", "--metadata", "kind=x=y").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in found] == [first]
+    assert up.run("list", "--metadata", "chat").returncode == 2
+    assert up.run("list", "--all", "--metadata", "chat=a").returncode == 2
+
+
 def test_a_job_is_shared_and_erased(up: Up) -> None:
     """The link leads to the job; afterwards its content is gone, which has an exit code of its own."""
     job_id = up.run("ask", "--no-wait", "--model", "demo?tokens=2&tps=0", "hello").stdout.strip()

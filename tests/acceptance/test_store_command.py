@@ -41,6 +41,17 @@ def test_the_text_names_the_socket_and_no_content(shared_up: Up) -> None:
     assert "Tokentail demo" not in printed
 
 
+def test_a_deleted_job_is_listed_as_deleted(shared_up: Up) -> None:
+    """The tombstone keeps how the job had ended, which is not what it is now; no time is left of it."""
+    job_id = shared_up.submit(prompt="Secret words", model="demo?tokens=4&tps=500")
+    wait_for_end(shared_up, job_id)
+    assert shared_up.run("delete", job_id).returncode == 0
+    (line,) = (line for line in store(shared_up, "--largest", "1000").splitlines() if job_id in line)
+    assert re.search(rf" deleted +{job_id} +is gone", line), line
+    (report,) = json.loads(store(shared_up, "--largest", "1000", "--json"))
+    assert [job["status"] for job in report["largest"] if job["id"] == job_id] == ["deleted"]
+
+
 def test_a_redis_that_is_away_is_named(shared_up: Up) -> None:
     """Exit code 3, with the address and what to do."""
     ran = shared_up.run("store", "--data-dir", str(shared_up.data_dir / "nowhere"))

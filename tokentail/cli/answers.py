@@ -95,9 +95,9 @@ def print_answer(updates: Iterable[Update], *, as_json: bool) -> int:
         notes.add(last.events)
         text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", last.text) if is_terminal else last.text
         if text:
-            click.echo(text, nl=False)
+            click.echo(text, nl=False, color=True)  # else click takes escape sequences out of what a program reads
             printed = text
-    if is_terminal and printed and not printed.endswith("\n"):
+    if printed and not printed.endswith("\n"):
         click.echo()
     for line in notes.lines():
         click.secho(f"({_CONTROL.sub(chr(0xFFFD), line)})", dim=is_terminal, err=True)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from tokentail.cli.check import read_settings, try_providers
 from tokentail.cli.connection import as_json, connect, server_options
 from tokentail.cli.exit_code import ExitCode
 from tokentail.client import Client
 from tokentail.client.responses import ApiError, ServerUnreachable
+from tokentail.config.address import Address
 from tokentail.config.settings import Settings
 from tokentail.errors import StoreUnavailable, TokentailError
 from tokentail.jobs.job import Status
@@ -59,6 +61,8 @@ def doctor(data_dir: str | None, as_json: bool, url: str, api_key: str | None, *
     """
     environment = dict(os.environ) | ({"TOKENTAIL_DATA_DIR": data_dir} if data_dir else {})
     settings, faults, warnings = read_settings(environment)
+    if settings and click.get_current_context().get_parameter_source("url") is ParameterSource.DEFAULT:
+        url, api_key = _own_server(settings, url, api_key)
     findings: list[Finding] = []
     for finding in _findings(settings, faults, warnings, environment, url, api_key, tries_providers=tries_providers):
         findings.append(finding)
@@ -71,6 +75,13 @@ def doctor(data_dir: str | None, as_json: bool, url: str, api_key: str | None, *
     if faults:
         return ExitCode.USAGE
     return ExitCode.FAILED if any(finding.outcome == "failed" for finding in findings) else ExitCode.OK
+
+
+def _own_server(settings: Settings, url: str, api_key: str | None) -> tuple[str, str | None]:
+    """The address and a key of the server that has these settings; those given, where the settings do not say."""
+    if settings.port:  # 0 is any free port
+        url = Address(settings.host, settings.port).url
+    return url, api_key or next(iter(settings.api_keys), None)
 
 
 def _findings(
@@ -149,8 +160,8 @@ def _demo(client: Client) -> Finding:
     try:
         job = client.submit("Are you well?", model=_DEMO)
     except TokentailError as error:
-        if isinstance(error, ApiError) and error.status == 403:
-            return Finding("demo job", "warning", "not tried: this key submits no jobs", "Use a client's key")
+        if isinstance(error, ApiError) and error.status in {403, 429}:  # the rules of the key, and no fault
+            return Finding("demo job", "warning", f"not tried: {error.detail or error}", _permission(error))
         return Finding("demo job", "failed", f"it was not accepted: {error}", _remedy(error))
     status = job.status
     try:
@@ -166,6 +177,18 @@ def _demo(client: Client) -> Finding:
         return Finding("demo job", "ok", f"went through web, queue and worker in {took_s:.2f} s")
     detail = f"it was {status} after {took_s:.0f} s"
     return Finding("demo job", "failed", detail, "Look for its id in the log of the workers (docs/troubleshooting.md)")
+
+
+def _permission(refusal: ApiError) -> str:
+    """What to do about a key that may not submit the demo job, or not now."""
+    match str(refusal.problem.get("type")).rpartition(":")[2]:
+        case "model-forbidden":
+            return "Use a key that may use the model demo, or allow it: tokentail keys set NAME --models '…,demo'"
+        case "too-many-jobs":
+            return "Try again when jobs have ended (`tokentail list` shows them), or raise the limit (docs/keys.md)"
+        case "limit-reached":
+            return "Try again then, or raise the limit of the key: tokentail keys set NAME (docs/keys.md)"
+    return "Use a client's key" if refusal.status == 403 else "Try again later"
 
 
 def _providers() -> Iterator[Finding]:

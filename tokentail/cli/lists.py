@@ -18,7 +18,8 @@ _OPERATORS = (("calls", 5), ("owner", 16))
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Jobs with this status.")
 @click.option("--owner", help="With --all: jobs of this owner.")
 @click.option("--user", help="Jobs of this user of the application.")
-@click.option("--model", help="Jobs of this model, by its full name.")
+@click.option("--model", help="Jobs of this model, by its full name; a * at its end stands for anything.")
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Jobs with this metadata; may be repeated.")
 @click.option("--since", help="Jobs submitted from then on: 15m, 2h, 7d, or a time such as 2026-01-31T12:00:00Z.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="The most jobs to print.")
 @as_json
@@ -28,6 +29,7 @@ def list_jobs(
     owner: str | None,
     user: str | None,
     model: str | None,
+    metadata: tuple[str, ...],
     since: str | None,
     limit: int,
     as_json: bool,
@@ -42,11 +44,14 @@ def list_jobs(
     """
     if owner and not is_all:
         raise click.UsageError("--owner needs --all: without it the list has the jobs of your own key")
+    if metadata and is_all:
+        raise click.UsageError("--metadata goes without --all: an operator's key sees no metadata")
+    wanted = dict(map(_name_and_value, metadata))
     with connect(url, api_key) as client:
         found = (
             client.all_jobs(limit, status=status, owner=owner, user=user, model=model, since=since)
             if is_all
-            else client.jobs(limit, status=status, user=user, model=model, since=since)
+            else client.jobs(limit, status=status, user=user, model=model, metadata=wanted, since=since)
         )
         jobs = list(found)
     if as_json:
@@ -79,6 +84,13 @@ def models(as_json: bool, url: str, api_key: str | None) -> None:
         click.echo(f"{name}  (default)" if name == served.default else name)
     if not served.names:
         click.echo("tokentail: no worker has served a model yet; start one with: tokentail worker", err=True)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, is_there, value = text.partition("=")
+    if not name or not is_there:
+        raise click.UsageError(f"--metadata: {text} is not NAME=VALUE, such as chat=17")
+    return name, value
 
 
 def _lines(job: RemoteJob, *, is_all: bool) -> list[str]:

@@ -70,7 +70,8 @@ def _text(report: dict[str, Any]) -> str:
 
 
 def _line(job: dict[str, Any]) -> str:
-    left = f"{(int(job['expires_at']) / 1000 - time.time()) / 3600:.1f} h" if job["expires_at"].isdigit() else "-"
+    left_h = (int(job["expires_at"]) / 1000 - time.time()) / 3600 if job["expires_at"].isdigit() else None
+    left = "-" if left_h is None else "is gone" if left_h <= 0 else f"{left_h:.1f} h"
     facts = f"{job['tokens'] or '-':>7}  {job['status'] or '-':9}  {job['id']}  {left:>10}  {job['model']}"
     return f"{_size(job['memory']):>9}  {facts}"
 

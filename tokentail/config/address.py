@@ -39,6 +39,12 @@ class Address:
             raise ValueError(f"needs ports up to {self.port + ports}, and the last is {_LAST_PORT}")
         return Address(self.host, self.port + ports)
 
+    @property
+    def url(self) -> str:
+        """The URL under which this machine reaches a web process that listens here."""
+        is_any = self.host in {"0.0.0.0", "::", ""}  # noqa: S104 - every address of this machine
+        return f"http://{Address('127.0.0.1', self.port) if is_any else self}"
+
     def listen(self) -> socket.socket:
         """A listening socket; on `::` it takes IPv4, too. Raises OSError when the address is not to be had."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

@@ -209,7 +209,9 @@ class Settings:
             value = getattr(self, f.name)
             shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else _shown(str(value))
             if f.metadata["secret"] and value:
-                shown = f"(set, {len(value)} keys)" if isinstance(value, tuple) else "(set)"
+                noun = f.metadata["name"].rpartition("_")[2].lower()  # keys, urls, secrets
+                counted = f"1 {noun[:-1]}" if len(value) == 1 else f"{len(value)} {noun}"
+                shown = f"(set, {counted})" if isinstance(value, tuple) else "(set)"
             yield f.metadata["name"], shown, f.metadata["meaning"]
 
 

@@ -11,7 +11,7 @@ from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import job_of, kind_of, record_of
 
 _AT_ONCE = 500  # keys in a round trip
-_FACTS = ("status", "model", "tokens", "created_at", "expires_at")
+_FACTS = ("status", "model", "tokens", "created_at", "expires_at", "is_deleted")
 
 
 @dataclass(frozen=True)
@@ -76,4 +76,6 @@ def _described(client: RedisClient, jobs: list[tuple[str, int]]) -> Iterator[dic
     for (job_id, size), record in zip(jobs, records, strict=True):
         values = [b""] * len(_FACTS) if isinstance(record, Exception) else record
         facts = {name: (value or b"").decode("utf-8", "replace") for name, value in zip(_FACTS, values, strict=True)}
+        if facts.pop("is_deleted") == "1":
+            facts["status"] = "deleted"  # only the tombstone is left; the record keeps how the job had ended
         yield {"id": job_id, "memory": size, **facts}

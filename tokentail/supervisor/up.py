@@ -47,7 +47,7 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
     KeyRing(settings)  # raises SettingsError for a keys file that cannot be read
     with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
-        url = f"http://{_reachable(settings.host)}:{port}"
+        url = Address(settings.host, port).url
         lock.tell(url)
         up = _Up(settings, environment, port, url, Services(signals), warn)
         is_hurried = True
@@ -177,13 +177,6 @@ def free_port(host: str, port: int) -> int:
         raise NotStarted(
             f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
         ) from None
-
-
-def _reachable(host: str) -> str:
-    """The name under which this machine reaches what listens on `host`."""
-    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - every address of this machine
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
 
 
 def _without(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:

@@ -16,7 +16,14 @@ def update(*tokens: str, status: str = "running", reset: bool = False, **end: ob
 def test_the_text_and_nothing_else_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     """What a script captures is the answer."""
     assert print_answer([update("Hel"), update("lo", status="completed")], as_json=False) == 0
-    assert capsys.readouterr() == ("Hello", "")
+    assert capsys.readouterr() == ("Hello\n", "")
+
+
+def test_the_last_line_is_ended_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe gets the text as it is, and a line end where the text has none, as programs of the shell end theirs."""
+    for text, printed in (("a\r\n\x1b[1m", "a\r\n\x1b[1m\n"), ("a\n", "a\n"), ("", "")):
+        assert print_answer([update(*[text] * bool(text)), update(status="completed")], as_json=False) == 0
+        assert capsys.readouterr().out == printed
 
 
 def test_a_reset_starts_the_text_again(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +31,7 @@ def test_a_reset_starts_the_text_again(capsys: pytest.CaptureFixture[str]) -> No
     updates = [update("Hel"), update("Hello", status="completed", reset=True)]
     assert print_answer(updates, as_json=False) == 1
     told = "tokentail: the answer was started again; the output holds the broken one, too\n"
-    assert capsys.readouterr() == ("Hel\nHello", f"(started again)\n{told}")
+    assert capsys.readouterr() == ("Hel\nHello\n", f"(started again)\n{told}")
 
 
 def test_on_a_terminal_a_reset_is_no_failure(
@@ -39,7 +46,7 @@ def test_on_a_terminal_a_reset_is_no_failure(
 def test_a_reset_before_anything_was_printed_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to take back."""
     print_answer([update(), update("Hello", status="completed", reset=True)], as_json=False)
-    assert capsys.readouterr() == ("Hello", "")
+    assert capsys.readouterr() == ("Hello\n", "")
 
 
 def test_a_reset_after_a_quiet_poll_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +59,7 @@ def test_a_failed_job_is_exit_code_1_and_says_why(capsys: pytest.CaptureFixture[
     """The reason is the server's, on stderr."""
     failed = update(status="failed", error={"type": "timeout", "message": "No token came in time."})
     assert print_answer([update("Hel"), failed], as_json=False) == 1
-    assert capsys.readouterr() == ("Hel", "tokentail: the job has failed: No token came in time.\n")
+    assert capsys.readouterr() == ("Hel\n", "tokentail: the job has failed: No token came in time.\n")
 
 
 def test_json_is_the_bodies(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +91,7 @@ def test_what_comes_beside_the_text_is_noted_on_stderr(capsys: pytest.CaptureFix
     last = update_with("See", cited, cited, image, call, skipped, status="completed", reset=True)
     assert print_answer([lost, last], as_json=False) == 0
     out, err = capsys.readouterr()
-    assert out == "See"
+    assert out == "See\n"
     assert err.splitlines() == [
         "(source: One https://a.example)",
         "(image image/png, in the job's events)",
