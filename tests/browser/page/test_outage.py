@@ -134,6 +134,8 @@ def test_with_redis_away_the_page_says_so_and_keeps_the_question(
     its_worker.say(writer, "One")
     sight.sees("One")
     (valkey.pause if away == "hung" else valkey.kill)()
+    # What was read a second ago may still be answered.
+    eventually(lambda: requests.get(f"{lonely.url}/v1/models", timeout=10).status_code == 503, within_s=10)
     page.locator("#prompt").fill("Kept?")
     page.keyboard.press("Enter")
     _says_so(page, "#kept")
