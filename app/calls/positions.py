@@ -142,14 +142,18 @@ class QueuePositions:
         return len(positions) - held, held
 
     def _read(self) -> dict[str, QueuePosition]:
-        held_by_client: dict[str, list[str]] = {}
-        for job_id, client in self._admission.entered().held.items():
-            held_by_client.setdefault(client, []).append(job_id)
+        entered, queue = self._admission.entered(), self._queue.waiting()
+        held: dict[str, list[str]] = {}
+        for job_id, client in entered.held.items():
+            held.setdefault(client, []).append(job_id)
+        admitted: dict[str, list[str]] = {}
+        # Running jobs are likely to end before those that are still in the queue.
+        for job_id in sorted(entered.admitted, key=lambda job_id: queue.get(job_id, -1)):
+            admitted.setdefault(entered.admitted[job_id], []).append(job_id)
         # Each waits for jobs of its own client; those in the queue may come first, too.
-        queue = self._queue.waiting()
         positions = {
             job_id: QueuePosition(len(queue) + rank, is_held=True)
-            for held in held_by_client.values()
-            for rank, job_id in enumerate(held)
+            for of_client in self._admission.in_turn(held, admitted).values()
+            for rank, job_id in enumerate(of_client)
         }
         return positions | {job_id: QueuePosition(before, is_held=False) for job_id, before in queue.items()}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.calls.positions import QueuePositions
 from tests import foreign_content
 from tests.contract.single_job import CANCELLED, NOW_MS
 from tests.contract.test_admission import Door, open_door
@@ -163,6 +164,17 @@ def test_a_users_retry_after_is_by_its_own_part_of_the_pace(backend: Backend) ->
     assert refused.value.retry_after_s == 4
 
 
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_queue_positions_are_in_the_order_of_turns(backend: Backend, slots: int) -> None:
+    """The positions at the beginning come true when the jobs end in the order in which they began."""
+    door = open_door(backend, slots=slots)
+    jobs = [door.submit("app", user) for user in ["greedy"] * 8 + ["b", "", "c", "b"]]
+    positions = QueuePositions(backend.queue, door.admission, door.clock.monotonic)
+    told = {job_id: position.before for job_id in jobs if (position := positions.position_of(job_id))}
+    assert sorted(jobs, key=told.__getitem__) == [run_next(door) for _ in jobs]
+    assert sorted(told.values()) == list(range(12))
+
+
 def test_nothing_is_kept_of_users_without_open_jobs(backend: Backend) -> None:
     """Of an open job there are a few entries, which name its user by digest alone; after its end there is none."""
     door = open_door(backend, slots=2)
@@ -213,6 +225,25 @@ def test_a_spoilt_index_of_users_is_made_anew_of_the_records(backend: Backend, p
     door.sweep()
     assert {key: backend.buffer_client.zrange(key, 0, -1, withscores=True) for key in (USERS, TURNS)} == before
     assert [run_next(door) for _ in range(7)] == [*greedy[:2], others[0], greedy[2], others[1], *greedy[3:]]
+    assert not backend.buffer_client.exists(*open_keys("app"))
+
+
+@pytest.mark.parametrize("at", ["inf", "-inf", "1e300", "-5", "0.5"])
+@pytest.mark.parametrize("key", [TURNS, USERS, held_jobs("app")])
+def test_an_impossible_time_keeps_no_job_from_its_end(backend: Backend, key: str, at: str) -> None:
+    """Submissions, positions, sweeps and ends go on, and nothing is left."""
+    door = open_door(backend, slots=2)
+    jobs = [door.submit("app", user) for user in ["greedy"] * 4 + ["b", "c"]]
+    for member in backend.buffer_client.zrange(key, 0, -1):
+        backend.buffer_client.zadd(key, {member: at})
+    jobs.append(door.submit("app", "greedy"))
+    positions = QueuePositions(backend.queue, door.admission, door.clock.monotonic)
+    assert all(positions.position_of(job_id) for job_id in jobs)
+    ran = []
+    while door.queued():
+        ran.append(run_next(door))
+        door.sweep()
+    assert sorted(ran) == sorted(jobs)
     assert not backend.buffer_client.exists(*open_keys("app"))
 
 

@@ -22,6 +22,7 @@ from tokentail.jobs.fleet import Observer
 from tokentail.jobs.job import Job
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.spending import NOTHING, Spent
+from tokentail.jobs.turns import in_turn
 from tokentail.redis import admission_scripts, keys
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.mending import expel, mended
@@ -164,8 +165,7 @@ class Admission:
                 pipe.zrange(keys.held_jobs(owner), 0, -1)
                 pipe.smembers(keys.admitted_jobs(owner))
                 _count_indexed(pipe, owner)
-            replies: list[Any] = pipe.execute()
-            return replies
+            return list(pipe.execute())
 
         replies = iter(self._mended(owners, read))
         entered = Entered({}, {})
@@ -215,6 +215,20 @@ class Admission:
             with redis_errors(keys.REBUILD):
                 self._store.client.delete(keys.REBUILD)
 
+    def in_turn(self, held: Mapping[str, list[str]], admitted: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Each owner's held jobs in the order in which they will enter the queue; `admitted` in that of their ends."""
+
+        def read() -> list[Any]:
+            pipe = self._store.client.pipeline(transaction=False)
+            for owner in held:
+                pipe.zrangebylex(keys.users_of(owner), "[job:", "(job;")
+                pipe.zrange(keys.turns_of(owner), 0, -1, withscores=True)
+            return list(pipe.execute())
+
+        replies = iter(self._mended(list(held), read))
+        pairs = {owner: admission_scripts.users_and_turns(next(replies), next(replies)) for owner in held}
+        return {owner: in_turn(held[owner], admitted.get(owner, []), *pairs[owner]) for owner in held}
+
     def _reindex(self, owner: str, job_ids: Sequence[str]) -> None:
         """Make the index of the owner's users anew of the jobs' records, if it has another number of entries."""
 
@@ -223,8 +237,7 @@ class Admission:
             pipe.zcard(keys.held_jobs(owner))
             pipe.scard(keys.admitted_jobs(owner))
             _count_indexed(pipe, owner)
-            replies: list[int] = pipe.execute()
-            return replies
+            return list(pipe.execute())
 
         held, admitted, entries, turns = self._mended([owner], counts)
         if entries == 2 * (held + admitted) + turns:

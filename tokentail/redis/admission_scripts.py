@@ -1,6 +1,6 @@
 """Script calls that count open jobs in and out, with what their owners submitted and spent. Pure, as `scripts.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from tokentail.redis.keys import minute_of, open_keys, usage_of_day
 from tokentail.redis.script import Command, Script
 
 _enter, _admit, _adopt, _reindex = (Script(name, ("users",)) for name in ("enter", "admit", "adopt", "reindex"))
+
+_PLACE = 1e13  # of a turn's score: `lua/users.lua`
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,15 @@ def admit(
 def adopt(owner: str, job_id: str, created_at_ms: int, user: str, *, is_admitted: bool) -> Command[bool]:
     """Count an open job of a user (a digest) that an index has lost; whether it was counted nowhere."""
     return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted), user), bool)
+
+
+def users_and_turns(
+    entries: Sequence[bytes], turns: Sequence[tuple[bytes, float]]
+) -> tuple[dict[str, str], dict[str, float]]:
+    """The user of each job, by the entries `job:…` of an owner's index, and since when (Unix ms) each user waits."""
+    parts = (entry.decode("ascii", "replace").split(":") for entry in entries)
+    users = {part[1]: part[2] for part in parts if len(part) == 3}
+    return users, {turn.decode("ascii", "replace").removeprefix("user:"): score % _PLACE for turn, score in turns}
 
 
 def reindex(owner: str, users: Mapping[str, str]) -> Command[bool]:

@@ -38,5 +38,6 @@ for _ = 1, math.min(room, 1000) do
 end
 if redis.call('EXISTS', held, admitted) == 0 then
   redis.call('SREM', clients, ARGV[1])
+  redis.call('DEL', users, turns) -- what another program may have left there
 end
 return jobs

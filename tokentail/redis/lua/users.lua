@@ -49,7 +49,11 @@ local function set_turn(user, since)
     return
   end
   since = since or redis.call('ZSCORE', turns, turn) or string.match(oldest, ':(%d+):%w*$')
-  local score = math.min(count_of('admitted', user), 900) * PLACE + (tonumber(since) or 0) % PLACE
+  since = tonumber(since) or 0
+  if not (since >= 0 and since < 1e16) then
+    since = 0 -- another program wrote it
+  end
+  local score = math.min(count_of('admitted', user), 900) * PLACE + since % PLACE
   redis.call('ZADD', turns, string.format('%.0f', score), turn)
   redis.call('ZADD', users, 0, 'turn:' .. user)
 end
