@@ -117,8 +117,11 @@ def main() -> int:
 
 def _tree_of(version: str, folder: Path) -> Path:
     archive = subprocess.run(
-        ["git", "archive", version, "tokentail", "app", "worker"], cwd=ROOT, check=True, capture_output=True
+        ["git", "archive", version, "tokentail", "app", "worker"], cwd=ROOT, check=False, capture_output=True
     )
+    if archive.returncode:
+        reason = archive.stderr.decode(errors="replace").strip()
+        sys.exit(f"versions: git has no version {version} here: name a tag (git tag) or a commit (git log). {reason}")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(folder, filter="data")
     where = "import app, worker, tokentail; print(app.__path__[0], worker.__path__[0], tokentail.__path__[0])"

@@ -134,9 +134,10 @@ def test_check_tells_settings_and_faults_without_secrets() -> None:
     assert bad.returncode == 2
     assert "TOKENTAIL_PORT" in bad.stderr
     assert "TOKENTAIL_LOG_LEVEL" in bad.stderr
-    assert good.stderr.splitlines()[-1] == "tokentail: these settings can work; 2 warnings"
+    assert good.stdout.splitlines()[-1] == "These settings can work; 2 warnings"
     assert bad.stderr.splitlines()[-1] == "tokentail: 2 faults: nothing starts before the faults are corrected"
-    assert run_check().stderr == "tokentail: these settings can work\n"
+    plain = run_check()
+    assert (plain.stdout.splitlines()[-1], plain.stderr) == ("These settings can work", "")
     assert re.search(r"^TOKENTAIL_API_KEYS +\(set, 1 key\) ", good.stdout, re.MULTILINE)
 
 

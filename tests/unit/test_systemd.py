@@ -121,3 +121,14 @@ def test_the_commands_of_the_page_configure_a_deployment(tmp_path: Path) -> None
     assert re.search(r"^TOKENTAIL_API_KEYS=[0-9a-f]{48}$", settings, re.MULTILINE)
     assert (tmp_path / "etc/tokentail/tokentail.env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "etc/redis/redis.conf").read_text() == f"include {tmp_path}/etc/tokentail/redis.conf\n"
+
+
+def test_the_page_installs_with_what_it_names() -> None:
+    """A program that a command of the page calls is in its apt line, or comes with every Debian."""
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S))
+    installed = re.findall(r"^apt-get install ([^#\n]*)", blocks, re.MULTILINE)[0].split()
+    for program, package in {"openssl": "openssl", "curl": "curl", "-m venv": "python3-venv"}.items():
+        assert program in blocks
+        assert package in installed
+    for program in ("make", "git", "npm"):
+        assert not re.search(rf"^{program} ", blocks, re.MULTILINE)

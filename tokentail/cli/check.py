@@ -47,7 +47,8 @@ def check(tries_providers: bool, as_json: bool) -> int:
             click.echo(f"tokentail: {fault}", err=True)
         for warning in warnings:
             click.echo(f"tokentail: warning: {warning}", err=True)
-        click.echo(f"tokentail: {_verdict(len(faults), len(warnings))}", err=True)
+        verdict = _verdict(len(faults), len(warnings))
+        click.echo(f"tokentail: {verdict}" if faults else f"\n{verdict}", err=bool(faults))
     return ExitCode.USAGE if faults else ExitCode.OK
 
 
@@ -55,7 +56,7 @@ def _verdict(faults: int, warnings: int) -> str:
     found = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((faults, "fault"), (warnings, "warning")) if n]
     if faults:
         return f"{' and '.join(found)}: nothing starts before the faults are corrected"
-    return f"these settings can work{f'; {found[0]}' if found else ''}"
+    return f"These settings can work{f'; {found[0]}' if found else ''}"
 
 
 def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[str], list[str]]:
