@@ -15,6 +15,7 @@ from app.http.response import Response, problem, problem_of
 from app.http.router import SAFE_METHODS
 from app.reading.steps import ClientLeft
 from app.serving.flask_app import fault, too_large
+from app.serving.logged_path import logged_path
 from app.serving.plane import Plane
 from app.serving.request_context import OnAnswer, RequestContext, lower_headers, send_answer
 from tokentail.errors import TokentailError
@@ -72,8 +73,9 @@ class AsgiApplication:
                 self._on_answer(scope, status, took_s)
             # Reads that succeed are nearly all requests; at INFO they would hide the rest.
             level = logging.DEBUG if scope["method"] in SAFE_METHODS and status < 400 else logging.INFO
-            facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(took_s * 1000)}
-            log.log(level, "request", extra=facts)
+            if log.isEnabledFor(level):
+                about = {"method": scope["method"], "path": logged_path(scope["path"])}
+                log.log(level, "request", extra={**about, "status": status, "ms": round(took_s * 1000)})
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         method, path, headers = scope["method"], scope["path"], lower_headers(scope)

@@ -25,6 +25,7 @@ from app.http.router import Kind
 from app.reading.hub import Hub
 from app.reading.steps import ClientLeft, read_on, read_or_wait
 from app.serving.flask_app import fault
+from app.serving.logged_path import logged_path
 from app.serving.request_context import Message, OnAnswer, Receive, SendMessage, encoded_headers, lower_headers
 from app.wiring import Calls
 from tokentail.errors import TokentailError
@@ -150,7 +151,7 @@ class Sockets:
             took_s = time.monotonic() - began
             if self._on_answer:
                 self._on_answer({**scope, "method": "GET"}, status, took_s)
-            facts = {"method": "GET", "path": scope["path"], "status": status, "ms": round(took_s * 1000)}
+            facts = {"method": "GET", "path": logged_path(scope["path"]), "status": status, "ms": round(took_s * 1000)}
             # A client that leaves by itself sends a code of its own, which means nothing here.
             closed = {} if code is None else {"code": code}
             level = logging.DEBUG if status == 101 and code in {None, ENDED, GOING} else logging.INFO

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.web_process import RawClient, Reply, WebProcess
 from tests.scripted_worker import ScriptedWorker
+from tests.waiting import eventually
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import wire
 from tokentail.redis.client import RedisClient
@@ -249,6 +250,16 @@ def test_the_log_names_paths_without_query_strings(web: WebProcess) -> None:
     web.ask("POST", "/v1/jobs", b'{"prompt": "secret-prompt"}', Content_Type="application/json")
     web.ask("GET", "/broken%0aline")
     assert "info request method=POST path=/v1/jobs status=202 ms=" in web.log
+    for method, path in (
+        ("DELETE", "/v1/users/secret-user"),
+        ("GET", "/v1/users/secret-user"),
+        ("DELETE", "/v1/user/secret-user"),
+        ("GET", "/v1/jobs/secret-job/ws"),
+        ("GET", "/openai/v1/models/secret-model"),
+    ):
+        web.ask(method, path)
+    assert "info request method=DELETE path=/v1/users/{user} status=200 ms=" in web.log
+    eventually(lambda: web.log.count("path=/openai/v1/models/{model} ") == 1, what="the last request has its line")
     assert "secret" not in web.log
     assert "\nline" not in web.log
 

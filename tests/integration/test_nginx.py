@@ -300,6 +300,9 @@ def test_query_strings_are_written_nowhere(nginx: NginxServer, worker: ScriptedW
     asked = nginx.ask("GET", f"/stream?token={SECRET}&query=", Referer=referer, Accept="text/event-stream")
     assert asked.status == 422
     assert nginx.ask("GET", f"/v1/jobs?{SECRET}={'x' * 40_000}").status == 414  # nginx's own refusal
+    for users in ("users", "%75sers", "/users"):
+        nginx.ask("DELETE", f"/v1/{users}/{SECRET}")
+    soon(lambda: nginx.access_log.count('"DELETE /v1/users/{user}"') == 3, what="erasing a user is logged")
     soon(lambda: '"GET /stream" 422' in nginx.access_log, what="it is logged")
     assert f'"GET /v1/jobs/{job_id}/tokens" 200' in nginx.access_log
     assert SECRET not in nginx.everything_written
