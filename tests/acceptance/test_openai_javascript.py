@@ -113,7 +113,7 @@ def test_a_background_response_is_resumed_cancelled_and_deleted(run: Run) -> Non
 @pytest.mark.parametrize("kind", ["completed", "failed", "cancelled", "incomplete"])
 def test_a_webhook_is_unwrapped(run: Run, kind: str) -> None:
     """With its signature verified; a changed body is refused."""
-    webhook = Webhook("0123456789abcdefghjkmnpqrs", kind, 1_700_000_000_000)
+    webhook = Webhook("0123456789abcdefghjkmnpqrs", kind, 1_700_000_000_000, owner="web")
     headers = signed_headers(webhook.id, int(time.time()), webhook.body(), [SECRET])
     sent = {"body": webhook.body().decode(), "headers": headers, "secret": SECRET}
     said = run("unwrap", json.dumps(sent))

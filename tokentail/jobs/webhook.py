@@ -10,6 +10,8 @@ import json
 import re
 from dataclasses import dataclass, replace
 
+from tokentail.identifiers import owner_in
+
 # Pauses between one try and the next: ten tries in 15 h 42 min.
 PAUSES_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
 # How long a record is kept for its webhook: all the tries, and a day in which no worker may have been alive.
@@ -27,6 +29,7 @@ class Webhook:
     ended_at_ms: int
     tries: int = 0
     has_it: frozenset[str] = frozenset()  # the receivers that took it, each as `receiver_id` names it
+    owner: str = ""  # of the job; "" where no keys are set
 
     @property
     def id(self) -> str:
@@ -45,12 +48,13 @@ class Webhook:
 
     def body(self) -> bytes:
         """The body, byte for byte the same at each try. It holds nothing of the prompt or the answer."""
+        owner = {"owner": self.owner} if self.owner else {}
         message = {
             "id": self.id,
             "object": "event",
             "created_at": self.ended_at_ms // 1000,
             "type": self.type,
-            "data": {"id": f"resp_{self.job_id}"},
+            "data": {"id": f"resp_{self.job_id}", **owner},
         }
         return json.dumps(message, separators=(",", ":")).encode()
 
@@ -64,12 +68,12 @@ class Webhook:
         return PAUSES_S[self.tries - 1] if self.tries <= len(PAUSES_S) else None
 
 
-def webhook_of(job_id: str, noted: bytes, ended_at: bytes | None) -> Webhook | None:
+def webhook_of(job_id: str, noted: bytes, ended_at: bytes | None, owner: bytes = b"") -> Webhook | None:
     """The webhook that a record tells of; None if no process of ours wrote what it says."""
     found = _NOTED.fullmatch(noted[:1000].decode("ascii", "replace"))
     if found is None or ended_at is None or not re.fullmatch(rb"[0-9]{1,14}", ended_at):
         return None
-    return Webhook(job_id, found[1], int(ended_at), int(found[2]), frozenset(found[3].split()))
+    return Webhook(job_id, found[1], int(ended_at), int(found[2]), frozenset(found[3].split()), owner_in(owner) or "")
 
 
 def receiver_id(url: str) -> str:

@@ -65,10 +65,10 @@ class DueWebhooks(ScriptClient):
         """What is due; None when nothing is, or the record is not there any more. Garbage is removed."""
         key = record_of(job_id)
         with redis_errors(key):
-            noted, ended_at = self.client.hmget(key, "webhook", "ended_at")
+            noted, ended_at, owner = self.client.hmget(key, "webhook", "ended_at", "owner")
             if noted is None:
                 return None
-            webhook = webhook_of(job_id, noted, ended_at)
+            webhook = webhook_of(job_id, noted, ended_at, owner or b"")
             if webhook is None or webhook.noted.encode() != noted:
                 self.client.hdel(key, "webhook")
                 log.warning("key.cleaned", extra={"key": key, "members": 1})

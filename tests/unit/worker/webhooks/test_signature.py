@@ -40,6 +40,18 @@ def test_standard_webhooks_and_openai_verify_each_kind(kind: str) -> None:
     assert event.data.id == f"resp_{JOB}"
 
 
+def test_the_owner_of_the_job_is_in_the_body_and_hinders_no_library() -> None:
+    """OpenAI's SDK passes it on. A job without an owner has no such field."""
+    webhook = Webhook(JOB, "completed", 1_700_000_000_999, owner="web")
+    headers = signed_headers(webhook.id, int(time.time()), webhook.body(), [NEW])
+    assert StandardWebhook(NEW).verify(webhook.body(), headers)["data"] == {"id": f"resp_{JOB}", "owner": "web"}
+    event = unwrapped(webhook.body(), headers, NEW)
+    assert (type(event).__name__, event.data.owner) == ("ResponseCompletedWebhookEvent", "web")
+    assert json.loads(sent("completed", NEW)[0])["data"] == {"id": f"resp_{JOB}"}
+    assert webhook_of(JOB, b"completed 0", b"1700000000999", b"web") == webhook
+    assert webhook_of(JOB, b"completed 0", b"5", b"\xff spoilt") == Webhook(JOB, "completed", 5)
+
+
 @pytest.mark.parametrize("secret", [OLD, NEW])
 def test_while_a_secret_is_changed_both_verify(secret: str) -> None:
     """Receivers change theirs whenever they like."""
