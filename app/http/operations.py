@@ -139,7 +139,10 @@ OPERATOR_LIST = (
     *_PAGING,
 )
 _TOMBSTONES = _query(
-    "tombstones", _SWITCH, "1: nothing is left that says that the jobs existed, so reads are 404 and not 410."
+    "tombstones",
+    _SWITCH,
+    "1: nothing is left that says that the jobs existed, so reads are 404 and not 410. "
+    "It does nothing to tombstones that an erasure without it has left.",
 )
 ERASE = (
     _query("user", _USER, "Erase the jobs of this user."),

@@ -18,6 +18,7 @@ from tokentail.redis.keys import owner_index, record_of, user_index
 
 ANN = "ann@example.org"
 SECRET = "rosebud"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def made(harness: HttpHarness, user: str | None = ANN, **headers: str) -> str:
@@ -94,6 +95,21 @@ def test_erasing_may_take_the_tombstones_along(harness: HttpHarness) -> None:
         is_gone(harness, gone, 404)
         assert not store.client.exists(record_of(gone))
     assert not store.client.exists(user_index(user_digest("", ANN)))
+
+
+@pytest.mark.parametrize("path", [f"/v1/users/{ANN}", "/v1/jobs?all=1"])
+def test_tombstones_that_an_erasure_left_are_found_by_no_later_one(harness: HttpHarness, path: str) -> None:
+    """They do not tell whose they were, which is their point. The documents say that the first call must ask."""
+    job_id = made(harness)
+    assert erase(harness, path)["deleted"] == 1
+    again = erase(harness, f"{path}{'&' if '?' in path else '?'}tombstones=1")
+    assert again == {"deleted": 0, "cancelled": 0, "done": True}
+    is_gone(harness, job_id, 410)
+    record = harness.backend.store.client.hgetall(record_of(job_id))
+    assert b"user" not in record
+    assert ANN.encode() not in b"".join(record.values())
+    for page in ("users.md", "protocol.md"):
+        assert "in the first call" in (DOCS / page).read_text(encoding="utf-8")
 
 
 def test_the_tombstone_of_an_expired_job_forgets_its_user(harness: HttpHarness) -> None:

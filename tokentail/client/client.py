@@ -195,7 +195,8 @@ class Client:
     def delete_user(self, user: str, *, tombstones: bool = False) -> int:
         """Erase all jobs of one of the application's users; how many that were. Jobs that run are cancelled.
 
-        With `tombstones`, nothing is left that says that the jobs existed. Raises ApiError, ServerUnreachable.
+        With `tombstones`, nothing is left that says that the jobs existed; tombstones that an erasure without it has
+        left are not found any more. Raises ApiError, ServerUnreachable.
         """
         deleted, query = 0, {"user": user, **({"tombstones": "1"} if tombstones else {})}
         while True:

@@ -41,7 +41,7 @@ def test_every_route_is_logged_by_its_template(path: str) -> None:
     ],
 )
 def test_a_name_is_in_no_logged_path(path: str, logged: str) -> None:
-    """Neither where a user is erased nor in an address that was mistyped."""
+    """A line names no user where one is erased, and nothing of an address that was mistyped."""
     assert logged_path(path) == logged
 
 
