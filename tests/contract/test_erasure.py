@@ -99,7 +99,7 @@ def test_erasing_may_take_the_tombstones_along(harness: HttpHarness) -> None:
 
 @pytest.mark.parametrize("path", [f"/v1/users/{ANN}", "/v1/jobs?all=1"])
 def test_tombstones_that_an_erasure_left_are_found_by_no_later_one(harness: HttpHarness, path: str) -> None:
-    """They do not tell whose they were, which is their point. The documents say that the first call must ask."""
+    """A tombstone does not tell whose job it was. The documents say that the first call must ask."""
     job_id = made(harness)
     assert erase(harness, path)["deleted"] == 1
     again = erase(harness, f"{path}{'&' if '?' in path else '?'}tombstones=1")
