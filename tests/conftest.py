@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import fakeredis
 import pytest
+from hypothesis import settings
 
 from tests.scripted_worker import ScriptedWorker
 from tests.valkey_server import ValkeyServer
@@ -15,6 +16,10 @@ from tokentail.redis.backend import Backend, wire
 from tokentail.redis.client import RedisClient
 
 MakeBackend = Callable[..., Backend]
+
+# Speed is measured by benchmarks: how long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
