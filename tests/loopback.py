@@ -134,9 +134,10 @@ class OverSocket:
         if "CONTENT_TYPE" in environ:
             connection.putheader("Content-Type", environ["CONTENT_TYPE"])
         body = environ["wsgi.input"].read()
-        if body or method in {"POST", "PUT", "PATCH"}:
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if not is_chunked and (body or method in {"POST", "PUT", "PATCH"}):
             connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
+        connection.endheaders([body] if is_chunked else body, encode_chunked=is_chunked)
         response = connection.getresponse()
         start_response(f"{response.status} {response.reason}", response.getheaders())
         if response.chunked:

@@ -34,7 +34,6 @@ _start_new_thread, _allocate_lock, _RLock = gevent.monkey.get_original(
 )
 
 Found = TypeVar("Found")
-
 _LOOP_KEPT_S = 60.0
 
 
@@ -145,6 +144,13 @@ class HubThread:
         self._is_closing = True
         if (running := self._running) is not None:
             self._soon(partial(self._close, running))
+
+    def later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Call this on the loop's thread after so long; at once if no loop runs."""
+        if (running := self._running) is None:
+            function()
+        else:
+            self._soon(partial(running.loop.call_later, delay_s, function))
 
     def stop(self, timeout_s: float) -> bool:
         """Close, end the loop, and wait for its end for at most `timeout_s`; whether no loop runs any more."""

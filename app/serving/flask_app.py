@@ -7,7 +7,7 @@ the table in `app/http/routes.py`; this file contains no rule of a single call.
 import logging
 import re
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from app.calls.streams import NOT_UPGRADED
+from app.http.accept import path_by_accept
 from app.http.paths import CALLS, DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
@@ -29,6 +30,8 @@ from tokentail.errors import TokentailError
 from tokentail.telemetry.log_lines import innermost
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
     from app.reading.hub_thread import HubThread  # it imports gevent, which a process with a loop of its own need not
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,18 @@ def create_app(calls: Calls, hub: "HubThread | None" = None) -> Flask:
         _add_route(app, calls, route, hub)
     _add_static_files(app)
     _answer_errors(app, calls)
+    app.wsgi_app = _by_accept(app.wsgi_app)  # type: ignore[method-assign, assignment]  # Flask's own place for middleware
     return app
+
+
+def _by_accept(inner: "WSGIApplication") -> "WSGIApplication":
+    """The application, which gives at a job's own URL the form that the client prefers."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        method, path, accept = environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), environ.get("HTTP_ACCEPT", "")
+        return inner({**environ, "PATH_INFO": path_by_accept(method, path, accept)}, start_response)
+
+    return application
 
 
 def _refuse_first(app: Flask, calls: Calls) -> None:
@@ -92,7 +106,7 @@ def _add_route(app: Flask, calls: Calls, route: Route, hub: "HubThread | None") 
             parameters=parameters,
             query_string=request.query_string.decode("latin-1"),
             headers=lower_headers(request.headers),
-            body=b"" if request.method in SAFE_METHODS else request.get_data(),
+            body=b"" if request.method in SAFE_METHODS else _body(calls.settings.max_body_bytes),
             role=g.caller.role,
             user=g.caller.user,
             is_guest=g.caller.is_guest,
@@ -105,6 +119,16 @@ def _add_route(app: Flask, calls: Calls, route: Route, hub: "HubThread | None") 
 
     rule = re.sub(r"\{(\w+)\*\}", r"<path:\1>", route.path).replace("{", "<").replace("}", ">")
     app.add_url_rule(rule, f"{route.method} {route.path}", view, methods=[route.method])
+
+
+def _body(most_bytes: int) -> bytes:
+    """The request's body. Raises RequestEntityTooLarge."""
+    if request.content_length is None:  # chunked: Werkzeug would end such a body at the limit, and say nothing
+        request.max_content_length = most_bytes + 1
+    body = request.get_data()
+    if len(body) > most_bytes:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _add_static_files(app: Flask) -> None:

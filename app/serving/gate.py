@@ -8,8 +8,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
+from app.http.accept import path_by_accept
 from app.http.access import Access, Caller
 from app.http.response import Response, problem, problem_of
 from app.http.router import SAFE_METHODS
@@ -21,6 +23,8 @@ from app.serving.request_context import OnAnswer, RequestContext, lower_headers,
 from tokentail.errors import TokentailError
 
 log = logging.getLogger("app.http.access")
+
+_MOST_REST_BYTES = 16 << 20  # of a refused body
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -78,16 +82,18 @@ class AsgiApplication:
                 log.log(level, "request", extra={**about, "status": status, "ms": round(took_s * 1000)})
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        method, path, headers = scope["method"], scope["path"], lower_headers(scope)
+        method, headers = scope["method"], lower_headers(scope)
+        scope["path"] = path = path_by_accept(method, scope["path"], headers.get("accept", ""))
         caller = self._admitted(scope, headers)
         if isinstance(caller, Caller):
             caller = await self._plane.revoked(caller) or caller
         if isinstance(caller, Response):
+            await self._read_off(receive, headers)
             await send_answer(caller, scope, headers, self._access, send)
             return
         try:
             async with asyncio.timeout(self._body_within_s):
-                body = await self._read_body(receive)
+                body = await self._read_body(receive, headers)
         except TimeoutError:
             refused = problem(408, "The body did not come in time.", {"Connection": "close"})
             await send_answer(refused, scope, headers, self._access, send)
@@ -113,8 +119,8 @@ class AsgiApplication:
             return too_large(self._max_body_bytes)
         return admitted
 
-    async def _read_body(self, receive: Receive) -> bytes | None:
-        """The whole body, or None as soon as it is over the limit. Raises ClientLeft."""
+    async def _read_body(self, receive: Receive, headers: dict[str, str]) -> bytes | None:
+        """The whole body, or None for one over the limit. Raises ClientLeft."""
         body = bytearray()
         while True:
             message = await receive()
@@ -122,9 +128,25 @@ class AsgiApplication:
                 raise ClientLeft(ClientLeft.__doc__)
             body += message.get("body", b"")
             if len(body) > self._max_body_bytes:
+                if message.get("more_body", False):
+                    await self._read_off(receive, headers)
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
+
+    async def _read_off(self, receive: Receive, headers: dict[str, str]) -> None:
+        """Read what is left of a refused body, for a client with which the connection is closed after the response.
+
+        With bytes unread, closing resets the connection, and most clients then lose the response (RFC 9112, 9.6).
+        Without `Connection: close`, the protocol reads the rest after the response.
+        """
+        if headers.get("connection", "").lower() != "close" or "expect" in headers:
+            return
+        left = _MOST_REST_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._body_within_s):
+                while left > 0 and (message := await receive()).get("more_body", False):
+                    left -= len(message["body"])
 
 
 def _headers_for(scope: Message, body: bytes) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -99,6 +100,22 @@ def test_a_body_over_the_limit_is_refused(make_harness: MakeHarness) -> None:
     fits = json.dumps({"prompt": "x" * (1024 - len('{"prompt": ""}'))})
     assert len(fits) == 1024
     assert harness.post("/v1/jobs", data=fits, content_type="application/json").status_code == 202
+
+
+@pytest.mark.parametrize(("size", "status"), [(1024, 202), (1025, 413), (5000, 413)])
+def test_a_chunked_body_over_the_limit_is_refused(make_harness: MakeHarness, size: int, status: int) -> None:
+    """A body that does not say its length is refused in the same way, and not cut off."""
+    harness = make_harness(TOKENTAIL_MAX_BODY_BYTES="1024")
+    body = json.dumps({"prompt": "x" * (size - len('{"prompt": ""}'))}).encode()
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = harness.post(
+        "/v1/jobs",
+        input_stream=BytesIO(body),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides=chunked,
+    )
+    assert answer.status_code == status, answer.text
 
 
 def test_an_unknown_model_is_told_what_there_is(harness: HttpHarness) -> None:

@@ -231,6 +231,18 @@ def test_what_follows_an_answer_is_not_read_for_ever(web: WebProcess) -> None:
             send_all(client, bytes(1 << 20), 55)
 
 
+@pytest.mark.parametrize("is_said", [True, False], ids=["length", "chunked"])
+def test_a_client_that_sends_its_whole_body_first_sees_the_refusal(web: WebProcess, is_said: bool) -> None:
+    """With `Connection: close`, as Python's urllib sends it, the body is read first: a reset would lose the response."""
+    body = bytes(3 << 20)
+    framing = {"Content-Length": str(len(body))} if is_said else {"Transfer-Encoding": "chunked"}
+    for _ in range(3):
+        with contextlib.closing(web.connect()) as client:
+            client.send_head("POST", "/v1/jobs", {"Content-Type": "application/json", "Connection": "close", **framing})
+            client.send(body if is_said else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+            assert_problem(client.reply(), 413)
+
+
 def test_one_connection_serves_many_requests(web: WebProcess) -> None:
     """Refusals and answers alternate on one kept connection, bodies refused included."""
     with contextlib.closing(web.connect()) as client:

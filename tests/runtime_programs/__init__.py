@@ -1,0 +1,1 @@
+"""tokentail.js in other runtimes than browsers: programs of `make runtimes`."""

@@ -1,0 +1,67 @@
+"""tokentail.js in other runtimes than browsers, against a running `tokentail up`: `make runtimes` prints what works.
+
+Exits with 1 if an answer is not whole or comes by another transport than is known. It needs the registry of npm.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.running import running_up
+from tests.others import RUNTIMES, runtime, with_npm_packages
+
+PROGRAMS = Path(__file__).parent / "runtime_programs"
+_CLIENT = Path(str(files("app") / "static" / "client" / "tokentail.js"))
+_WITHIN_S = 120
+_TRANSPORTS = ("sse", "websocket", "long", "short", "auto")
+_REACT_NATIVE = "React Native's fetch (whatwg-fetch 3.6.20), in Node 24"
+
+
+def main() -> int:
+    """Run the client in each runtime, and print a row for each."""
+    print(
+        f"| runtime | {' | '.join(_TRANSPORTS)} | abort, cancel |\n| --- |{' --- |' * (len(_TRANSPORTS) + 1)}",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder, running_up(Path(folder)) as up:
+        return 1 if sum(not _row(each, up.url) for each in (*RUNTIMES, _REACT_NATIVE)) else 0
+
+
+def _row(title: str, url: str) -> bool:
+    """Print the row of one runtime; whether all is well there."""
+    ran = subprocess.run([*_command(title), url], capture_output=True, text=True, timeout=_WITHIN_S, check=False)
+    if ran.returncode:
+        print(f"| {title} | fails: {ran.stderr[-500:]} |", flush=True)
+        return False
+    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    cells = [_cell(transport, told[transport]) for transport in _TRANSPORTS]
+    end = f"{told['abort']}, {told['cancel']}"
+    print(f"| {title} | {' | '.join(cells)} | {end} |", flush=True)
+    return all(told[transport].get("isWhole") for transport in _TRANSPORTS) and end == "AbortError, cancelled"
+
+
+def _cell(transport: str, told: dict[str, Any]) -> str:
+    if not told.get("isWhole"):
+        return f"no: {told}"
+    used = "" if told["used"] == [transport] else f", by {' then '.join(told['used'])}"
+    return f"yes, {told['steps']} steps{used}"
+
+
+def _command(title: str) -> list[str]:
+    """The command of the program in this runtime, but for the server's address."""
+    is_native = title == _REACT_NATIVE
+    folder = with_npm_packages("runtimes", *(("whatwg-fetch@3.6.20",) if is_native else ()))
+    for source in (_CLIENT, PROGRAMS / "follow.mjs", PROGRAMS / "react_native.mjs"):
+        (folder / source.name).write_bytes(source.read_bytes())
+    if is_native:
+        return [str(runtime("node 24")), str(folder / "react_native.mjs")]
+    options = ["run", "-A"] if title == "deno" else []
+    return [str(runtime(title)), *options, str(folder / "follow.mjs")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
