@@ -3,7 +3,8 @@
 A request is refused in this order: a foreign Host (a page that rebinds its name to this machine), a cross-site write,
 a missing or wrong key. A key sees only its own jobs, so all other code knows the name of the key's owner only.
 Instead of a key a browser sends the cookie of its session, and a share link has a token for reading one job.
-A cookie counts only for requests of this server's own pages, whichever other origins may send requests.
+A cookie counts only for requests of this server's own pages, whichever other origins may send requests. Behind a proxy
+that rewrites Host, the settings tell which pages these are.
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from werkzeug.sansio.http import parse_cookie
 
-from app.http.origins import HOST, is_same_host, spellings
+from app.http.origins import HOST, host_name, is_same_host, spellings
 from app.http.parameters import parameters_refusal
 from app.http.query import token_of
 from app.http.read_tokens import read_token_refusal, user_refusal
@@ -35,8 +36,16 @@ NO_KEY = problem(
 _FOREIGN_HOST = problem(
     403,
     "This server does not answer to that Host name; it may be added with TOKENTAIL_ALLOWED_HOSTS. "
+    "A proxy has to pass on the Host that the browser sent, or its own name for this server has to be added. "
     "Without API keys it answers to localhost, to the IP addresses of a server that listens beyond this machine, "
     "and to the names that are added.",
+)
+
+_FOREIGN_PAGE = problem(
+    403,
+    "A page of another site may neither write here nor open a WebSocket. If the page is this server's own, the proxy "
+    "in front has to pass on Host, with its port, as the browser sent it; or the page's host name may be added with "
+    "TOKENTAIL_ALLOWED_HOSTS. The origin of another server's page may be added with TOKENTAIL_CORS_ORIGINS.",
 )
 
 _COOKIE = "tokentail_session"
@@ -107,7 +116,8 @@ class Access:
         self._preflight = {"Access-Control-Allow-Methods": ", ".join(router.methods), **_PREFLIGHT}
         self.signer = signer
         self._aliases: tuple[int, dict[str, str]] = 0, {}  # by the number of the key ring: each alias with its owner
-        self._hosts = {host.lower().strip("[]") for host in (*settings.allowed_hosts, settings.host)}
+        self._listed_hosts = {host.lower().strip("[]") for host in settings.allowed_hosts}
+        self._hosts = {*self._listed_hosts, settings.host.lower().strip("[]")}
         # A page that rebinds its name to this address has neither a key nor the cookie of another name.
         are_keys_enough = settings.is_keyed and not (settings.is_loopback or settings.allowed_hosts)
         self._is_any_host = "*" in self._hosts or are_keys_enough
@@ -126,16 +136,12 @@ class Access:
         found = self._router.find(path)
         is_write = method not in SAFE_METHODS or is_socket or (found is not None and found.is_writing_get)
         if is_write and self.is_cross_site(headers):
-            return problem(
-                403,
-                "A page of another site may neither write here nor open a WebSocket; "
-                "its origin may be added with TOKENTAIL_CORS_ORIGINS.",
-            )
+            return _FOREIGN_PAGE
         # A preflight carries no key, and asks for no job.
         needs_key = found.needs_key(method) if found else self._router.is_near_keyed_routes(path)
         if method == "OPTIONS" or not needs_key:
             return _ANYBODY
-        caller = self._caller(headers, query_string)
+        caller = self._caller(headers, query_string, is_write=is_write)
         if caller is None:
             return NO_KEY
         route = found.route(method) if found else None
@@ -174,7 +180,7 @@ class Access:
         secure = "; Secure" if _is_https(headers) else ""
         return f"{_COOKIE}={session}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}"
 
-    def _caller(self, headers: Mapping[str, str], query_string: str) -> Caller | None:
+    def _caller(self, headers: Mapping[str, str], query_string: str, *, is_write: bool) -> Caller | None:
         if not self.keys.is_keyed:
             return _ANYBODY
         if key := self._key(headers):
@@ -184,8 +190,9 @@ class Access:
             signed = self.signer.users_session_of(_bearer(headers))
         elif token := token_of(query_string):
             signed = self.signer.read_token_of(token) or self.signer.users_session_of(token)
-        elif (session := parse_cookie(headers.get("cookie")).get(_COOKIE)) and not self._is_of_another_page(headers):
-            signed = self.signer.session_of(session)
+        elif session := parse_cookie(headers.get("cookie")).get(_COOKIE):
+            is_foreign = self._is_of_another_page(headers, is_write=is_write)
+            signed = None if is_foreign else self.signer.session_of(session)
         owner = self._owner_of_alias(signed.alias) if signed else None
         if signed is None or owner is None:
             return None
@@ -256,12 +263,18 @@ class Access:
         is_allowed = origin is not None and self._is_allowed_origin(origin)
         return not is_allowed and self._is_of_another_page(headers)
 
-    def _is_of_another_page(self, headers: Mapping[str, str]) -> bool:
-        """Whether a browser sent the request for a page that is not this server's."""
-        origin = headers.get("origin")
+    def _is_of_another_page(self, headers: Mapping[str, str], *, is_write: bool = False) -> bool:
+        """Whether a browser sent the request for a page that is not this server's.
+
+        Behind a proxy that rewrites Host, a page is this server's by its host or origin in the settings. Its writes
+        carry an Origin; its reads do not.
+        """
         if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
             return True
-        return origin is not None and not is_same_host(origin, headers.get("host", ""))
+        origin = headers.get("origin")
+        if origin is None or is_same_host(origin, headers.get("host", "")) or host_name(origin) in self._listed_hosts:
+            return False
+        return not (is_write and origin.lower() in self._origins)
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

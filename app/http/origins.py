@@ -22,6 +22,14 @@ def is_same_host(origin: str, host: str) -> bool:
     return parts.hostname == match[1].lower().strip("[]") and port == (match[2] or _DEFAULT_PORTS.get(parts.scheme, ""))
 
 
+def host_name(origin: str) -> str:
+    """The name of the host in an Origin, in lower case; "" where it has none."""
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
+
+
 def spellings(origin: str) -> set[str]:
     """How browsers may write an allowed origin: one of this machine by each of its names, any other as it is."""
     origin = origin.lower().rstrip("/")

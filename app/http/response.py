@@ -35,6 +35,8 @@ from tokentail.errors import (
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 PROBLEM_NAMES = "urn:tokentail:problem:"  # what the types of our own problems begin with
+# Apache's mod_deflate and mod_brotli, Caddy, Jetty. None of our own ETags ends like this.
+_MARKS_OF_COMPRESSION = ("-gzip", "-br", "-zstd", "--gzip")
 OPEN = "no-store"  # no cache may keep what may still change, or an error
 
 
@@ -72,8 +74,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
 
 
 def is_match(if_none_match: str | None, etag: str) -> bool:
-    """Whether the list of a client's ETags contains this one (RFC 9110, 13.1.2: weak comparison)."""
-    return parse_etags(if_none_match).contains_weak(unquote_etag(etag)[0])
+    """Whether the list of a client's ETags contains this one (RFC 9110, 13.1.2: weak comparison).
+
+    Proxies that compress mark the ETag, and some pass their mark on in If-None-Match.
+    """
+    known, tag = parse_etags(if_none_match), unquote_etag(etag)[0]
+    return any(known.contains_weak(f"{tag}{mark}") for mark in ("", *_MARKS_OF_COMPRESSION))
 
 
 def problem_of(error: TokentailError) -> Response | None:

@@ -103,6 +103,26 @@ def test_our_own_page_can_write(harness: HttpHarness) -> None:
         assert harness.post("/v1/jobs", json={"prompt": "x"}, headers=headers).status_code == 202
 
 
+def test_a_page_behind_a_proxy_that_rewrites_host_writes_by_its_listed_name(make_harness: MakeHarness) -> None:
+    """The page's Origin is not the Host that arrives; a listed name makes it ours, and a refusal says what to do."""
+    page = {"Host": "127.0.0.1:8000", "Origin": "https://chat.example", "Sec-Fetch-Site": "same-origin"}
+    refused = assert_problem(make_harness().post("/v1/jobs", json={"prompt": "x"}, headers=page), 403)["detail"]
+    assert "the proxy in front has to pass on Host" in refused
+    assert "TOKENTAIL_ALLOWED_HOSTS" in refused
+    ours = make_harness(TOKENTAIL_ALLOWED_HOSTS="Chat.example")
+    for more, expected in (
+        ({}, 202),
+        ({"Origin": "http://chat.example:5173"}, 202),
+        ({"Origin": "https://chat.example.evil.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ):
+        assert ours.post("/v1/jobs", json={"prompt": "x"}, headers={**page, **more}).status_code == expected, more
+    any_host = make_harness(TOKENTAIL_ALLOWED_HOSTS="*")
+    assert any_host.post("/v1/jobs", json={"prompt": "x"}, headers=page).status_code == 403, "* is no page's name"
+
+
 def test_an_allowed_origin_may_do_it_all(make_harness: MakeHarness) -> None:
     """TOKENTAIL_CORS_ORIGINS lets a page of another origin preflight, write and read, errors included."""
     harness = make_harness(TOKENTAIL_CORS_ORIGINS="https://app.example", TOKENTAIL_API_KEYS="k")

@@ -127,6 +127,27 @@ def test_other_pages_get_no_session_and_use_none(make_harness: MakeHarness) -> N
     assert json_of(harness.get("/v1/jobs", headers=ONE))["jobs"][0]["status"] == "queued", "nobody has changed it"
 
 
+@pytest.mark.parametrize(
+    "setting", [{"TOKENTAIL_CORS_ORIGINS": "https://app.example"}, {"TOKENTAIL_ALLOWED_HOSTS": "app.example"}]
+)
+def test_a_session_works_as_a_whole_where_a_proxy_rewrites_host(make_harness: MakeHarness, setting: Any) -> None:
+    """The page's origin is named by a setting, and the browser says that it asked this very origin: reads and writes
+    take its cookie alike. Another site's page gets nothing by it, nor does an origin that only `*` allows."""
+    harness = with_no_jar(make_harness(**KEYS, **setting))
+    page = {"Host": "127.0.0.1:8000", "Origin": "https://app.example", "Sec-Fetch-Site": "same-origin"}
+    cookie, job_id = opened(harness), submitted(harness)
+    assert harness.post("/v1/session", headers={**ONE, **page}).status_code == 204
+    for headers in (page, {name: page[name] for name in ("Host", "Origin")}):
+        reading = {name: value for name, value in headers.items() if name != "Origin"}  # as browsers read
+        assert status(harness, f"/v1/jobs/{job_id}", {**cookie, **reading}) == 200
+        assert harness.post("/v1/jobs", json={"prompt": "x"}, headers={**cookie, **headers}).status_code == 202
+    evil = {**page, "Origin": "https://evil.example"}
+    assert harness.post("/v1/jobs", json={"prompt": "x"}, headers={**cookie, **evil}).status_code == 403
+    every_origin = with_no_jar(make_harness(**KEYS, TOKENTAIL_CORS_ORIGINS="*"))
+    headers = {**opened(every_origin), **page}
+    assert every_origin.post("/v1/jobs", json={"prompt": "x"}, headers=headers).status_code == 401
+
+
 def test_our_own_page_submits_by_event_source(keyed: HttpHarness) -> None:
     """`GET /stream` needs the key or the cookie, as any submission does."""
     assert status(keyed, "/stream?query=why", {}) == 401

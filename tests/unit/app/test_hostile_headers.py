@@ -117,13 +117,17 @@ def test_a_token_that_cannot_be_read_is_no_token(access: Access, query_string: s
         ('"x" , W/"abc"', True),
         ('"x, y", "abc"', True),
         ("*", True),
+        ('"abc-gzip"', True),
+        ('"x", W/"abc-br"', True),
+        ('"abc--gzip"', True),
+        ('"abc-other"', False),
         ('"abcd"', False),
         ("", False),
         (None, False),
     ],
 )
 def test_a_tag_matches_any_of_the_list(sent: str | None, is_it: bool) -> None:
-    """Weakly, and a comma within quotes separates nothing."""
+    """Weakly, and a comma within quotes separates nothing; nor does the mark of a proxy that compresses."""
     assert is_match(sent, '"abc"') is is_it
 
 
