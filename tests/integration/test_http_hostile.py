@@ -233,7 +233,7 @@ def test_what_follows_an_answer_is_not_read_for_ever(web: WebProcess) -> None:
 
 @pytest.mark.parametrize("is_said", [True, False], ids=["length", "chunked"])
 def test_a_client_that_sends_its_whole_body_first_sees_the_refusal(web: WebProcess, is_said: bool) -> None:
-    """With `Connection: close`, as Python's urllib sends it, the body is read first: a reset would lose the response."""
+    """With `Connection: close`, as urllib sends it, the body is read first: a reset would lose the response."""
     body = bytes(3 << 20)
     framing = {"Content-Length": str(len(body))} if is_said else {"Transfer-Encoding": "chunked"}
     for _ in range(3):
