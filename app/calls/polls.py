@@ -10,7 +10,7 @@ import msgspec
 
 from app.calls.poll_interval import poll_after_ms, queued_poll_after_ms
 from app.calls.positions import Catalog, QueuePositions
-from app.http.bodies import poll_response, text_of, tokens_body
+from app.http.bodies import events_body, poll_response, text_of, tokens_body
 from app.http.query import MOST_ELEMENTS, poll_any_query, poll_query
 from app.http.request import Request
 from app.http.response import Response, json_response, problem, problem_of
@@ -55,10 +55,16 @@ class Polls:
         """Polls of several jobs in one request, answered as soon as any of the jobs has news."""
         asked = poll_any_query(request.query_string, self.max_wait_s)
         began = self.clock()
-        follows = [Follow(request.owner, checked(job_id), cursor, asked.limit) for job_id, cursor in asked.cursors]
+        with_events = asked.with_events
+        follows = [
+            Follow(request.owner, checked(job_id), cursor, asked.limit, with_events) for job_id, cursor in asked.cursors
+        ]
         found = yield from read_or_wait_for_any(follows, asked.wait_s, self.clock)
+        body_of = events_body if with_events else tokens_body
         bodies = [
-            tokens_body(f, self.after_wait_ms(f, asked.wait_s, began)) if isinstance(f, Batch) else _missing(follow, f)
+            body_of(f, self.after_wait_ms(f, asked.wait_s, began, with_events=with_events))
+            if isinstance(f, Batch)
+            else _missing(follow, f)
             for follow, f in zip(follows, found, strict=True)
         ]
         return json_response(b'{"jobs":[' + b",".join(bodies) + b"]}")

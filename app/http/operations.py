@@ -57,6 +57,11 @@ _SWITCH: dict[str, Any] = {"enum": ["0", "1"]}
 _CURSOR = _query("cursor", {"type": "string", "default": "0"}, "The position to continue at; 0 is the beginning.")
 _TYPED = _query("events", {"enum": ["0", "1"]}, "1: typed events, as in the body of a poll of the job's events.")
 _LINGER = _query("linger_ms", _MILLISECONDS, "How much longer to gather tokens after each first one.")
+_RANDOM = _query(
+    "rnd",
+    _TEXT,
+    "Any text, such as a random number, by which proxies tell this long poll from equal ones. The server ignores it.",
+)
 
 _LAST_EVENT_ID = _query(
     "lastEventId",
@@ -74,6 +79,7 @@ READ_POLL = (
         "The most log elements in the response; the server takes a number above 10000 for 10000.",
     ),
     _query("linger_ms", _MILLISECONDS, "How much longer to gather tokens after the first one."),
+    _RANDOM,
 )
 READ_POLLS = (
     {
@@ -86,6 +92,8 @@ READ_POLLS = (
     },
     _query("wait", _FROM_ZERO, "How many seconds the server may wait for news of any of the jobs."),
     _query("limit", {"type": "integer", "minimum": 1, "default": 1000}, "The most log elements of each job."),
+    _TYPED,
+    _RANDOM,
 )
 READ_STREAM = (
     _header("Last-Event-ID", "The id of the last event that the client received; the stream continues behind it."),

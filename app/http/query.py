@@ -48,6 +48,7 @@ class PollAnyQuery:
     cursors: tuple[tuple[str, Cursor], ...]  # job id and cursor of each
     limit: int  # elements of each
     wait_s: float
+    with_events: bool
 
 
 def poll_query(query: Mapping[str, str], max_wait_s: float) -> PollQuery:
@@ -75,7 +76,8 @@ def poll_any_query(query_string: str, max_wait_s: float) -> PollAnyQuery:
     if faults:
         raise InvalidRequest(*faults)
     cursors = tuple((job_id, parse_cursor(cursor) if cursor else BEGINNING) for job_id, _, cursor in named)
-    return PollAnyQuery(cursors, min(limit, MOST_ELEMENTS), min(wait_s, max_wait_s))
+    with_events = is_asked(query, "events")
+    return PollAnyQuery(cursors, min(limit, MOST_ELEMENTS), min(wait_s, max_wait_s), with_events)
 
 
 def query_of(query_string: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ def schemas() -> dict[str, Schema]:
         **ours,
         "Tokens": _poll("tokens", token),
         "Events": _poll("events", {"anyOf": [token, event]}),
-        "Polls": _object({"jobs": {"type": "array", "items": {"anyOf": [ref("Tokens"), _missing()]}}}),
+        "Polls": _object({"jobs": {"type": "array", "items": {"anyOf": [ref("Tokens"), ref("Events"), _missing()]}}}),
         "Share": _object(
             {
                 "token": _or_null(

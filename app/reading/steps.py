@@ -144,7 +144,10 @@ def read_or_wait_for_any(
                 found.append((yield Read(follow.owner, follow.job_id, follow.cursor, follow.limit)))
             except (JobNotFound, JobGone, Unreadable) as error:  # one job's problem is not the others'
                 found.append(error)
-        is_news = any(not isinstance(f, Batch) or f.is_news(with_events=False) for f in found)
+        is_news = any(
+            not isinstance(f, Batch) or f.is_news(with_events=follow.with_events)
+            for follow, f in zip(follows, found, strict=True)
+        )
         left_s = deadline - clock()
         waits_for = tuple(follow.job_id for follow in follows)
         if is_news or left_s <= 0 or not (yield Wait(waits_for, left_s)):

@@ -39,6 +39,7 @@ _URL = re.compile(
 )
 _TOKEN = re.compile(rb"[?&]token=([^&]*)")
 _CURSOR = re.compile(rb"(?<=[?&])cursor=[^&]*")
+_RANDOM = re.compile(rb"(?<=[?&])rnd=[0-9A-Za-z._-]{0,64}(?:&|\Z)")
 # A request with any of these headers goes the long way.
 _UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"if-none-match"})
 
@@ -146,6 +147,8 @@ class QuickPolls:
         caller, now = admission.caller, self._clock()
         if caller is None or not self._is_unrevoked(caller):
             return None
+        if b"rnd=" in url:  # polls that differ in it alone share a response here
+            url = _RANDOM.sub(b"", url).rstrip(b"?&")
         key = (url, admission.allowed_origin, began is not None)
         kept = self._kept.get(key)
         if kept is not None and kept.until > now and _may_read(caller, kept.owner, kept.job_id):

@@ -145,11 +145,14 @@ def test_every_plain_query_is_fast(plane: Plane, kind: str) -> None:
                 f"linger_ms=20&cursor={cursor}&wait=0",
                 f"cursor={cursor}&wait=0.12",
                 f"wait=0.12&cursor={cursor}&linger_ms=40",
+                f"rnd=4k1x&cursor={cursor}&wait=0.12",
+                f"cursor={cursor}&rnd=&wait=0.12&rnd=0.25",
                 f"wait=00.12&limit=9999999999999999999&linger_ms=0&cursor={cursor}",
                 *(f"cursor={cursor}&wait=0.12&limit={limit}&linger_ms=40" for limit in (1, 2, 50) if cursor != "0"),
             ):
                 assert plane.assert_fast_is_slow(f"{path}?{query}", BEARER)[0] == 200, name
         plane.assert_fast_is_slow(path, BEARER)
+        plane.assert_fast_is_slow(f"{path}?rnd=1", BEARER)
 
 
 def test_queries_with_errors_are_the_long_ways(plane: Plane) -> None:
@@ -163,6 +166,7 @@ def test_queries_with_errors_are_the_long_ways(plane: Plane) -> None:
         "?wait=x",
         "?%63ursor=0",
         "?cursor=0&",
+        "?cursor=0&rnd=%61",
         "?cursor=0&wait=0.1&limit=2",
     ):
         assert not plane.ask(f"{path}{query}", BEARER)[0], query

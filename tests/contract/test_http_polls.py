@@ -310,6 +310,22 @@ def test_a_poll_of_several_is_answered_for_the_first_news_of_any(harness: HttpHa
     assert [body["poll_after_ms"] for body in bodies][2] == 0
 
 
+def test_a_poll_of_several_may_ask_for_events(harness: HttpHarness) -> None:
+    """With `events=1` bodies have all elements, and an event alone ends the wait."""
+    thinking, other = harness.submitted(), harness.submitted()
+    writer = harness.worker.take(thinking)
+    harness.worker.say(writer, Reasoning("hm"))
+    cursor = json_of(harness.get(f"/v1/jobs/{thinking}/events"))["cursor"]
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(harness.get, f"/v1/poll?job={thinking}:{cursor}&job={other}:0.1&events=1&rnd=x&{LONG}")
+        eventually(lambda: all(harness.is_followed(job_id) for job_id in (thinking, other)))
+        harness.worker.say(writer, Reasoning("well"))
+        first, second = json_of(reader.result(5))["jobs"]
+    assert [event["text"] for event in first["events"]] == ["well"]
+    assert (second["events"], "tokens" in second) == ([], False)
+    assert_problem(harness.get(f"/v1/poll?job={other}&events=yes"), 422)
+
+
 @pytest.mark.parametrize(
     ("query", "status"), [("", 422), ("wait=1", 422), ("job=", 404), ("job=x", 404), ("job=" + "0" * 26 + ":x", 400)]
 )

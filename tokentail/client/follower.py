@@ -6,6 +6,7 @@ at any time, and each token is still delivered exactly once.
 
 from collections.abc import Generator
 from contextlib import closing
+from secrets import token_hex
 
 from tokentail.client.connection import Connection, Patience, TransportError, jitter_s, object_of
 from tokentail.client.responses import ApiError, ForeignResponse, ServerUnreachable, Update, parse_object, parse_update
@@ -101,7 +102,8 @@ class Follower:
         def send() -> Update:
             nonlocal waited_s
             waited_s = self._health.wait_s(self._connection.now())
-            wait = {"wait": f"{waited_s:g}"} if waited_s else {}
+            # A proxy that queues equal requests would have one wait for the other.
+            wait = {"wait": f"{waited_s:g}", "rnd": token_hex(4)} if waited_s else {}
             query = {"cursor": self._cursor, **wait, **self._linger}
             try:
                 response = self._connection.request("GET", path, params=query, read_timeout_s=waited_s + _LATE_S)

@@ -3,6 +3,9 @@ import { Connection, jobPath } from "./http.js";
 import { DEFAULT_TIMING } from "./timing.js";
 import { TransportHealth } from "./transport_health.js";
 
+// `fetch` is looked up at each call, because a page may replace it. Browsers refuse to run it as our method.
+const globalFetch = (...given) => globalThis.fetch(...given);
+
 /** A client of one server, with one set of credentials. */
 export class Tokentail {
   #connection;
@@ -10,8 +13,6 @@ export class Tokentail {
   #url;
 
   constructor({ url = "", key, token, fetch, timing } = {}) {
-    // `fetch` is looked up at each call, because a page may replace it. Browsers refuse to run it as our method.
-    const globalFetch = (...given) => globalThis.fetch(...given);
     const timings = { ...DEFAULT_TIMING, ...timing };
     this.#url = url;
     this.#connection = new Connection(url.replace(/\/+$/, ""), key, token, fetch ?? globalFetch, timings);

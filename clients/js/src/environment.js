@@ -55,10 +55,10 @@ export class Environment {
   constructor(signal, pausesHidden) {
     this.#signal = signal;
     this.#pausesHidden = pausesHidden;
-    this.#listen(signal, "abort", () => this.#interrupt("aborted"));
-    this.#listen(globalThis, "online", () => this.#interrupt("the network is back"));
+    this.#listen(signal, "abort", () => this.interrupt("aborted"));
+    this.#listen(globalThis, "online", () => this.interrupt("the network is back"));
     this.#listen(globalThis.document, "visibilitychange", () => {
-      if (this.#isHidden) this.#interrupt("the tab is hidden");
+      if (this.#isHidden) this.interrupt("the tab is hidden");
       else this.#wake();
     });
     let tickedAt = Date.now();
@@ -66,7 +66,7 @@ export class Environment {
       const lateMs = Date.now() - tickedAt - TICK_MS;
       tickedAt = Date.now();
       // Browsers delay the timers of hidden tabs, so a late tick there is not a machine's sleep.
-      if (lateMs > SLEPT_MS && globalThis.document?.visibilityState !== "hidden") this.#interrupt("the machine slept");
+      if (lateMs > SLEPT_MS && globalThis.document?.visibilityState !== "hidden") this.interrupt("the machine slept");
     }, TICK_MS);
   }
 
@@ -110,6 +110,12 @@ export class Environment {
     }
   }
 
+  /** End the attempt and the pause that are under way. */
+  interrupt(message) {
+    this.#attempt?.stop(new TransportError("interrupted", message));
+    this.#wake();
+  }
+
   close() {
     clearInterval(this.#ticking);
     this.#attempt?.end();
@@ -120,11 +126,6 @@ export class Environment {
     if (!target?.addEventListener) return;
     target.addEventListener(name, listener);
     this.#removals.push(() => target.removeEventListener(name, listener));
-  }
-
-  #interrupt(message) {
-    this.#attempt?.stop(new TransportError("interrupted", message));
-    this.#wake();
   }
 
   #wake() {

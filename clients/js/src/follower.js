@@ -1,7 +1,9 @@
+import { crowdOf } from "./crowd.js";
 import { Attempt, Environment } from "./environment.js";
 import { TransportError } from "./errors.js";
+import { isNews } from "./poll_body.js";
 import { LEAST_WAIT_MS, MOST_BACKOFF_MS, MOST_FAULTS, randomBetween, retryPauseMs } from "./timing.js";
-import { Transports, elementsOf } from "./transports.js";
+import { Transports } from "./transports.js";
 
 /** The transports of each `transport` option, the best one first. */
 export const TRANSPORTS_OF = {
@@ -34,6 +36,9 @@ export class Follower {
   #patienceMs;
   #current; // index in #candidates
   #transports;
+  #crowd; // undefined where this follower always reads by itself
+  #isShared = false; // the crowd's poll reads for this follower
+  #hasRead = false;
   #environment;
   #failures = 0; // attempts in a row that brought nothing
   #faults = 0;
@@ -47,6 +52,7 @@ export class Follower {
   constructor(connection, jobId, options, candidates, health) {
     const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport, onTrouble } = options;
     this.#transports = new Transports(connection, jobId, events, lingerMs, onTraffic);
+    this.#crowd = candidates.includes("long") ? crowdOf(connection) : undefined;
     this.#cursor = String(cursor);
     this.#signal = signal;
     this.#pausesHidden = pauseHidden;
@@ -65,11 +71,11 @@ export class Follower {
       for (;;) {
         await environment.visible();
         this.#tryUpgrade();
-        const transport = this.#isToCheck ? "short" : this.#transport;
+        const transport = this.#chooseTransport();
         const attempt = environment.attempt();
         let pauseMs;
         try {
-          for await (const body of this.#transports.bodies(transport, this.#cursor, attempt)) {
+          for await (const body of this.#bodies(transport, attempt)) {
             environment.check();
             this.#received(body);
             this.#cursor = body.cursor;
@@ -88,9 +94,34 @@ export class Follower {
         await environment.sleep(pauseMs);
       }
     } finally {
+      this.#crowd?.leave(this);
       this.#endProbe();
       environment.close();
     }
+  }
+
+  /** Choose a transport anew, because other followers have come or left. */
+  interrupt() {
+    this.#environment.interrupt("the number of followers has changed");
+  }
+
+  /** The transport of the next attempt. */
+  #chooseTransport() {
+    const own = this.#transport;
+    const holdsConnection = own === "sse" || own === "long";
+    if (!holdsConnection) this.#crowd?.leave(this);
+    const isShared = holdsConnection && Boolean(this.#crowd?.takes(this));
+    const isChange = isShared !== this.#isShared;
+    this.#isShared = isShared;
+    if (isChange && own === "sse") this.#report(isShared ? "many answers share a poll" : "few answers are left");
+    // The first read is this follower's alone: a wrong cursor would spoil the poll of all.
+    if (this.#isToCheck || (isShared && !this.#hasRead)) return "short";
+    return isShared ? "long" : own;
+  }
+
+  #bodies(transport, attempt) {
+    if (this.#isShared && transport === "long") return this.#transports.sharedBodies(this.#crowd, this.#cursor, attempt);
+    return this.#transports.bodies(transport, this.#cursor, attempt);
   }
 
   get #transport() {
@@ -98,7 +129,7 @@ export class Follower {
   }
 
   #report(why) {
-    this.#onTransport?.(this.#transport, why);
+    this.#onTransport?.(this.#isShared ? "long" : this.#transport, why);
   }
 
   /** Tell the caller why nothing arrives, each reason once; undefined once something arrives again. */
@@ -110,11 +141,11 @@ export class Follower {
   #received(body) {
     this.#failures = this.#faults = 0;
     this.#foreignSince = undefined;
+    this.#hasRead = true;
     this.#tell(undefined);
-    const hasNews = body.done || body.reset || elementsOf(body).length > 0;
     if (this.#isToCheck) {
       this.#isToCheck = false;
-      if (hasNews && !body.done) this.#tryDowngrade("mute", "the WebSocket is mute");
+      if (isNews(body) && !body.done) this.#tryDowngrade("mute", "the WebSocket is mute");
     }
     const downgrade = this.#downgrade;
     if (downgrade === undefined) return;
@@ -130,7 +161,7 @@ export class Follower {
 
   /** An attempt ended without an error; returns how long to pause before the next one. */
   #ended(transport, attempt) {
-    if (isPoll(transport)) return this.#transports.pollPauseMs;
+    if (isPoll(transport)) return this.#isShared ? 0 : this.#transports.pollPauseMs;
     return this.#failed(new TransportError("cut", "the stream ended early"), transport, attempt);
   }
 
@@ -188,12 +219,14 @@ export class Follower {
   }
 
   #tryDowngrade(kind, why) {
-    if (this.#current + 1 >= this.#candidates.length) return false;
+    const failed = this.#isShared ? this.#candidates.indexOf("long") : this.#current;
+    if (failed + 1 >= this.#candidates.length) return false;
+    this.#isShared = false;
     const isOutage = kind === "away" || kind === "foreign";
     const from = this.#downgrade?.isOutage ? this.#downgrade.from : this.#current; // nothing has arrived since that one
     this.#downgrade = { isOutage, from, hasFailedSince: false };
     // A WebSocket that must take the place of a stream is tried beside the polls: no token waits for it.
-    this.#current += this.#transport === "sse" && this.#candidates[this.#current + 1] === "websocket" ? 2 : 1;
+    this.#current = failed + (this.#candidates[failed] === "sse" && this.#candidates[failed + 1] === "websocket" ? 2 : 1);
     this.#cuts = this.#failures = this.#faults = 0;
     this.#report(why);
     return true;
@@ -205,10 +238,14 @@ export class Follower {
       if (this.#probe.hasPassed) this.#upgrade(this.#probe.passed);
       else health.upgradeFailed();
       this.#probe = undefined;
-    } else if (this.#current > 0 && !this.#probe && !this.#downgrade && performance.now() >= health.tryUpgradeAt) {
+    } else if (this.#current > 0 && !this.#isShared && this.#isTimeToUpgrade) {
       if (this.#transport === "short") this.#upgrade(this.#current - 1);
       else this.#startProbe();
     }
+  }
+
+  get #isTimeToUpgrade() {
+    return !this.#probe && !this.#downgrade && performance.now() >= this.#health.tryUpgradeAt;
   }
 
   #upgrade(transport) {

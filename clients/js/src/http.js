@@ -15,18 +15,32 @@ export class Connection {
   #base;
   #key;
   #token;
-  #fetch;
 
   constructor(base, key, token, fetch, timing) {
     this.#base = base;
     this.#key = key || undefined;
     this.#token = token || undefined;
-    this.#fetch = fetch;
+    this.fetch = fetch;
     this.timing = timing;
+  }
+
+  /** A text that is the same for connections to one server with the same credentials. */
+  get name() {
+    return JSON.stringify([this.#base, this.#key, this.#token]);
+  }
+
+  /** Whether one request may read many jobs: a read token is for a single job. */
+  get canPollMany() {
+    return this.#token === undefined || this.#key !== undefined;
   }
 
   get canOpenSockets() {
     return this.#token !== undefined || this.#key === undefined;
+  }
+
+  /** The same connection, which keeps its key when this one forgets it. */
+  copy() {
+    return new Connection(this.#base, this.#key, this.#token, this.fetch, this.timing);
   }
 
   forgetKey() {
@@ -35,7 +49,8 @@ export class Connection {
 
   /** The address of a call. It contains the read token unless a key is sent as a header, which no WebSocket can. */
   address(path, query = {}, isSocket = false) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const all = Object.entries(query).flatMap(([name, values]) => [values].flat().map((value) => [name, value]));
+    const given = all.filter(([, value]) => value !== undefined);
     if (this.#token && (isSocket || !this.#key)) given.push(["token", this.#token]);
     // React Native has URLSearchParams and URL in parts only.
     const parameters = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
@@ -51,9 +66,9 @@ export class Connection {
     let response;
     let isRedirect = false;
     try {
-      response = await this.#fetch(address, { ...options, redirect: "manual" });
+      response = await this.fetch(address, { ...options, redirect: "manual" });
       isRedirect = response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400);
-      if (isRedirect) response = await this.#fetch(address, options);
+      if (isRedirect) response = await this.fetch(address, options);
     } catch (error) {
       throw attempt.error ?? (isRedirect ? deadRedirect() : new TransportError("away", "the connection failed", { error }));
     }
@@ -99,6 +114,11 @@ export class Connection {
       environment.close();
     }
   }
+}
+
+/** A random text for a long poll's address: proxies let equal requests wait for each other. */
+export function randomText() {
+  return Math.random().toString(36).slice(2, 10);
 }
 
 export function hasType(response, type) {

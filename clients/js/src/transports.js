@@ -1,18 +1,14 @@
 import { Attempt, pause } from "./environment.js";
 import { TransportError, closeError, foreignResponse } from "./errors.js";
 import { EventParser } from "./event_parser.js";
-import { MOST_BODY_BYTES, chunksOf, hasType, jobPath, parseJson, wholeText } from "./http.js";
+import { MOST_BODY_BYTES, chunksOf, hasType, jobPath, parseJson, randomText, wholeText } from "./http.js";
+import { checkedBody, elementsOf, isNews } from "./poll_body.js";
 import { LEAST_WAIT_MS, randomBetween } from "./timing.js";
 
 const LEAST_POLL_MS = 100; // between polls that bring nothing, whatever the server advises
 const MOST_POLL_MS = 30000;
 const MOST_PENDING_BYTES = 16 << 20; // of a WebSocket's messages that the caller has not taken
 const MESSAGE_OVERHEAD_BYTES = 64;
-
-/** The tokens or events of a poll's body. */
-export function elementsOf(body) {
-  return body.tokens ?? body.events;
-}
 
 /** Reads one job from a cursor, once, by any transport. The caller decides which one, and what a failure means. */
 export class Transports {
@@ -53,6 +49,13 @@ export class Transports {
     return this.#poll(transport, cursor, attempt);
   }
 
+  /** The poll bodies that a crowd's poll brings, which other jobs share. */
+  sharedBodies(crowd, cursor, attempt) {
+    const count = (requests, bytes) => this.#count("long", requests, bytes);
+    const [jobId, withEvents, lingerMs, waitMs] = [this.#jobId, this.#withEvents, this.#lingerMs, this.#waitMs];
+    return crowd.bodies({ jobId, cursor, withEvents, lingerMs, waitMs, count }, attempt);
+  }
+
   /** Resolves when a stream brings its first bytes, or a socket opens. Nothing that they bring is used. */
   async probe(transport, cursor, attempt) {
     if (transport === "websocket") return this.#probeSocket(cursor, attempt);
@@ -63,7 +66,7 @@ export class Transports {
   async *#poll(transport, cursor, attempt) {
     const { lateMs, silentMs } = this.#connection.timing;
     const isLong = transport === "long";
-    const waiting = isLong ? { wait: this.#waitMs / 1000, linger_ms: this.#lingerMs } : {};
+    const waiting = isLong ? { wait: this.#waitMs / 1000, linger_ms: this.#lingerMs, rnd: randomText() } : {};
     const kind = this.#withEvents ? "events" : "tokens";
     const address = this.#connection.address(`${jobPath(this.#jobId)}/${kind}`, { cursor, ...waiting });
     attempt.startTimeout((isLong ? this.#waitMs : 0) + lateMs, "cut", "the poll was not answered in time");
@@ -115,7 +118,7 @@ export class Transports {
     const poll = this.#poll("long", cursor, attempt).next().then(({ value }) => value, () => undefined);
     try {
       const body = await Promise.race([settled, poll]);
-      return body && (body.done || body.reset || elementsOf(body).length > 0) ? body : await settled;
+      return body && isNews(body) ? body : await settled;
     } finally {
       attempt.end();
     }
@@ -213,9 +216,6 @@ export class Transports {
   }
 
   #parse(text) {
-    const body = parseJson(text);
-    const isOurs = body?.job_id === this.#jobId && typeof body.cursor === "string" && Array.isArray(elementsOf(body));
-    if (isOurs) return body;
-    throw foreignResponse({ status: 200 });
+    return checkedBody(parseJson(text), this.#jobId);
   }
 }

@@ -50,6 +50,7 @@ export interface FollowOptions {
   /**
    * `"auto"`, the default, starts with `"sse"` and changes to `"long"` and `"short"` and back as the network demands.
    * The others keep to one transport, except that a WebSocket which cannot be opened is replaced as by `"auto"`.
+   * In browsers, three and more followers by `"auto"` and `"long"` share one long poll.
    */
   transport?: "auto" | Transport;
   /** Steps with `events`, everything in the log, in place of `tokens`. */
@@ -60,7 +61,7 @@ export interface FollowOptions {
   signal?: AbortSignal;
   /** Whether to close the connection while the tab is hidden, and catch up when it is visible: true. */
   pauseHidden?: boolean;
-  /** Called for each request and for each piece of a body. */
+  /** Called for each request and for each piece of a body; of a request for many jobs, for one of their followers. */
   onTraffic?: (traffic: Traffic) => void;
   /** Called when the transport changes, with the reason. */
   onTransport?: (transport: Transport, why: string) => void;

@@ -120,7 +120,7 @@ def _failure(manner: Manner) -> bytes:
 
 def _is_reading(head: bytes) -> bool:
     path = head.split(b"\r\n")[0].split(b" ")[1].split(b"?")[0]
-    return path.endswith((b"/stream", b"/tokens", b"/events", b"/ws"))
+    return path.endswith((b"/stream", b"/tokens", b"/events", b"/ws", b"/v1/poll"))
 
 
 def _closing(head: bytes) -> bytes:

@@ -39,3 +39,25 @@ window.noteTries = () => {
   if (tries > read.seenTries) read.triedAt.push(performance.now());
   read.seenTries = tries;
 };
+
+// Follow many jobs at once; `many[job]` is what was read of one, by the client that is given.
+window.many = {};
+window.readMany = async (jobs, options = {}, client = tokentail) => {
+  await Promise.all(
+    jobs.map(async (job) => {
+      const one = (many[job] = { text: "", events: [], transport: null, moves: [], resets: 0, done: null, failure: null });
+      const told = { onTransport: (name, why) => one.moves.push([name, why]) };
+      try {
+        for await (const step of client.follow(job, { ...told, ...options })) {
+          if (step.reset) [one.text, one.resets] = ["", one.resets + 1];
+          const tokens = step.tokens ?? step.events.filter((event) => typeof event === "string");
+          one.text += tokens.join("");
+          one.events.push(...(step.events ?? []).filter((event) => event.type).map((event) => event.type));
+          [one.transport, one.done] = [step.transport, step.done];
+        }
+      } catch (error) {
+        one.failure = error.status ?? error.name;
+      }
+    }),
+  );
+};

@@ -95,6 +95,22 @@ def test_news_answers_all_who_wait(harness: ParkingHarness) -> None:
     run(test())
 
 
+def test_polls_that_differ_in_a_random_text_share_a_response(harness: ParkingHarness) -> None:
+    """`rnd`, which tells polls apart on their way, costs no second response; the poll has nothing of it any more."""
+
+    async def test() -> None:
+        job_id = await live(harness)
+        path = f"/v1/jobs/{job_id}/tokens?cursor=0"
+        answers = [harness.quick_polls.look(f"{path}&rnd={text}".encode(), ANYBODY) for text in ("a", "b.2", "")]
+        assert isinstance(answers[0], bytes)
+        assert answers[0] is answers[1] is answers[2]
+        _, poll = await harness.park(job_id, query="&rnd=c")
+        assert poll is not None
+        assert b"rnd" not in poll.url
+
+    run(test())
+
+
 def test_who_waited_in_vain_is_told_so(harness: ParkingHarness) -> None:
     """After its time a poll is answered with nothing new, and not before."""
 

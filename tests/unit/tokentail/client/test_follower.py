@@ -216,6 +216,16 @@ def test_linger_is_asked_for_over_every_transport(transport: Choice) -> None:
     assert server.queries()[0]["linger_ms"] == ["200"]
 
 
+def test_each_long_poll_has_an_address_of_its_own() -> None:
+    """A random parameter tells equal long polls apart, which proxies would let wait for each other."""
+    client, server, _ = make_client([poll(cursor="g.1"), poll(cursor="g.1"), POLLED_END])
+    list(client.follow("j1", "g.1", transport="long"))
+    assert len({query["rnd"][0] for query in server.queries()}) == 3
+    client, server, _ = make_client([POLLED_END])
+    list(client.follow("j1", transport="short"))
+    assert "rnd" not in server.queries()[0]
+
+
 def test_who_wants_streams_alone_gets_no_polls() -> None:
     """With `sse` alone a mute stream is an error once the patience ends."""
     client, server, _ = make_client([mute_stream()], patience_s=60)
