@@ -17,6 +17,7 @@ from app.calls.shares import Shares
 from app.calls.streams import Streams
 from app.calls.submit import JobActions
 from app.calls.usage import UsageCalls
+from app.durable.calls import DurableCalls
 from app.http.access import Access
 from app.http.router import Handler, Router
 from app.http.routes import ROUTER
@@ -107,6 +108,7 @@ def wire_calls(
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)
+    durable = DurableCalls(polls.max_wait_s, clock, now_ms)
     erasures = Erasures(Erasure(store, queue, backend.admission, now_ms))
     handlers = {
         "pollTokens": polls.tokens,
@@ -122,6 +124,8 @@ def wire_calls(
         "getText": views.text,
         "streamJob": streams.events,
         "followJob": streams.socket,
+        "readDurableEvents": durable.events,
+        "readDurableText": durable.text,
         "shareJob": sessions.share,
         "revokeShares": sessions.revoke,
         "cancelJob": actions.cancel,

@@ -54,6 +54,7 @@ _RATES = (f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what i
 _EXPOSED = ", ".join(
     (
         *("ETag", "Location", "Preference-Applied", "Retry-After"),
+        *("Stream-Closed", "Stream-Cursor", "Stream-Next-Offset", "Stream-Up-To-Date"),
         *("Tokentail", "Tokentail-Job", "Tokentail-Status", "x-request-id"),
         *_RATES,
     )

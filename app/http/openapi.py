@@ -16,13 +16,13 @@ from app.http.tasks import TASKS, task_of
 from tokentail import __version__
 
 _PROBLEMS = {
-    400: "The body or the cursor cannot be read.",
+    400: "The body, the cursor or the offset cannot be read.",
     401: "The request has no key of this server.",
     403: "The server does not have this Host name, or a page of another site sent the request.",
     404: "There is no such job, or it belongs to another key.",
     406: "The request does not ask for events: send Accept: text/event-stream.",
-    409: "The Idempotency-Key was used for another request.",
-    410: "The job's content has expired or was deleted.",
+    409: "The Idempotency-Key was used for another request, or the job has ended without a whole text.",
+    410: "The job's content has expired or was deleted, or the offset belongs to an answer that was lost.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field or parameter is not valid; `errors` names it.",

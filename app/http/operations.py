@@ -166,6 +166,14 @@ USAGE = (
 )
 IF_NONE_MATCH = (_header("If-None-Match", "The ETag of the text that the client has."),)
 
+_DURABLE = (
+    _query("offset", _TEXT, "-1 (the start of the current answer), now, or the Stream-Next-Offset of a response."),
+    _query("live", {"enum": ["long-poll", "sse"]}, "Wait for what comes, in one response or as a stream of events."),
+    _query("cursor", _TEXT, "The last Stream-Cursor that the client received."),
+    _query("*", _TEXT, "Parameters of other names are ignored, as the protocol has it."),
+)
+READ_DURABLE = (*_DURABLE, _header("If-None-Match", "The ETag of the response that the client has."))
+
 GENERATION_REQUEST: Schema = {
     "required": True,
     "content": {JSON: {"schema": ref("GenerationRequest"), "example": {"prompt": "Hello!"}}},
@@ -182,6 +190,19 @@ PLAIN_TEXT: Schema = {
     "description": "The text so far, of the current generation.",
     "content": {"text/plain": {"schema": {"type": "string"}}},
 }
+
+
+def _durable(content_type: str, schema: Schema, description: str) -> Schema:
+    """A read of Durable Streams: content, or with `live=sse` the events `data` and `control`."""
+    return {
+        "description": description,
+        "content": {content_type: {"schema": schema}, "text/event-stream": {"schema": {"type": "string"}}},
+    }
+
+
+_ELEMENT: Schema = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+DURABLE_EVENTS = _durable(JSON, {"type": "array", "items": _ELEMENT}, "The log elements behind the offset.")
+DURABLE_TEXT = _durable("text/plain", {"type": "string"}, "The text behind the offset.")
 
 
 def event_stream(description: str) -> Schema:

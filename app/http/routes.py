@@ -6,6 +6,7 @@ name of the row. A new body is also a schema in `schemas.py`.
 
 from app.http import operations as op
 from app.http import paths
+from app.http.durable_routes import DURABLE_ROUTES
 from app.http.openai_errors import in_openai_form
 from app.http.openai_routes import OPENAI_ROUTES
 from app.http.operations import json_body, no_body
@@ -252,6 +253,7 @@ ROUTES = (
         roles=_BOTH,
     ),
     *OPENAI_ROUTES,
+    *DURABLE_ROUTES,
     Route(
         "GET",
         paths.HEALTH,

@@ -21,6 +21,8 @@ _READING = frozenset(
         paths.JOB_TEXT,
         paths.JOB_STREAM,
         paths.JOB_SOCKET,
+        paths.JOB_DURABLE_EVENTS,
+        paths.JOB_DURABLE_TEXT,
         paths.POLL,
         paths.RAW_STREAM,
     }

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
+from app.http.one_line import one_line
 from app.http.openai_errors import failure_of, restarted
 from app.openai.answer import Answer
 from app.openai.chat_answer import chat_id, chat_usage, extras
 from app.openai.repetition import Differs, Repetition
-from app.openai.sse import DONE, data, one_line
+from app.openai.sse import DONE, data
 from tokentail.log.batch import Batch
 from tokentail.log.element import decode, is_end, is_token
 

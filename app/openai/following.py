@@ -16,8 +16,8 @@ from app.http.rate_limits import rate_headers
 from app.http.response import Response, problem_of
 from app.openai.answer import Answer
 from app.openai.sse import HEADERS, HEARTBEAT
-from app.reading.steps import Follow, HandlerSteps, Head, Read, Send, Step, Steps, Wait, read_on
-from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, TokentailError, Unreadable
+from app.reading.steps import Follow, HandlerSteps, Head, Read, Send, Step, read_on_through_outages
+from tokentail.errors import JobGone, JobNotFound, TokentailError, Unreadable
 from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
@@ -26,8 +26,6 @@ from tokentail.telemetry.log_lines import tell_unreadable
 
 HEAD_WITHIN_S = 5.0  # until then, a quick refusal still has its true HTTP status
 _HEARTBEAT_S = 10.0  # well below the idle time of usual proxies
-_OUTAGE_S = 10.0
-_RETRY_S = 1.0
 _LIMIT = 1000  # elements of one read
 
 Clock = Callable[[], float]
@@ -112,7 +110,7 @@ def whole_answer(job: Followed, clock: Clock, within_s: float = math.inf) -> Han
         wait_s = min(_HEARTBEAT_S, until - clock())
         if wait_s <= 0 and not batch.has_more:
             return None
-        batch = yield from _read_on(job.follow, batch, wait_s, clock)
+        batch = yield from read_on_through_outages(job.follow, batch, wait_s, clock)
 
 
 def answer_so_far(job: Followed) -> Generator[Step, Any, tuple[Batch, Answer]]:
@@ -160,22 +158,10 @@ def stream(
             if fold.is_ended or batch.is_done:
                 return True
             due_in_s = _HEARTBEAT_S - (clock() - quiet_since) if is_begun else HEAD_WITHIN_S - waited_s
-            batch = yield from _read_on(job.follow, batch, max(due_in_s, 0.01), clock)
+            batch = yield from read_on_through_outages(job.follow, batch, max(due_in_s, 0.01), clock)
     except TokentailError as error:
         yield Send(fold.broken(_last_error(error, job))) if is_begun else Head(refused(error, job))
         return False
-
-
-def _read_on(follow: Follow, last: Batch, wait_s: float, clock: Clock) -> Steps[Batch]:
-    """Like `read_on`, but a short outage of the store is waited out: a client of these streams cannot resume."""
-    began = clock()
-    while True:
-        try:
-            return (yield from read_on(follow, last, wait_s, 0, clock))
-        except StoreUnavailable:
-            if clock() - began > wait_s + _OUTAGE_S:
-                raise
-            yield Wait((follow.job_id,), _RETRY_S, is_patient=True)
 
 
 def refused(error: TokentailError, job: Followed) -> Response:

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from app.http.one_line import one_line
+
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
@@ -11,17 +13,6 @@ HEADERS = {
 }
 HEARTBEAT = b":\n\n"
 DONE = b"data: [DONE]\n\n"
-# Some clients break a line at each of these, as Python's `splitlines` does.
-_BREAKS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
-
-
-def one_line(json: bytes) -> bytes:
-    """JSON of ours with every character escaped at which a client may break a line."""
-    if json.isascii():
-        return json
-    for character, escape in _BREAKS:
-        json = json.replace(character, escape)
-    return json
 
 
 def data(value: Any) -> bytes:

@@ -12,11 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from app.http.response import Response
-from tokentail.errors import JobGone, JobNotFound, Unreadable
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, Unreadable
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING, Cursor
 
 Result = TypeVar("Result")
+
+_OUTAGE_S = 10.0
+_RETRY_S = 1.0
 
 
 class ClientLeft(Exception):
@@ -61,13 +64,14 @@ HandlerSteps = Generator[Step, Any, Result]
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A step: begin the response; with a body, or a status other than 200, it is the whole response."""
+    """A step: begin the response. It is the whole response with a body, with a status other than 200, or if said so."""
 
     answer: Response
+    has_empty_body: bool = False
 
     @property
     def is_whole(self) -> bool:
-        return self.answer.status != 200 or bool(self.answer.body)
+        return self.has_empty_body or self.answer.status != 200 or bool(self.answer.body)
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -76,7 +80,11 @@ class Send(msgspec.Struct, frozen=True):
     content: bytes
 
 
-Stream = Generator[Step | Head | Send, Any, None]
+class Cut(msgspec.Struct, frozen=True):
+    """A step: close the connection before the body is complete, so that the client knows that something is missing."""
+
+
+Stream = Generator[Step | Head | Send | Cut, Any, None]
 
 
 class Follow(msgspec.Struct, frozen=True):
@@ -109,6 +117,18 @@ def read_on(follow: Follow, last: Batch, wait_s: float, linger_s: float, clock: 
         return (yield from read_or_wait(follow, wait_s, linger_s, clock))
     nothing = replace(last, first=last.length, elements=(), is_reset=False)
     return (yield from _or_wait(follow, nothing, wait_s, linger_s, clock))
+
+
+def read_on_through_outages(follow: Follow, last: Batch, wait_s: float, clock: Callable[[], float]) -> Steps[Batch]:
+    """Like `read_on`, but waits out a short outage of the store, for readers to which the end of a stream is final."""
+    began = clock()
+    while True:
+        try:
+            return (yield from read_on(follow, last, wait_s, 0, clock))
+        except StoreUnavailable:
+            if clock() - began > wait_s + _OUTAGE_S:
+                raise
+            yield Wait((follow.job_id,), _RETRY_S, is_patient=True)
 
 
 def _or_wait(follow: Follow, batch: Batch, wait_s: float, linger_s: float, clock: Callable[[], float]) -> Steps[Batch]:

@@ -4,6 +4,7 @@ The order of refusals is the same for every call: Host, cross-site, key, route a
 the table in `app/http/routes.py`; this file contains no rule of a single call.
 """
 
+import errno
 import logging
 import re
 import traceback
@@ -23,7 +24,7 @@ from app.http.paths import CALLS, DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
 from app.http.router import SAFE_METHODS, Kind, Route
-from app.reading.steps import Head
+from app.reading.steps import Cut, Head
 from app.serving.static_files import STATIC_PATHS, missing_page, static_file
 from app.wiring import Calls
 from tokentail.errors import TokentailError
@@ -193,6 +194,9 @@ def _whole(body: bytes, parts: Iterator[Any]) -> Iterator[bytes]:
 def _contents(parts: Iterator[Any]) -> Iterator[bytes]:
     try:
         for part in parts:
+            if isinstance(part, Cut):
+                # Servers close the connection at once, and take it for the client's doing.
+                raise ConnectionResetError(errno.ECONNRESET, "The stream is not whole.")
             yield part.content
     except TokentailError:
         return  # the stream ends; a client that reconnects with its last id receives the error, or the rest

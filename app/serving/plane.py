@@ -13,7 +13,7 @@ from app.http.request import Request
 from app.http.response import Response, problem_of
 from app.http.router import Handler, Kind, Route
 from app.reading.hub import Hub
-from app.reading.steps import ClientLeft, Head, RunBlocking, Send, Stream, Wait
+from app.reading.steps import ClientLeft, Cut, Head, RunBlocking, Send, Stream, Wait
 from app.serving.flask_app import fault
 from app.serving.request_context import OnAnswer, RequestContext
 from app.serving.sockets import Sockets
@@ -100,11 +100,14 @@ async def _send_steps(hub: Hub, steps: Stream, context: RequestContext) -> None:
                 raise ClientLeft(ClientLeft.__doc__)
             if isinstance(step, Head):
                 has_place = not step.is_whole and held.enter_context(hub.place(context.caller.owner))
-                await context.begin(step.answer)
+                await context.begin(step)
                 if context.scope["method"] == "HEAD":
                     break
             elif isinstance(step, Send):
                 await context.send_part(step.content)
+            elif isinstance(step, Cut):
+                context.cut()
+                break
             else:
                 if isinstance(step, Wait) and step.is_patient:
                     context.is_to_stay()

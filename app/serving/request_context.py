@@ -8,6 +8,7 @@ from typing import Any
 
 from app.http.access import Access, Caller
 from app.http.response import Response
+from app.reading.steps import Head
 from app.serving.presence import PRESENCE
 
 Message = MutableMapping[str, Any]
@@ -38,19 +39,19 @@ class RequestContext:
         self.is_begun = self.is_ended = True
         await send_answer(answer, self.scope, self.headers, self._access, self._send)
 
-    async def begin(self, answer: Response) -> None:
-        """Begin a stream; or answer whole, when its status or its body says that there is none."""
-        if answer.status != 200 or answer.body:
-            await self.answer(answer)
+    async def begin(self, head: Head) -> None:
+        """Begin a stream, or send the whole response, if this is one."""
+        if head.is_whole:
+            await self.answer(head.answer)
             return
         self.is_begun = True
-        with_security_headers = self._access.with_security_headers(answer, self.scope["method"], self.headers)
-        head = {
+        with_security_headers = self._access.with_security_headers(head.answer, self.scope["method"], self.headers)
+        start = {
             "type": "http.response.start",
             "status": 200,
             "headers": encoded_headers(tuple(with_security_headers.headers.items())),
         }
-        await self._send(head)
+        await self._send(start)
 
     async def send_part(self, content: bytes) -> None:
         """A part of a stream."""
@@ -61,6 +62,11 @@ class RequestContext:
         """The stream is over."""
         self.is_ended = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def cut(self) -> None:
+        """Close the connection once what was sent has left; the body stays incomplete."""
+        self.is_ended = True
+        self.scope["state"][PRESENCE].leave()
 
     @property
     def has_left(self) -> bool:

@@ -53,6 +53,17 @@ def ask_raw_stream(harness: HttpHarness, key: dict[str, str], _job_id: str) -> N
         assert data == [b"data: "], "only the event with the job's id: the stream ends, and EventSource reconnects"
 
 
+def ask_durable(harness: HttpHarness, key: dict[str, str], job_id: str, live: str = "long-poll") -> None:
+    with harness.get(f"/v1/jobs/{job_id}/durable/text?offset=-1&live={live}", headers=key) as answer:
+        answer.get_data()  # to its end
+    assert answer.status_code == 429, "clients of that protocol would ask again without a pause"
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def ask_durable_stream(harness: HttpHarness, key: dict[str, str], job_id: str) -> None:
+    ask_durable(harness, key, job_id, "sse")
+
+
 CALLS = {
     "tokens": ask_long_poll,
     "events": ask_events,
@@ -60,6 +71,8 @@ CALLS = {
     "whole answer": ask_whole_answer,
     "stream": ask_stream,
     "raw stream": ask_raw_stream,
+    "durable long poll": ask_durable,
+    "durable stream": ask_durable_stream,
 }
 
 
