@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes pictures clean
+.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,14 +31,22 @@ check: setup
 # and ports of its own. Two groups go apart: the chaos campaign promises times, and the browser's driver keeps an event
 # loop in its process, which tests of coroutines cannot have.
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report= --ignore=tests/browser --ignore=tests/acceptance/chaos
-	$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/acceptance/chaos
+	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/browser --ignore=tests/acceptance/chaos
+	$(BIN)/python -m pytest tests/acceptance/chaos
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests/browser
 	$(MAKE) test-wheel
 
-# Both wheels, as users have them: without the source tree, and with the lowest versions that they admit.
+# Both wheels, as users have them: without the source tree, and with the lowest versions that they admit. `make test` runs
+# the contracts on them, `make test-lowest` all tests that need no source tree.
 test-wheel: setup
-	$(BIN)/python -m tests.wheel
+	$(BIN)/python -m tests.wheel tests/contract
+
+test-lowest: setup
+	$(BIN)/python -m tests.wheel tests/unit tests/contract tests/integration
+
+# Which lines of the product no test reaches.
+coverage: setup $(VENV)/.ready-programs
+	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report=term:skip-covered --ignore=tests/browser
 
 # Join the sources of the JavaScript client, clients/js/, into app/static/client/tokentail.js and tokentail.d.ts.
 client-js: setup

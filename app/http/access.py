@@ -212,8 +212,11 @@ class Access:
 
     def is_over(self, caller: Caller) -> bool:
         """Whether the caller must be admitted anew: its session or read token has ended, or the keys have changed."""
-        self.keys.look()
-        return caller.ends_at_s <= self.signer.clock() or (self.keys.is_keyed and caller.of_keys != self.keys.number)
+        keys = self.keys
+        if keys.is_keyed:
+            keys.look()
+        is_of_other_keys = keys.is_keyed and caller.of_keys != keys.number
+        return is_of_other_keys or (caller.ends_at_s < math.inf and caller.ends_at_s <= self.signer.clock())
 
     def allowed_origin(self, headers: Mapping[str, str]) -> str:
         """The origin that may read the answer to a GET with these headers; "" where no other origin may."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.http.paths import JOB_EVENTS, JOB_TOKENS
 from app.http.response import Response, problem
 from app.serving.parked_polls import ParkedPoll, ParkedPolls
 from app.serving.presence import PRESENCE, Presence, WatchfulFlow
@@ -76,7 +77,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
             return
         was_in_head, was_past_head, self._has_body = self._is_in_head, self._is_past_head, False
         super().data_received(data)
-        self._pass_body_on()
+        if self._body:
+            self._pass_body_on()
         if was_in_head and self._is_in_head:  # all of it was head; what a head begins with may follow another's body
             self._head_bytes += len(data)
         is_large = self._is_in_head and (self._head_bytes > _MOST_HEAD_BYTES or len(self.headers) > _MOST_HEADERS)
@@ -154,7 +156,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._end_parked()  # the next request is there already: answers come in the order of requests
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._is_in_head, self._head_bytes, self._is_quick = True, 0, False
         self._bytes_past_body, self._rest_bytes, self._rest_began = 0, 0, None
         self.url, self.headers, self.expect_100_continue = b"", [], False
@@ -195,12 +198,12 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self._body += body
 
     def _pass_body_on(self) -> None:
-        if self._body:
-            super().on_body(bytes(self._body))
-            self._body.clear()
+        super().on_body(bytes(self._body))
+        self._body.clear()
 
     def on_message_complete(self) -> None:
-        self._pass_body_on()
+        if self._body:
+            self._pass_body_on()
         self._is_past_head = False
         if not self._is_quick:
             super().on_message_complete()
@@ -221,12 +224,14 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
 
     def _is_quick_poll(self) -> bool:
         """Whether this was a poll that a tail answers, now or later. Nothing else may be under way there."""
-        if self._is_refused or self._is_busy or self.flow.write_paused or self.transport.is_closing():
+        before, parser = self._under_way, self.parser
+        if self._is_refused or not (before is None or before.response_complete) or self.flow.write_paused:
             return False
-        parser = self.parser
-        if parser.get_method() != b"GET" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+        if parser.get_method() != b"GET" or not parser.should_keep_alive() or self.transport.is_closing():
             return False
         admission = self._admission = self._quick_polls.admit(self.url, self.headers, self._admission)
+        if admission.asks_to_keep_alive and parser.get_http_version() != "1.1":
+            return False  # the response to an HTTP/1.0 request has to say that the connection is kept
         found = self._quick_polls.look(self.url, admission)
         if isinstance(found, bytes):
             self._send(found, 0.0)
@@ -242,7 +247,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
     def _note(self, status: int, took_s: float) -> None:
         if self._on_answer is not None:
             path, _, query = self.url.partition(b"?")
-            self._on_answer({"method": "GET", "path": path.decode("ascii"), "query_string": query}, status, took_s)
+            route = JOB_EVENTS if path.endswith(b"events") else JOB_TOKENS
+            self._on_answer({"method": "GET", "route": route, "query_string": query}, status, took_s)
 
     def _end_parked(self) -> None:
         """Answer the parked poll; where only the long way could, close the connection."""

@@ -74,10 +74,11 @@ class WebMetrics:
         self._waits.set_function(waits)
 
     def answered(self, scope: Any, status: int, took_s: float) -> None:
-        """Count a request, by its ASGI scope, after its response."""
+        """Count a request, by its ASGI scope, after its response. The scope may name the route, as quick polls do."""
         method = scope["method"] if scope["method"] in self._methods else _OTHER
-        route = route_of(scope["path"], self._router)
-        is_waiting = route in self._streams or bool(_WAITS.search(scope["query_string"]))
+        route = scope.get("route") or route_of(scope["path"], self._router)
+        query = scope["query_string"]
+        is_waiting = route in self._streams or (b"wait=" in query and bool(_WAITS.search(query)))
         key = method, route, status, is_waiting
         counted = self._children.get(key)
         if counted is None:

@@ -52,6 +52,7 @@ class Admission:
     token: bytes
     caller: Caller | None  # None: the long way decides
     allowed_origin: str  # the origin that may read the response, as a CORS header has it
+    asks_to_keep_alive: bool = False  # by a Connection header, as HTTP/1.0 needs it
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -129,7 +130,7 @@ class QuickPolls:
         query = f"token={token.decode('latin-1')}" if token else ""
         admitted = self._access.admit("GET", JOB_TOKENS.format(job_id=job_id), named, query)
         caller = admitted if isinstance(admitted, Caller) else None
-        return Admission(headers, token, caller, self._access.allowed_origin(named))
+        return Admission(headers, token, caller, self._access.allowed_origin(named), "connection" in named)
 
     def beginning(self, default_headers: Headers) -> bytes:
         """The status line, and the headers that uvicorn adds to every response, in a new list each second."""
@@ -145,7 +146,7 @@ class QuickPolls:
         None when the long way must answer. A poll that has waited since `began` does not wait any longer.
         """
         caller, now = admission.caller, self._clock()
-        if caller is None or not self._is_unrevoked(caller):
+        if caller is None or (caller.only_job is not None and not self._is_unrevoked(caller)):
             return None
         if b"rnd=" in url:  # polls that differ in it alone share a response here
             url = _RANDOM.sub(b"", url).rstrip(b"?&")
