@@ -29,11 +29,13 @@ check: setup
 
 # Most tests wait for something, so there are more workers than cores. Tests of one file share a worker, which has a Valkey
 # and ports of its own. Two groups go apart: the chaos campaign promises times, and the browser's driver keeps an event
-# loop in its process, which tests of coroutines cannot have.
+# loop in its process, which tests of coroutines cannot have. Many tests play out in seconds with real processes, and a
+# machine that does something else meanwhile can fail one: a test that fails runs once more, and the report names it.
+AGAIN := --reruns 1 --reruns-delay 2 -raR
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore=tests/browser --ignore=tests/acceptance/chaos
-	$(BIN)/python -m pytest tests/acceptance/chaos
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests/browser
+	$(BIN)/python -m pytest $(AGAIN) -n 4 --dist loadfile --ignore=tests/browser --ignore=tests/acceptance/chaos
+	$(BIN)/python -m pytest $(AGAIN) tests/acceptance/chaos
+	$(BIN)/python -m pytest $(AGAIN) -n 3 --dist loadfile tests/browser
 	$(MAKE) test-wheel
 
 # Both wheels, as users have them: without the source tree, and with the lowest versions that they admit. `make test` runs

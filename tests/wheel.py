@@ -1,8 +1,8 @@
 """`make test-wheel`: both wheels are tested as users have them, and with the lowest versions that they admit.
 
-They are built from their sdists, and installed with their direct dependencies at their lowest versions; everything else
-has the version of constraints.txt. The tests run in a folder from which the source tree cannot be imported. The
-client's wheel is also installed alone.
+The arguments are the tests to run besides those of the client alone. The wheels are built from their sdists, and
+installed with their direct dependencies at their lowest versions; everything else has the version of constraints.txt.
+The tests run in a folder from which the source tree cannot be imported. The client's wheel is also installed alone.
 """
 
 import re
@@ -23,6 +23,7 @@ _TOOLS = (
     "hypothesis",
     "openai",
     "pytest",
+    "pytest-rerunfailures",
     "pytest-timeout",
     "pytest-xdist",
     "sseclient-py",
@@ -42,6 +43,7 @@ assert not util.find_spec("app") and not util.find_spec("worker")
 print("The client alone:", Client.__module__, "with", *names)
 """
 _PROCESSES = 4  # most tests wait for something
+_AGAIN = ("--reruns", "1", "--reruns-delay", "2")  # as in the Makefile
 
 
 def direct_dependencies(pyproject: dict[str, Any]) -> set[str]:
@@ -59,13 +61,13 @@ def main() -> int:
     """Build, install and test; the exit status is that of the first step that fails."""
     with tempfile.TemporaryDirectory(prefix="tokentail-wheel-") as folder:
         try:
-            _test_in(Path(folder))
+            _test_in(Path(folder), sys.argv[1:])
         except subprocess.CalledProcessError as error:
             return error.returncode
     return 0
 
 
-def _test_in(folder: Path) -> None:
+def _test_in(folder: Path, tests: list[str]) -> None:
     away, built, rest = folder / "away", folder / "dist", folder / "rest.txt"
     build = (_UV, "build", "--quiet", "--build-constraints", "constraints.txt", "--out-dir", str(built))
     for project in PROJECTS:
@@ -84,8 +86,8 @@ def _test_in(folder: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, away / name)
     _run(client, "-c", _CLIENT_ALONE, cwd=away)
     _run(python, "-c", "import app, tokentail, worker; print('Testing', tokentail.__path__[0])", cwd=away)
-    pytest = (python, "-m", "pytest", "--quiet", "-m", "not checkout", "-p", "no:cacheprovider")
-    _run(*pytest, "-n", str(_PROCESSES), "--dist", "loadfile", "tests/unit", "tests/contract", cwd=away)
+    pytest = (python, "-m", "pytest", "--quiet", "-m", "not checkout", "-p", "no:cacheprovider", *_AGAIN)
+    _run(*pytest, "-n", str(_PROCESSES), "--dist", "loadfile", *tests, cwd=away)
     _run(*pytest, *_ACCEPTANCE, cwd=away)
 
 
