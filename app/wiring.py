@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from app.ai_sdk.wiring import ai_sdk_handlers
 from app.calls.description import Description
 from app.calls.erasures import Erasures
 from app.calls.health import Health
@@ -142,6 +143,7 @@ def wire_calls(
         "docs": description.page,
         "docsFile": description.page,
         **openai_handlers(store, actions, views, polls, models),
+        **ai_sdk_handlers(store, actions, views, polls, models),
     }
     return Calls(
         settings=settings,

@@ -22,6 +22,12 @@ OPENAI_REQUEST: Schema = {
         JSON: {"schema": {"type": "object", "description": "OpenAI's own request; docs/openai.md has the fields."}}
     },
 }
+AI_SDK_REQUEST: Schema = {
+    "required": True,
+    "content": {
+        JSON: {"schema": {"type": "object", "description": "A chat's id and messages, and fields of a submission."}}
+    },
+}
 
 
 def parameter(name: str, where: str, schema: Schema, description: str) -> Schema:

@@ -1,6 +1,6 @@
 """The read tokens and users' sessions: what they may be used for. Pure."""
 
-from app.http.paths import JOB, JOBS, MODELS
+from app.http.paths import AI_SDK, JOB, JOBS, MODELS
 from app.http.response import Response, problem
 from app.http.router import Found, Route
 
@@ -20,10 +20,11 @@ def read_token_refusal(only_job: str | None, method: str, path: str, found: Foun
 def user_refusal(user: str, route: Route | None) -> Response | None:
     """The response to a session of one user that asks for more than that user's jobs; None for every other request.
 
-    That a job is the user's is found out later, from its record (`app/calls/shares.py`).
+    That a job is the user's is found out later, from its record (`app/calls/shares.py`). A chat of the AI SDK is looked
+    up by its user.
     """
     calls = {("GET", JOBS), ("POST", JOBS), ("GET", MODELS)}
-    if not user or route is None or route.path.startswith(JOB) or (route.method, route.path) in calls:
+    if not user or route is None or route.path.startswith((JOB, AI_SDK)) or (route.method, route.path) in calls:
         return None
     return problem(403, "This session is for the jobs of one user; the call takes a key.")
 

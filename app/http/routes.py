@@ -6,6 +6,7 @@ name of the row. A new body is also a schema in `schemas.py`.
 
 from app.http import operations as op
 from app.http import paths
+from app.http.ai_sdk_routes import AI_SDK_ROUTES
 from app.http.durable_routes import DURABLE_ROUTES
 from app.http.openai_errors import in_openai_form
 from app.http.openai_routes import OPENAI_ROUTES
@@ -254,6 +255,7 @@ ROUTES = (
     ),
     *OPENAI_ROUTES,
     *DURABLE_ROUTES,
+    *AI_SDK_ROUTES,
     Route(
         "GET",
         paths.HEALTH,

@@ -9,10 +9,11 @@ _READ = (
 )
 _JOBS = ("Look after jobs", "Find, stop and delete jobs, and share their answers.")
 _OPENAI = ("Speak OpenAI's API", "Change the base URL of a program; its answers become jobs.")
+_AI_SDK = ("Serve the AI SDK's `useChat`", "Point its transport here; its answers become jobs.")
 _KEYS = ("Sign in", "Sessions of browsers, users and keys.")
 _OPERATE = ("Run it", "Is it well, what does it do, which models does it serve?")
 
-TASKS = (_ASK, _READ, _JOBS, _OPENAI, _KEYS, _OPERATE)
+TASKS = (_ASK, _READ, _JOBS, _OPENAI, _AI_SDK, _KEYS, _OPERATE)
 
 _READING = frozenset(
     {
@@ -34,6 +35,8 @@ def task_of(method: str, path: str) -> str:
     """The name of the task that a call is for."""
     if path.startswith(paths.OPENAI):
         return _OPENAI[0]
+    if path.startswith(paths.AI_SDK):
+        return _AI_SDK[0]
     if path in _READING:
         return _READ[0]
     if (method, path) == ("POST", paths.JOBS):

@@ -12,7 +12,7 @@ from app.openai.chat_request import ChatRequest, chat_request
 from app.openai.chat_stream import ChatStream
 from app.openai.following import Clock, Delivery, Followed, refused, stream, whole_answer
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import ClientLeft, Head, RunBlocking, Stream
+from app.reading.steps import Head, RunBlocking, Stream
 from tokentail.errors import JobNotFound, TokentailError
 from tokentail.identifiers import is_job_id
 from tokentail.jobs.job import Job
@@ -35,13 +35,7 @@ class ChatCalls:
         made: Submitted = yield RunBlocking(
             lambda: self._submissions.submit(request, CHAT, chat_request, lambda asked: asked.is_stored)
         )
-        try:
-            is_delivered = yield from self._answer(request, made)
-        except ClientLeft:
-            yield RunBlocking(lambda: self._submissions.unseen(made))
-            raise
-        if is_delivered:
-            yield RunBlocking(lambda: self._submissions.delivered(made))
+        yield from self._submissions.answered(made, self._answer(request, made))
 
     def retrieve(self, request: Request) -> Stream:
         """The whole answer of a job that has ended, whichever interface made it."""

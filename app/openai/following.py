@@ -5,7 +5,7 @@ clients take a clean end for a whole answer.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -65,6 +65,7 @@ class Followed:
     owner: str
     job_id: str
     allowance: Allowance = UNLIMITED  # of the caller's key, where the request submitted the job
+    form: Callable[[Response], Response] = in_openai_form  # of refusals
     headers: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,14 +128,20 @@ def answer_so_far(job: Followed) -> Generator[Step, Any, tuple[Batch, Answer]]:
 
 
 def stream(
-    job: Followed, fold: Fold, clock: Clock, *, first: Batch | None = None, has_head_at_once: bool = False
+    job: Followed,
+    fold: Fold,
+    clock: Clock,
+    *,
+    first: Batch | None = None,
+    has_head_at_once: bool = False,
+    headers: Mapping[str, str] = HEADERS,
 ) -> Delivery:
     """Send the fold of the job's log. A job that fails before anything was shown is refused with an HTTP status.
 
     `first` is the job's first read, where there was one. With `has_head_at_once`, the head is sent before there is
     anything to show. Returns whether the job's answer was sent.
     """
-    head = Head(Response(200, {**HEADERS, **job.headers}))
+    head = Head(Response(200, {**headers, **job.headers}))
     began = quiet_since = clock()
     is_begun, content = False, b""
     try:
@@ -169,12 +176,12 @@ def refused(error: TokentailError, job: Followed) -> Response:
     told = problem_of(error)
     if told is None:
         raise error
-    return in_openai_form(told.plus(job.headers))
+    return job.form(told.plus(job.headers))
 
 
 def _last_error(error: TokentailError, job: Followed) -> dict[str, Any]:
     """The error with which a stream ends before its job does."""
-    told: dict[str, Any] = msgspec.json.decode(refused(error, job).body)["error"]
+    told: dict[str, Any] = msgspec.json.decode(in_openai_form(refused(error, job)).body)["error"]
     if not isinstance(error, JobGone | JobNotFound):
         told["message"] += f" The job's id is {job.job_id}."
     return told

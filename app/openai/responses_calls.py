@@ -21,7 +21,7 @@ from app.openai.responses_object import ResponseFacts, answered
 from app.openai.responses_request import ResponsesRequest, earlier_jobs, responses_request
 from app.openai.responses_stream import ResponsesStream
 from app.openai.submissions import Submissions, Submitted
-from app.reading.steps import ClientLeft, HandlerSteps, Head, RunBlocking, Step, Stream
+from app.reading.steps import HandlerSteps, Head, RunBlocking, Step, Stream
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, MalformedBody, TokentailError
 from tokentail.jobs.job import Job
 from tokentail.log.batch import Batch
@@ -53,13 +53,7 @@ class ResponsesCalls:
         made: Submitted = yield RunBlocking(
             lambda: self._submissions.submit(request, RESPONSES, ask, lambda asked: asked.is_background)
         )
-        try:
-            is_delivered = yield from self._answer(request, made)
-        except ClientLeft:
-            yield RunBlocking(lambda: self._submissions.unseen(made))
-            raise
-        if is_delivered:
-            yield RunBlocking(lambda: self._submissions.delivered(made))
+        is_delivered = yield from self._submissions.answered(made, self._answer(request, made))
         if is_delivered and not made.asked.is_stored:
             yield RunBlocking(lambda: self._erase(request, made.job.id))
 

@@ -17,6 +17,8 @@ from app.calls.key_models import KeyModels
 from app.calls.submit import JobActions
 from app.http.request import Request
 from app.openai.body import Fields, fields_of
+from app.openai.following import Delivery
+from app.reading.steps import ClientLeft, RunBlocking
 from tokentail.errors import (
     Fault,
     InvalidRequest,
@@ -69,10 +71,15 @@ class Submissions:
         fields = fields_of(request.body)
         model = model_meant(fields, self._models, request.owner)
         asked = ask(fields, model, dialect_of(model, self._models.listed(request.owner)))
-        wanted: GenerationRequest = asked.request
-        if not _goes_on(request.headers, default=stays(asked)):
+        return self.submit_asked(request, path, asked, asked.request, stays=stays(asked))
+
+    def submit_asked(
+        self, request: Request, path: str, asked: Any, wanted: GenerationRequest, *, stays: bool
+    ) -> Submitted:
+        """The job for a POST whose body was read already: `asked` is what it asks, `wanted` what the model gets."""
+        if not _goes_on(request.headers, default=stays):
             wanted = replace(wanted, on_abandon="cancel", abandon_after_s=GRACE_S)
-        question = question_of(request.owner, path, request.body)
+        question = question_of(request.owner, f"{path}\n{request.user}" if request.user else path, request.body)
         job = self._repeated(request, question)
         if job is not None:
             bound_to = self._actions.bind(request, wanted, job.id)
@@ -86,12 +93,23 @@ class Submissions:
             self._repeats.note(question, job_id)
         return Submitted(self._views.job(request.owner, job_id), asked, question, submission.allowance)
 
-    def delivered(self, made: Submitted) -> None:
+    def answered(self, made: Submitted, answer: Delivery) -> Delivery:
+        """Send the answer to a POST, and keep in mind whether its client has it."""
+        try:
+            is_delivered = yield from answer
+        except ClientLeft:
+            yield RunBlocking(lambda: self._unseen(made))
+            raise
+        if is_delivered:
+            yield RunBlocking(lambda: self._delivered(made))
+        return is_delivered
+
+    def _delivered(self, made: Submitted) -> None:
         """The answer reached its client as far as this server can tell: the same bytes are a new question."""
         with suppress(StoreUnavailable, StoreFull):
             self._repeats.forget(made.question, made.job.id)
 
-    def unseen(self, made: Submitted) -> None:
+    def _unseen(self, made: Submitted) -> None:
         """The client has hung up before it received anything: for a while, the same bytes ask for this job again."""
         with suppress(StoreUnavailable, StoreFull):
             self._repeats.note_unseen(made.question, made.job.id)

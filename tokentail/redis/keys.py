@@ -59,7 +59,7 @@ def kind_of(key: str) -> str:
     if job_of(key) is not None:
         return {"log": "logs", "request": "requests", "job": "records"}.get(key.rpartition(":")[2], "other")
     kinds = {
-        **dict.fromkeys(("tt:idempotency:", "tt:repeat:", "tt:unseen:"), "idempotency keys"),
+        **dict.fromkeys(("tt:idempotency:", "tt:repeat:", "tt:unseen:", "tt:chat:"), "idempotency keys"),
         PREFIX: "indexes, leases and counts",
         "rq:": "RQ's",
     }
@@ -160,3 +160,8 @@ def repeat_key(question: str) -> str:
 def unseen_key(question: str) -> str:
     """Where a job of a question (a digest) is remembered whose client hung up before it received anything."""
     return f"tt:unseen:{question}"
+
+
+def chat_key(chat: str) -> str:
+    """Where the newest job of a chat (a digest) is remembered until its answer was delivered."""
+    return f"tt:chat:{chat}"

@@ -39,7 +39,7 @@ class Repeats:
 
     def find(self, question: str) -> str | None:
         """The newest job of this question whose answer was not delivered."""
-        return self._read(repeat_key(question), is_taken=False)
+        return read_job(self._client, repeat_key(question))
 
     def forget(self, question: str, job_id: str) -> None:
         """This job's answer was delivered: the same bytes are a new question, unless a newer job stands for them."""
@@ -54,15 +54,17 @@ class Repeats:
 
     def take_unseen(self, question: str) -> str | None:
         """The job of this question whose client hung up a moment ago. It is returned once."""
-        return self._read(unseen_key(question), is_taken=True)
+        return read_job(self._client, unseen_key(question), is_taken=True)
 
-    def _read(self, key: str, *, is_taken: bool) -> str | None:
-        try:
-            with redis_errors(key):
-                found = self._client.getdel(key) if is_taken else self._client.get(key)
-        except Unreadable:
-            log.warning("key.replaced", extra={"key": key})
-            with redis_errors():
-                self._client.delete(key)
-            return None
-        return job_id_in(found) if found else None
+
+def read_job(client: RedisClient, key: str, *, is_taken: bool = False) -> str | None:
+    """The job that the record at a key names; the record is removed if it `is_taken`, or cannot be read."""
+    try:
+        with redis_errors(key):
+            found = client.getdel(key) if is_taken else client.get(key)
+    except Unreadable:
+        log.warning("key.replaced", extra={"key": key})
+        with redis_errors():
+            client.delete(key)
+        return None
+    return job_id_in(found) if found else None

@@ -1,0 +1,58 @@
+"""The map from the body that `useChat` sends to our request. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from app.ai_sdk.ui_messages import messages_of
+from app.openai.body import Fields, text_or_fault
+from tokentail.errors import Fault, InvalidRequest
+from tokentail.jobs.body import json_value
+from tokentail.jobs.request import GenerationRequest, checked_request
+
+_THEIRS = frozenset({"id", "messages", "trigger", "messageId"})  # every other field is one of our request
+_MOST_ID = 200  # characters
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What a chat asks."""
+
+    request: GenerationRequest
+    chat_id: str
+
+
+def chat_request(body: bytes) -> ChatRequest:
+    """The request in a body. Raises MalformedBody, InvalidRequest."""
+    value = json_value(body)
+    if not isinstance(value, dict):
+        raise InvalidRequest(Fault("", "send a JSON object"))
+    chat_id = _id(value.get("id"), "id")
+    if "origin" in value:
+        raise InvalidRequest(Fault("origin", "unknown field; remove it"))
+    ours = {name: given for name, given in value.items() if name not in _THEIRS and given is not None}
+    request = checked_request({**ours, "messages": messages_of(value.get("messages", []))})
+    if (continued := _continued(value)) is not None:
+        request = replace(request, origin={"message_id": _id(continued.get("id"), "messages")})
+    return ChatRequest(request, chat_id)
+
+
+def _continued(body: Mapping[str, Any]) -> Fields | None:
+    """The assistant's message that the answer continues, after the results of its tools."""
+    messages: list[Fields] = body["messages"]
+    meant = next((m for m in messages if m.get("id") == body.get("messageId") is not None), messages[-1])
+    return meant if meant.get("role") == "assistant" else None
+
+
+def message_id_of(request: Mapping[str, Any], job_id: str) -> str:
+    """The id of the message that a job's answer is, or continues; from the job's stored request."""
+    return (request.get("origin") or {}).get("message_id") or job_id
+
+
+def _id(value: Any, where: str) -> str:
+    found = text_or_fault(value, where)
+    if not 0 < len(found) <= _MOST_ID:
+        raise InvalidRequest(Fault(where, f"has 1 to {_MOST_ID} characters"))
+    return found
