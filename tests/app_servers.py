@@ -12,9 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
 
@@ -76,7 +76,7 @@ WSGIServer(("127.0.0.1", PORT), application(), log=None).serve_forever()
 _GRANIAN = "-m granian --interface wsgi --factory --port PORT --blocking-threads 16 app.wsgi:application"
 _UWSGI = "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"
 _UWSGI_OPTIONS = "--http-socket 127.0.0.1:PORT --enable-threads --threads 16 --master --die-on-term --disable-logging"
-_UWSGI_APP = ("--module", "app.wsgi:application()", "--http-chunked-input")
+_UWSGI_APP = ("--module", "app.wsgi:application()")
 SERVERS = (
     AppServer("tokentail web", (), ("-m", "app")),
     _gunicorn("gthread", *_THREADS),
@@ -93,6 +93,9 @@ SERVERS = (
         "granian",
         ("granian==2.8.9",),
         (*_GRANIAN.split(),),
+    ),
+    AppServer(
+        "granian --workers-kill-timeout 5", ("granian==2.8.9",), (*_GRANIAN.split(), "--workers-kill-timeout", "5")
     ),
     AppServer("uWSGI", ("pyuwsgi==2.0.30.post1",), ("-c", _UWSGI, *_UWSGI_OPTIONS.split(), *_UWSGI_APP)),
     AppServer(
@@ -158,7 +161,7 @@ def running(server: AppServer, up: Up, log: Path) -> Iterator[Site]:
     """The server, ready, with the Redis of `up`; killed at the end."""
     (port,) = free_ports(1)
     told = environment(
-        REDIS_URL=f"unix://{up.data_dir}/valkey.sock",
+        REDIS_URL=f"unix://{up.data_dir}/valkey/valkey.sock",
         TOKENTAIL_WEB_THREADS="16",
         TOKENTAIL_MAX_BODY_BYTES=str(_MOST_BODY),
         TOKENTAIL_PORT=str(port),
@@ -170,7 +173,11 @@ def running(server: AppServer, up: Up, log: Path) -> Iterator[Site]:
         process = subprocess.Popen(argv, env=told, stdout=output, stderr=output, start_new_session=True)
     try:
         site = Site(port, process)
-        eventually(site.is_up, within_s=30, what=f"{server.title} answers:\n{log.read_text()[-2000:]}")
+        try:
+            eventually(site.is_up, within_s=30, what=f"{server.title} answers")
+        except AssertionError:
+            print(log.read_text()[-3000:], file=sys.stderr)
+            raise
         yield site
     finally:
         if process.poll() is None:
@@ -202,30 +209,34 @@ def stop_after_end(site: Site) -> str:
 
 def stream(site: Site) -> str:
     """In how many reads a stream of forty tokens came."""
-    job_id = site.submit(_ANSWER)
-    reads = 0
-    with requests.get(f"{site.url}/v1/jobs/{job_id}/stream", timeout=30, stream=True) as found:
-        for part in found.iter_content(None):
-            reads += b"tokens" in part
+    connection, job_id, reads = site.connect(), site.submit(_ANSWER), 0
+    connection.request("GET", f"/v1/jobs/{job_id}/stream")
+    found = connection.getresponse()
+    while part := found.read1(65536):
+        reads += b"tokens" in part
     return f"yes ({reads} reads)" if reads > 20 else f"no: {reads} reads"
 
 
 def chunked(site: Site) -> str:
     """The status of a submission whose length is not said."""
-    return str(_post_chunked(site, [json.dumps(_ANSWER).encode()]).status)
+    return _post_chunked(site, [json.dumps(_ANSWER).encode()])
 
 
 def too_large(site: Site) -> str:
     """The statuses of bodies over the limit."""
     body = json.dumps({"prompt": "x" * (_MOST_BODY + 10_000)}).encode()
     said = requests.post(f"{site.url}/v1/jobs", data=body, headers={"Content-Type": "application/json"}, timeout=10)
-    return f"{said.status_code}, {_post_chunked(site, [body[:60_000], body[60_000:]]).status}"
+    return f"{said.status_code}, {_post_chunked(site, [body[:60_000], body[60_000:]])}"
 
 
-def _post_chunked(site: Site, parts: list[bytes]) -> HTTPResponse:
+def _post_chunked(site: Site, parts: list[bytes]) -> str:
     connection = site.connect()
-    connection.request("POST", "/v1/jobs", iter(parts), {"Content-Type": "application/json"}, encode_chunked=True)
-    return connection.getresponse()
+    connection.putrequest("POST", "/v1/jobs")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Transfer-Encoding", "chunked")
+    with suppress(BrokenPipeError):  # where the server has answered before the end of the body
+        connection.endheaders(parts, encode_chunked=True)
+    return str(connection.getresponse().status)
 
 
 def head(site: Site) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
+from wsgiref import validate  # of which the types know one function
 
 import fakeredis
 from werkzeug.test import Client, TestResponse
@@ -120,10 +121,27 @@ def open_harness(
     if loop_thread is None:
         hub = hub_thread_of(calls, backend, redis_url)
         worker = _HeardWorker(backend, partial(_has_heard, hub))
-        return HttpHarness(backend, calls, create_app(calls, hub).test_client(), worker, None, hub)
+        client = Client(_held_to_wsgi(create_app(calls, hub)))
+        return HttpHarness(backend, calls, client, worker, None, hub)
     plane = LoopbackPlane(loop_thread, calls, redis_url)
     worker = _HeardWorker(backend, plane.has_heard)
     return HttpHarness(backend, calls, Client(OverSocket(plane.port)), worker, plane, None)
+
+
+def _held_to_wsgi(inner: Any) -> Any:
+    """The application, whose heads all have to be as PEP 3333 has them; strict servers answer 500 in their place."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            checks: Any = validate
+            checks.check_status(status)
+            checks.check_headers(headers)
+            checks.check_content_type(status, headers)
+            return start_response(status, headers, *error)
+
+        return inner(environ, start)
+
+    return application
 
 
 def hub_thread_of(calls: Calls, backend: Backend, redis_url: str = "") -> HubThread:

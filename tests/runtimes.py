@@ -21,6 +21,9 @@ _TRANSPORTS = ("sse", "websocket", "long", "short", "auto")
 _REACT_NATIVE = "React Native's fetch (whatwg-fetch 3.6.20), in Node 24"
 
 
+_NO_STREAMS = "this runtime cannot read a response as it arrives"
+
+
 def main() -> int:
     """Run the client in each runtime, and print a row for each."""
     print(
@@ -41,12 +44,14 @@ def _row(title: str, url: str) -> bool:
     cells = [_cell(transport, told[transport]) for transport in _TRANSPORTS]
     end = f"{told['abort']}, {told['cancel']}"
     print(f"| {title} | {' | '.join(cells)} | {end} |", flush=True)
-    return all(told[transport].get("isWhole") for transport in _TRANSPORTS) and end == "AbortError, cancelled"
+    is_known = title == _REACT_NATIVE and _NO_STREAMS in str(told["sse"])
+    others = _TRANSPORTS[1:] if is_known else _TRANSPORTS
+    return all(told[transport].get("isWhole") for transport in others) and end == "AbortError, cancelled"
 
 
 def _cell(transport: str, told: dict[str, Any]) -> str:
     if not told.get("isWhole"):
-        return f"no: {told}"
+        return str(told.get("error", told))
     used = "" if told["used"] == [transport] else f", by {' then '.join(told['used'])}"
     return f"yes, {told['steps']} steps{used}"
 
@@ -54,7 +59,7 @@ def _cell(transport: str, told: dict[str, Any]) -> str:
 def _command(title: str) -> list[str]:
     """The command of the program in this runtime, but for the server's address."""
     is_native = title == _REACT_NATIVE
-    folder = with_npm_packages("runtimes", *(("whatwg-fetch@3.6.20",) if is_native else ()))
+    folder = with_npm_packages("runtimes", *(("whatwg-fetch@3.6.20", "ws@8.18.3") if is_native else ()))
     for source in (_CLIENT, PROGRAMS / "follow.mjs", PROGRAMS / "react_native.mjs"):
         (folder / source.name).write_bytes(source.read_bytes())
     if is_native:

@@ -138,7 +138,7 @@ def _row(up: Up, client: Client, command: list[str]) -> bool:
     of_job = _read(up, command, f"/v1/jobs/{job_id}/stream", (b"retry:", 2300))
     first = of_job.verdict(_text(up, job_id), lambda piece: "".join(json.loads(piece)["tokens"]))
     bare = _read(up, command, f"/stream?query={quote(client.name)}&model={quote(_MODEL)}", (b"\nid: ", 2000))
-    second = bare.verdict(_text(up, min(bare.jobs)), lambda piece: "" if piece == "[DONE]" else piece)
+    second = bare.verdict(_text(up, min(bare.jobs, default="")), lambda piece: "" if piece == "[DONE]" else piece)
     early = _read(up, command, f"/stream?query={quote(client.name)}&model={quote(_THINKS_FIRST)}", (b":0\n\n", 0))
     row = (
         client.title,
@@ -171,14 +171,19 @@ def _read(up: Up, command: list[str], path: str, cut: tuple[bytes, int]) -> Seen
             client.wait()
         lines = [json.loads(line) for line in _lines(output) if line.startswith("{")]
         errors = [str(line["error"]) for line in lines if "error" in line]
-        pieces = tuple(line["data"] for line in lines if "data" in line)
+        given = [line["data"] for line in lines if "data" in line]
+        pieces = tuple(given[: next((at for at, piece in enumerate(given, 1) if _is_last(piece)), None)])
         jobs = frozenset(relay.jobs)
         return Seen(pieces, " ".join(errors[-1:]), has_ended, relay.cuts == 1, jobs, relay.requests - before)
 
 
 def _is_complete(output: Path) -> bool:
-    lines = [line for line in _lines(output) if '"data"' in line]
-    return bool(lines) and ("[DONE]" in lines[-1] or '\\"done\\":true' in lines[-1])
+    lines = [line for line in _lines(output) if line.startswith('{"data"')]
+    return any(_is_last(json.loads(line)["data"]) for line in lines[-2:])
+
+
+def _is_last(piece: str) -> bool:
+    return piece == "[DONE]" or '"done":true' in piece
 
 
 def _lines(output: Path) -> list[str]:

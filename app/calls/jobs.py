@@ -129,4 +129,4 @@ def _etag(batch: Batch) -> str:
 
 def _text_headers(batch: Batch) -> dict[str, str]:
     # A client may keep the text but must ask each time, so that it never shows the text of a job that has expired.
-    return {"ETag": _etag(batch), "Cache-Control": "private, no-cache", "Tokentail-Status": batch.status}
+    return {"ETag": _etag(batch), "Cache-Control": "private, no-cache", "Tokentail-Status": batch.status.value}

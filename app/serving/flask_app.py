@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, current_app, g, request
 from flask import Response as FlaskResponse
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, LengthRequired, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from app.calls.streams import NOT_UPGRADED
 from app.http.accept import path_by_accept
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from app.reading.hub_thread import HubThread  # it imports gevent, which a process with a loop of its own need not
 
 log = logging.getLogger(__name__)
+
+_NO_CHUNKS = "The server in front of this application passes no chunked body on. Send the body with a Content-Length."
 
 
 def create_app(calls: Calls, hub: "HubThread | None" = None) -> Flask:
@@ -123,9 +125,11 @@ def _add_route(app: Flask, calls: Calls, route: Route, hub: "HubThread | None") 
 
 
 def _body(most_bytes: int) -> bytes:
-    """The request's body. Raises RequestEntityTooLarge."""
-    if request.content_length is None:  # chunked: Werkzeug would end such a body at the limit, and say nothing
-        request.max_content_length = most_bytes + 1
+    """The request's body. Raises RequestEntityTooLarge, LengthRequired."""
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        if not request.environ.get("wsgi.input_terminated"):
+            raise LengthRequired(_NO_CHUNKS)
+        request.max_content_length = most_bytes + 1  # Werkzeug would end such a body at the limit, and say nothing
     body = request.get_data()
     if len(body) > most_bytes:
         raise RequestEntityTooLarge

@@ -51,7 +51,8 @@ const { fetch, Headers, Request, Response } = await (async () => {
   globalThis.XMLHttpRequest = XMLHttpRequest;
   return import("whatwg-fetch");
 })();
+const { WebSocket } = await import("ws"); // Node's own needs what is taken away here
 const without = ["TextDecoder", "TextEncoder", "crypto", "ReadableStream", "EventSource", "Blob", "FormData"];
 for (const name of without) Object.defineProperty(globalThis, name, { value: undefined, configurable: true });
-Object.assign(globalThis, { fetch, Headers, Request, Response });
+Object.assign(globalThis, { fetch, Headers, Request, Response, WebSocket });
 await import("./follow.mjs");

@@ -77,7 +77,8 @@ def launchdarkly_eventsource_on(url: str) -> Iterator[str]:
 def niquests(url: str) -> Iterator[str]:
     import niquests as client
 
-    response = client.get(url.replace("http://", "psse://"), timeout=WITHIN_S)
+    accept = {"Accept": "text/event-stream"}  # which it does not send by itself
+    response = client.get(url.replace("http://", "psse://"), headers=accept, timeout=WITHIN_S)
     while not response.extension.closed:
         event = response.extension.next_payload()
         if event is not None:

@@ -191,6 +191,8 @@ class Connection:
             urllib3.exceptions.HTTPError,
         ) as error:
             raise TransportError(self._unreachable(error)) from None
+        except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
+            raise ServerUnreachable(f"{self.url} cannot be asked: begin it with http:// or https://") from None
         except requests.exceptions.RequestException as error:
             raise ServerUnreachable(f"{self.url} cannot be asked ({type(error).__name__})") from None
 

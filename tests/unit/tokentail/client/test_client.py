@@ -219,10 +219,17 @@ def test_an_untrusted_certificate_is_told_at_once() -> None:
     assert len(server.requests) == 1
 
 
-def test_an_address_that_is_none_is_told() -> None:
-    """An error of requests becomes one of the client's errors."""
+@pytest.mark.parametrize("url", ["tokens.example", "127.0.0.1:8940", "localhost:8000", "ftp://tokens.example"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    """An error of requests becomes one of the client's errors, which says what to write."""
+    with pytest.raises(ServerUnreachable, match="cannot be asked: begin it with http:// or https://"):
+        Client(url).job("j1")
+
+
+def test_an_address_without_a_host_is_told() -> None:
+    """Other faults of an address are named by their kind."""
     with pytest.raises(ServerUnreachable, match="cannot be asked"):
-        Client("tokens.example").job("j1")
+        Client("http://").job("j1")
 
 
 def test_jobs_are_read_page_by_page() -> None:
