@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\xef\xbb\xbf"  # a byte order mark, too
 _AT_ONCE = 16 << 10  # bytes that are split into lines at a time: an object for each line costs up to 20 times its bytes
 MAX_EVENT_BYTES = 8 << 20
 
@@ -39,7 +40,8 @@ class SseDecoder:
         """Lines of no known field are ignored, but for those that `is_foreign` names: each is an event by itself.
 
         Such a line ends the event before it, and its text is the data of an event of the type FOREIGN_LINE. With
-        `is_foreign`, an event that has a type and no data is given, too, which the standard drops.
+        `is_foreign`, an event that has a type and no data is given, too, which the standard drops; and `Data`, or a
+        byte order mark or a blank beside the name, is `data`, which the standard would take for an unknown field.
         """
         self._limit = max_event_bytes
         self._is_foreign = is_foreign
@@ -129,6 +131,8 @@ class SseDecoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data += b"\n"  # a line with no colon: a field with an empty value
+        elif self._is_foreign is not None and name.strip(_BLANKS).lower() == b"data":
+            self._data += value + b"\n"
         elif name == b"event":
             self._type = value
         elif name == b"id" and b"\0" not in value:

@@ -26,6 +26,7 @@ FIRST, SECOND = "https://one.test/hook?token=hidden", "https://user:hidden@two.t
 class _Answer:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
+    is_delimited: bool = True
     is_closed: bool = False
 
     def read(self, timeout_s: float | None = None) -> bytes:

@@ -4,6 +4,7 @@ import gzip
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,57 @@ def test_a_cut_body_is_truncated(transport: HttpTransport, head: bytes, is_reset
         server.connections[0].go_on.set()
         failure = failure_of_body(answer).failure
     assert (failure.kind, failure.is_retryable) == ("truncated", True)
+
+
+@pytest.mark.parametrize("head", [HEAD + b"Content-Length: 4\r\n\r\n", CHUNKED, CLOSE_DELIMITED])
+def test_an_answer_tells_whether_its_body_has_an_end_of_its_own(transport: HttpTransport, head: bytes) -> None:
+    """A body that ends with its connection has none."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        connection.send(head + (chunk(b"some") + chunk(b"") if head is CHUNKED else b"some"))
+
+    with raw_server(script) as server:
+        answer = transport.send(call_to(server))
+        assert answer.is_delimited == (head is not CLOSE_DELIMITED)
+        assert whole(answer) == b"some"
+
+
+@pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+def test_interim_responses_are_no_answers(transport: HttpTransport, interim: bytes) -> None:
+    """The answer is the final response, and no call receives that of the one before it on its connection."""
+
+    def script(connection: Connection) -> None:
+        while True:
+            body = connection.take_request()
+            connection.send(b"HTTP/1.1 %s\r\nLink: </a>\r\n\r\n" % interim * 3)
+            connection.go_on.wait(5)
+            connection.send(HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    with raw_server(script) as server:
+        for content in (b"first", b"next!"):
+            call = HttpCall(server.url, {}, content)
+            with ThreadPoolExecutor(1) as aside:
+                answer = aside.submit(transport.send, call)
+                eventually(lambda: len(server.requests) > 0)
+                server.connections[0].go_on.set()
+                assert answer.result().status == 200
+                assert whole(answer.result()) == content
+
+
+@pytest.mark.parametrize("head", [b"101 Switching Protocols", b"204 No Content"])
+def test_a_response_without_a_body_leaves_no_connection(transport: HttpTransport, head: bytes) -> None:
+    """What the server may yet send behind it is not taken for the answer to the next call."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        connection.send(b"HTTP/1.1 %s\r\n\r\n" % head)
+        connection.wait_for_close()
+
+    with raw_server(script, answers_again_and_again) as server:
+        assert transport.send(call_to(server)).status == int(head[:3])
+        assert whole(transport.send(call_to(server))) == b'{"a": 1}'
+        assert [len(connection.requests) for connection in server.connections] == [1, 1]
 
 
 def test_a_server_that_is_not_there_is_unavailable(transport: HttpTransport) -> None:

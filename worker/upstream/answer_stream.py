@@ -64,6 +64,7 @@ class Ending:
         self._finish: Finish | None = None
         self._output_tokens = 0
         self._skipped: dict[str, None] = {}  # the provider's words, in the order in which they came
+        self.may_be_cut = False  # nothing tells the end of the body from a lost connection
         self.is_marked = False  # the dialect's own end marker was seen: there is nothing more to read
 
     def take(self, chunks: Iterable[Chunk]) -> None:
@@ -115,9 +116,10 @@ class Ending:
 
     def _no_last_word(self) -> ProviderFailure:
         """A second call costs as much as the first, and would end in the same way. Only to take the same answer up
-        again costs nothing."""
+        again costs nothing. But a body of no known length may have been cut, and the second one need not be."""
+        is_retryable = bool(self.position) or (self.may_be_cut and not self.is_marked)
         message = "The provider's answer ended without a finish reason, so it may be incomplete."
-        return provider_failure(FailureKind.TRUNCATED, message, is_retryable=bool(self.position), status=200)
+        return provider_failure(FailureKind.TRUNCATED, message, is_retryable=is_retryable, status=200)
 
 
 def answered(
@@ -133,6 +135,7 @@ def answered(
     call = turns.aside(make_call)
     try:
         with closing(accept(call)) as answer:
+            ending.may_be_cut = not answer.is_delimited
             if request_id := request_id_of(answer):
                 yield [Accepted(request_id)]
             yield from _chunks(answer, parser, ending, turns)

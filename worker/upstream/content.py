@@ -16,6 +16,7 @@ from worker.upstream.text import paired
 
 _MAX_WORD = 100  # characters of a provider's own word
 _MOST_TYPES = 100  # of skipped content in one answer
+_LONGEST_COUNT = 16  # digits
 _BLANK: tuple[Any, ...] = (None, "", [], {}, False)
 
 
@@ -72,3 +73,13 @@ def citation(url: Any, title: Any, text: Any = "", span: tuple[Any, Any] = (None
     is_span = start is not UNSET and end is not UNSET and start <= end
     none: UnsetType = UNSET
     return Citation(words(url), words(title), words(text), start if is_span else none, end if is_span else none)
+
+
+def token_count(counts: Any, *names: str) -> int | None:
+    """The tokens that a usage object counts, by the first of these names that it has; None where it has no number."""
+    of_names: list[Any] = [counts.get(name) for name in names] if isinstance(counts, dict) else []
+    count: Any = next((each for each in of_names if each is not None), None)
+    if isinstance(count, str) and count.isdecimal() and len(count) <= _LONGEST_COUNT:
+        count = int(count)
+    is_number = isinstance(count, int | float) and not isinstance(count, bool)
+    return int(count) if is_number and 0 <= count < 1 << 53 else None

@@ -32,9 +32,9 @@ class Deltas:
     """One answer's texts: the visible one, reasoning, refusal, and the arguments of each tool call."""
 
     def __init__(self) -> None:
-        self.visible = SaidText()  # its `piece` is all that nearly every chunk needs
-        self._reasoning = SaidText()
-        self._refusal = SaidText()
+        self.visible = SaidText(may_be_cumulative=True)  # its `piece` is all that nearly every chunk needs
+        self._reasoning = SaidText(may_be_cumulative=True)
+        self._refusal = SaidText(may_be_cumulative=True)
         self._calls: dict[int, CallInPieces] = {}
         self._ids: set[str] = set()  # of the calls that have come out
         self._waiting_size = 0  # characters of calls that had no name yet when they came
@@ -49,6 +49,10 @@ class Deltas:
         """What this adds to the visible text."""
         if text := _added(self.visible, piece, told):
             yield text
+
+    def part_ended(self) -> Iterator[Chunk]:
+        """What waited of a block or an item of text or reasoning that has ended."""
+        yield from self._told(self.visible.part_ended(), self._reasoning.part_ended())
 
     def reasoning(self, piece: str, told: Told = Told.PIECE) -> Iterator[Chunk]:
         """What this adds to the model's reasoning."""
@@ -82,6 +86,8 @@ class Deltas:
             for earlier in self._calls.values():
                 yield from earlier.named()
             call = self._begun(place, is_custom=is_custom)
+        elif call.goes_on:  # of which the kind was not known
+            call.is_custom = is_custom
         found = list(call.take(call_id, name, arguments, is_name_whole=is_name_whole))
         if not found and not call.is_told:
             self._waiting_size += len(name) + len(arguments)
@@ -94,29 +100,31 @@ class Deltas:
         """A tool call was shown in part, by the parser of an answer that is taken up again here."""
         self._begun(place, is_custom=False).go_on(has_arguments=has_arguments)
 
-    def forget(self, place: int) -> None:
-        """A call that `goes_on` turned out not to have JSON: nothing of it is held back."""
-        self._calls.pop(place, None)
-
     def call(self, place: int) -> CallInPieces:
         """The call with our index `place`, which has begun."""
         return self._calls[place]
 
     def at_finish(self) -> Iterator[Chunk]:
-        """The calls of which only more of a name was awaited, once the provider has given a finish reason."""
+        """What waited for more of its kind, once the provider has given a finish reason: pieces that may be cumulative,
+        and calls of which the name may go on."""
+        yield from self._told(self.visible.at_finish(), self._reasoning.at_finish(), self._refusal.at_finish())
         for call in self._calls.values():
             yield from call.named()
 
     def rest(self) -> Iterator[Chunk]:
         """What was held back, now that the answer has ended. What comes after all is taken as ever."""
-        if text := self.visible.rest():
-            yield text
-        if text := self._reasoning.rest():
-            yield Reasoning(text)
-        if text := self._refusal.rest():
-            yield Refusal(text)
+        yield from self._told(self.visible.rest(), self._reasoning.rest(), self._refusal.rest())
         for call in self._calls.values():
             yield from call.rest()
+
+    @staticmethod
+    def _told(visible: str, reasoning: str, refusal: str = "") -> Iterator[Chunk]:
+        if visible:
+            yield visible
+        if reasoning:
+            yield Reasoning(reasoning)
+        if refusal:
+            yield Refusal(refusal)
 
     def _begun(self, place: int, *, is_custom: bool) -> CallInPieces:
         if place >= MOST_TOOL_CALLS:

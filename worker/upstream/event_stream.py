@@ -14,8 +14,9 @@ import msgspec
 
 from tokentail.jobs.job import FailureKind
 from tokentail.sse import FOREIGN_LINE, MAX_EVENT_BYTES, EventTooLarge, SseDecoder, SseEvent
-from worker.chunk import ProviderFailure, provider_failure
+from worker.chunk import Chunk, ProviderFailure, last_words, provider_failure
 from worker.upstream.error_words import meaning_of
+from worker.upstream.glued_objects import find_seam, objects_apart
 from worker.upstream.json_end import JsonEnd
 from worker.upstream.provider_error import (
     line_failure,
@@ -34,7 +35,6 @@ _PAGE_MARKS = b"{[<"  # no line of a stream begins with one of these
 # A character class at a pattern's beginning makes it four times as slow, so that CR has a pattern of its own.
 _PAGE_LINE, _PAGE_LINE_WITH_CR = re.compile(rb"\n([{\[<])"), re.compile(rb"[\r\n]([{\[<])")
 _PAGE_END = b"</html>"
-_LONGEST_COUNT = 16  # digits
 _ERROR_NAMES = ("error", "exception")  # how the type of an event ends that is an error, whatever its data
 _FAILED = {"fatal", "failed", "failure", "response.failed"}  # likewise, in a dialect without events of these types
 _ERROR_FIELDS = {b"error", b"errors", b"exception", b"fatal"}
@@ -84,30 +84,36 @@ class EventStream:
                 events = self._sse.feed(received[:at])
             except EventTooLarge as error:
                 raise provider_failure(FailureKind.MALFORMED, str(error)) from None
-            for event in events:
-                text = event.data
-                # An event of the dialect without one of these words holds no error, as nearly all hold none.
-                is_known = self._usual in text or self._known(text)
-                if is_known and "error" not in text and "base_resp" not in text and self._is_ours(event.type):
-                    yield event
-                else:
-                    yield from self._checked(event)
+            for each in events:
+                for event in _apart(each) if find_seam(each.data) else (each,):
+                    text = event.data
+                    # An event of the dialect without one of these words holds no error, as nearly all hold none.
+                    is_known = self._usual in text or self._known(text)
+                    if is_known and "error" not in text and "base_resp" not in text and self._is_ours(event.type):
+                        yield event
+                    else:
+                        yield from self._checked(event)
             if at == len(received):
                 return
             page, received = self._taken_page(received[at:])
             if page:
                 yield from self._bare(page)
 
-    def finish(self) -> list[SseEvent]:
-        """The last event, where its blank line never came and its data is whole; see `last_words`.
+    def finish(self, chunks_of: Callable[[SseEvent], Iterator[Chunk]]) -> Iterator[Chunk]:
+        """The chunks of the last event, where its blank line never came and its data is whole; see `last_words`.
 
         Raises ProviderFailure where the body ends in an error.
         """
         if self._page:
             raise page_failure(_utf_8(self._page))
-        # Words that were cut may be the beginning of anything: only those with a known meaning count.
-        rests = [rest for rest in self._sse.rest() if _is_whole(rest.data) or meaning_of(rest.data)]
-        return [event for rest in rests for event in self._checked(rest) if _is_whole(event.data)]
+        for rest in self._sse.rest():
+            *before, last = _apart(rest)
+            for event in before:  # which are whole
+                yield from (chunk for each in self._checked(event) for chunk in chunks_of(each))
+            # Words that were cut may be the beginning of anything: only those with a known meaning count.
+            if _is_whole(last.data) or meaning_of(last.data):
+                for event in self._checked(last):
+                    yield from last_words(chunks_of(event)) if _is_whole(event.data) else ()
 
     def _is_ours(self, name: str) -> bool:
         return name == "message" or (name.startswith(self._names) and not name.lower().endswith(_ERROR_NAMES))
@@ -186,10 +192,10 @@ class EventStream:
             raise page_failure(page) from None
         if self._is_whole_page:
             events = self._events_of(value) if isinstance(value, dict) and value_failure(value) is None else []
-            if not events:
+            if not events and (value_failure(value) is not None or not self._known(text)):
                 raise page_failure(page)
             self._is_whole_page = False
-            yield from (SseEvent(json.dumps(event)) for event in events)
+            yield from (SseEvent(json.dumps(event)) for event in events or [value])
         elif isinstance(value, dict):
             yield from self._checked(SseEvent(text))
         elif (failure := value_failure(value)) is not None:
@@ -238,6 +244,13 @@ def _is_the_answers_own(value: Any) -> bool:
     return isinstance(value, dict) and "sequence_number" in value
 
 
+def _apart(event: SseEvent) -> list[SseEvent]:
+    """The events for each object in the data of one; the event itself where that is one JSON value, or none."""
+    if event.data[:1] != "{" or event.type == FOREIGN_LINE or _is_whole(event.data):
+        return [event]
+    return [SseEvent(text, event.type, event.id) for text in objects_apart(event.data)]
+
+
 def _is_whole(text: str) -> bool:
     """Whether data is an end marker or a whole JSON object."""
     text = text.strip()
@@ -280,13 +293,3 @@ def malformed_event() -> ProviderFailure:
     """The failure for an event whose data the dialect does not have in this form."""
     message = "The provider sent an event that its protocol does not know in this form."
     return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)
-
-
-def token_count(counts: Any, *names: str) -> int | None:
-    """The tokens that a usage object counts, by the first of these names that it has; None where it has no number."""
-    of_names: list[Any] = [counts.get(name) for name in names] if isinstance(counts, dict) else []
-    count: Any = next((each for each in of_names if each is not None), None)
-    if isinstance(count, str) and count.isdecimal() and len(count) <= _LONGEST_COUNT:
-        count = int(count)
-    is_number = isinstance(count, int | float) and not isinstance(count, bool)
-    return int(count) if is_number and 0 <= count < 1 << 53 else None

@@ -35,6 +35,8 @@ class HttpAnswer:
         """`raw` is urllib3's response, of which the head was read."""
         self.status = status
         self.headers = {name.lower(): value for name, value in headers.items()}
+        # Else the connection's end is the body's, and it looks like a cut (RFC 9112, 6.3).
+        self.is_delimited = {"content-length", "transfer-encoding"} & self.headers.keys() != set()
         self._raw = raw
         self._socket = socket_of(raw)  # None once the pool has it back
         self._chunked = chunked_body(raw)

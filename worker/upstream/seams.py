@@ -26,6 +26,7 @@ class Answer(Protocol):
 
     status: int
     headers: dict[str, str]  # names in lower case
+    is_delimited: bool  # whether the end of the body shows that it is whole
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """The bytes that are there, waiting for the first of them; empty at the end. Raises ProviderFailure."""

@@ -25,6 +25,7 @@ from worker.upstream.stored_answer import Shown, stored_chunks
 
 _MAX_ERROR_BYTES = 64 << 10
 _ERROR_WAIT_S = 5.0  # for the body of an error
+_ANSWERED = frozenset({200, 201})  # some frameworks answer every POST with 201
 # What a provider says of an answer that it does not have, or does not stream any more: OpenAI says 400 after 5 minutes.
 _LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
 
@@ -152,7 +153,7 @@ def _accepted(provider: HttpProvider, transport: Transport, turns: Turns, call: 
     """The answer with status 200, perhaps to an amended call. Each amendment removes its own cause, so this ends."""
     while True:
         answer = transport.send(call)
-        if answer.status == 200:
+        if answer.status in _ANSWERED:
             return answer
         with closing(answer):
             body, is_whole = _error_body(answer, turns.clock)
@@ -165,7 +166,7 @@ def _accepted(provider: HttpProvider, transport: Transport, turns: Turns, call: 
 def _taken_up(provider: HttpProvider, transport: Transport, clock: Callable[[], float], call: HttpCall) -> Answer:
     """The answer with status 200 to a call that goes on with an earlier one. Raises PositionLost where it is gone."""
     answer = transport.send(call)
-    if answer.status == 200:
+    if answer.status in _ANSWERED:
         return answer
     with closing(answer):
         if answer.status in _LOST_STATUSES:

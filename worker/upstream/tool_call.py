@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from tokentail.log.element import CustomToolCall, ToolCall
 from worker.upstream.content import json_text
 from worker.upstream.json_end import JsonEnd
-from worker.upstream.text import SurrogateJoiner, paired
+from worker.upstream.text import CumulativePieces, SurrogateJoiner, paired
 
 _NOTHING = re.compile(r"\s*(?:(?:\{\s*\}|null)\s*)*")
 _PART_OF_NOTHING = re.compile(r"(?:\{\s*|n|nu|nul)?")
@@ -37,7 +37,8 @@ class CallInPieces:
         self.name = ""
         self.has_begun = False  # some of the arguments has come
         self.is_told = False  # its first piece has come out
-        self._is_unknown = False  # it was begun before this parser, and its arguments are amid their JSON
+        self.goes_on = False  # it was begun before this parser
+        self._is_unknown = False  # likewise, and its arguments are amid their JSON
         self._held: list[str] = []  # arguments that wait for the name
         self._nothing = ""  # what may say that there are no arguments
         self._has_value = False
@@ -45,6 +46,8 @@ class CallInPieces:
         self._known: list[str] | None = []  # the arguments as they were sent, until they are too long to be compared
         self._known_size = 0
         self._joiner = SurrogateJoiner()
+        # None, too, once the pieces are known to be plain.
+        self._cumulative = None if is_custom else CumulativePieces(is_json=True)
 
     @property
     def is_whole(self) -> bool:
@@ -54,12 +57,14 @@ class CallInPieces:
     @property
     def is_holding(self) -> bool:
         """Whether something waits that another parser would not know of."""
-        return bool(self._held or self._joiner.is_holding or self._nothing.removeprefix("{}"))
+        is_growing = self._cumulative is not None and self._cumulative.is_holding
+        return bool(not self.is_told or self._joiner.is_holding or is_growing or self._nothing.removeprefix("{}"))
 
     def go_on(self, *, has_arguments: bool) -> None:
         """Take the call as told in part, by the parser of an answer that is taken up again."""
-        self.is_told = True
+        self.is_told = self.goes_on = True
         self._is_unknown = self.has_begun = has_arguments
+        self._cumulative = None
 
     def take(
         self, call_id: str, name: str, arguments: str, *, is_name_whole: bool
@@ -68,6 +73,10 @@ class CallInPieces:
         if not self.is_told:
             self.call_id = self.call_id or call_id
             self._take_name(name)
+        if self._cumulative is not None:
+            arguments = self._cumulative.added(arguments)
+            if self._cumulative.is_plain:
+                self._cumulative = None
         text = self._fitting(self._joiner.join(arguments))
         if self.is_told:
             if text:
@@ -93,7 +102,9 @@ class CallInPieces:
 
     def rest(self) -> Iterator[ToolCall | CustomToolCall]:
         """What was held back, now that the answer has ended."""
-        text = self._fitting(self._joiner.rest())
+        waiting = "" if self._cumulative is None else self._cumulative.rest()
+        self._cumulative = None
+        text = self._fitting(self._joiner.join(waiting) + self._joiner.rest())
         if not (self.is_custom or self._has_value or self._is_unknown):
             text = "{}" if self._nothing[:2] in {"", "{}"} else self._nothing
             self._nothing, self._has_value = "", True

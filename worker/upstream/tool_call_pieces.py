@@ -18,8 +18,10 @@ _Number = int | str | None  # the provider's; "#1" for the second of several in 
 class ToolCallPieces:
     """Gives each tool call of one answer its own index, 0, 1, 2 …, in order of appearance."""
 
-    def __init__(self, deltas: Deltas) -> None:
+    def __init__(self, deltas: Deltas, *, are_whole: bool = False) -> None:
+        """`are_whole` says that each call comes in one piece, so that equal pieces are two calls."""
         self._deltas = deltas
+        self._are_whole = are_whole
         self._count = 0
         self._numbered: dict[_Number, int] = {}  # the provider's number → our index, of the call that used it last
         self._named: dict[str, int] = {}  # the provider's id → our index of the latest call with it
@@ -118,4 +120,4 @@ class ToolCallPieces:
             return False
         if not text or not (name or has_new_id):
             return False
-        return call.place in self._in_list or not call.has_same_arguments(text)
+        return self._are_whole or call.place in self._in_list or not call.has_same_arguments(text)

@@ -1,4 +1,4 @@
-"""The transport: calls to providers over HTTP. The worker's only file that imports requests, whose errors end here.
+"""The transport: calls to providers over HTTP. The errors of requests end here.
 
 Proxies and certificate bundles come from the usual variables (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE), because many
 networks have no other way out; credentials from .netrc do not. Redirects are not followed and cookies not kept.
@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from tokentail.config.settings import Settings
+from tokentail.final_response import FinalResponses
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 from worker.upstream.address import origin_of
@@ -34,7 +34,7 @@ class HttpTransport:
         """
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            self._session.mount(scheme, FinalResponses(pool_maxsize=connections))
         self._timeouts: Any = (connect_timeout_s, read_timeout_s)
         self._surroundings = lru_cache(_MOST_ORIGINS)(self._read_surroundings)
 

@@ -20,16 +20,22 @@ class WholeToolCalls:
         self.count = count
         self._ids: set[str] = set()
         self._told: list[int] = []  # hashes of their names and arguments
+        self._known: set[tuple[str, int]] = set()  # the same, with their ids
 
     def are_told(self, calls: list[tuple[str, Any]]) -> bool:
         """Whether these, as names and arguments, are all the calls so far once more."""
         return bool(calls) and [_key(name, _text(arguments)) for name, arguments in calls] == self._told
+
+    def is_told(self, call_id: str, name: str, arguments: Any) -> bool:
+        """Whether this call came before, with this id, name and arguments."""
+        return (call_id, _key(name, _text(arguments))) in self._known
 
     def take(self, call_id: str | None, name: str | None, arguments: Any) -> ToolCall:
         """A call as the one piece that it is. Raises ProviderFailure (malformed) for arguments that are not JSON's."""
         place, self.count = self.count, self.count + 1
         text = _text(arguments)
         self._told.append(_key(name or "", text))
+        self._known.add((call_id or "", self._told[-1]))
         return ToolCall(place, own_id(call_id or "", self._ids, place, name or "", text), paired(name or ""), text)
 
     def sharpened(self, reason: FinishReason | None) -> FinishReason | None:

@@ -42,6 +42,7 @@ class PlayedAnswer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     ending: BaseException | None = None
+    is_delimited: bool = True
     closes: int = 0
     waits: list[float | None] = field(default_factory=list)
 

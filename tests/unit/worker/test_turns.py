@@ -14,6 +14,7 @@ class Flood:
     """A provider that has always sent more already: no read waits."""
 
     status = 200
+    is_delimited = True
 
     def __init__(self, events_a_read: int) -> None:
         self.headers: dict[str, str] = {}

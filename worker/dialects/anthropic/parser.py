@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from tokentail.jobs.job import FailureKind, Usage
 from tokentail.log.element import Media, Reasoning
 from tokentail.sse import MAX_EVENT_BYTES, SseEvent
-from worker.chunk import Chunk, Finish, Terminal, UsageReport, last_words, provider_failure, takes_reason_back
+from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure, takes_reason_back
 from worker.dialects.anthropic.blocks import APPENDED, NOTHING_TO_SHOW, Block, cited, shown, state_of
-from worker.upstream.content import SkippedContent, has_content, json_size
+from worker.upstream.content import SkippedContent, has_content, json_size, token_count
 from worker.upstream.deltas import Deltas
-from worker.upstream.event_stream import PINGS, EventStream, event_json, malformed_event, token_count
+from worker.upstream.event_stream import PINGS, EventStream, event_json, malformed_event
 from worker.upstream.finish_words import finish_of
 from worker.upstream.tool_call import arguments_text
 
@@ -70,8 +70,7 @@ class AnthropicParser:
 
     def finish(self) -> Iterator[Chunk]:
         """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
-        for event in self._events.finish():
-            yield from last_words(self._chunks(event))
+        yield from self._events.finish(self._chunks)
         yield from self._last() if self._finish is not None else (*self._deltas.rest(), *self._skipped.rest())
 
     def _chunks(self, event: SseEvent) -> Iterator[Chunk]:
@@ -133,7 +132,8 @@ class AnthropicParser:
             yield from self._thinking(block, piece)
         elif kind == "input_json_delta" and block.place is not None:
             block.arguments = ""
-            yield from self._deltas.tool_call(block.place, "", "", piece)
+            call_id, call_name = _get(delta, "id", str) or "", _get(delta, "name", str) or ""
+            yield from self._deltas.tool_call(block.place, call_id, call_name, piece)
         else:
             self._keep(len(piece))
         block.pieces.setdefault(of_block, []).append(piece)
@@ -169,6 +169,8 @@ class AnthropicParser:
         block = self._open.pop(index, None)
         if block is None:
             return
+        if block.kind in ("text", "thinking"):
+            yield from self._waiting()
         if block.place is not None:
             # A call without arguments has no pieces, but `{}` at its beginning: without it, there would be no JSON.
             self._kept_bytes -= len(arguments_text(block.begun_as.get("input")))
@@ -194,6 +196,10 @@ class AnthropicParser:
         self._is_separated = False
         for text in self._deltas.text(piece):
             yield self._visible(str(text))
+
+    def _waiting(self) -> Iterator[Chunk]:
+        for chunk in self._deltas.part_ended():
+            yield self._visible(chunk) if isinstance(chunk, str) else chunk
 
     def _visible(self, text: str) -> str:
         self._characters += len(text)

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from tokentail.jobs.job import FailureKind, Usage
-from worker.chunk import Chunk, Terminal, UsageReport, last_words, provider_failure
+from worker.chunk import Chunk, Terminal, UsageReport, provider_failure
 from worker.dialects.google.array_body import ArrayBody
 from worker.dialects.google.parts import AnswerParts, Shown
-from worker.upstream.event_stream import EventStream, event_struct, token_count
+from worker.upstream.content import token_count
+from worker.upstream.event_stream import EventStream, event_struct
 from worker.upstream.finish_words import finish_of
 
 
@@ -23,7 +24,7 @@ class _Content(msgspec.Struct, gc=False):
 
 
 class _Candidate(msgspec.Struct, gc=False, rename="camel"):
-    index: int | None = None
+    index: Any = None
     content: _Content | None = None
     finish_reason: Any = None
     snake_finish_reason: Any = msgspec.field(name="finish_reason", default=None)  # some gateways' spelling
@@ -73,8 +74,7 @@ class GeminiParser:
         """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
         for event in self._stream.feed(self._body.rest()):
             yield from self._chunks(event.data)
-        for event in self._stream.finish():
-            yield from last_words(self._chunks(event.data))
+        yield from self._stream.finish(lambda event: self._chunks(event.data))
         yield from self._parts.rest()
 
     def _chunks(self, text: str) -> Iterator[Chunk]:
@@ -92,11 +92,11 @@ class GeminiParser:
             message = "The provider blocked the prompt."
             raise provider_failure(FailureKind.CONTENT_FILTERED, message, status=200, code=feedback.block_reason)
         # The first that has content, in most answers the only one.
-        for candidate in sorted(response.candidates or (), key=lambda each: each.index or 0):
+        for candidate in sorted(response.candidates or (), key=_place):
             parts = (candidate.content and candidate.content.parts) or []
             if self._index is None and (candidate.finish_reason or any(any(part.values()) for part in parts)):
-                self._index = candidate.index or 0
-            if self._index in {None, candidate.index or 0}:
+                self._index = _place(candidate)
+            if self._index in {None, _place(candidate)}:
                 yield from self._candidate_chunks(candidate, parts)
             else:
                 self._parts.other_answer(parts)
@@ -113,6 +113,10 @@ class GeminiParser:
         if finish is not None:  # older models say STOP in every event
             yield from self._parts.rest()
             yield replace(finish, reason=self._parts.calls.sharpened(finish.reason))
+
+
+def _place(candidate: _Candidate) -> int:
+    return token_count({"": candidate.index}, "") or 0
 
 
 def _usage(counts: Any) -> Usage | None:

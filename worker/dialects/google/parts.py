@@ -107,7 +107,10 @@ class AnswerParts:
     def rest(self) -> Iterator[Chunk]:
         """What was held back, what the answer's sources are, and what the next turn needs."""
         yield from self._call_ended()
-        yield from self.deltas.rest()
+        for chunk in self.deltas.rest():
+            if isinstance(chunk, str):
+                self._answer.add(chunk)
+            yield chunk
         found, self._sources = self._sources, []
         for chunks_of, told in found:
             for chunk in chunks_of(told, self._answer):
@@ -157,6 +160,8 @@ class AnswerParts:
     def _function_call(self, call: dict[str, Any], signature: str) -> Iterator[Chunk]:
         name, call_id, pieces = _text(call, "name"), _text(call, "id"), call.get("partialArgs")
         arguments = _arguments(call)
+        if call_id and self.calls.is_told(call_id, name, arguments):
+            return  # by a server that repeats all in each event
         if self._partial is not None and name and self._partial.name and (name, call_id) != self._partial.key:
             yield from self._call_ended()
         if self._partial is None and not call.get("willContinue") and not pieces:

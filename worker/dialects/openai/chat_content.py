@@ -57,9 +57,10 @@ _STRUCTURE = frozenset(
 class ChatContent:
     """What was shown of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, are_calls_whole: bool = False) -> None:
+        """`are_calls_whole` says that each call comes in one piece."""
         self.deltas = Deltas()
-        self.calls = ToolCallPieces(self.deltas)
+        self.calls = ToolCallPieces(self.deltas, are_whole=are_calls_whole)
         self.skipped = SkippedContent()
         self._details = {name: ReasoningDetails() for name in _DETAILS}
         self._has_new_details = False

@@ -14,11 +14,11 @@ import msgspec
 
 from tokentail.jobs.job import Usage
 from tokentail.sse import SseEvent
-from worker.chunk import Chunk, Finish, Terminal, UsageReport, last_words
+from worker.chunk import Chunk, Finish, Terminal, UsageReport
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
-from worker.upstream.content import json_size
+from worker.upstream.content import json_size, token_count
 from worker.upstream.deltas import Told
-from worker.upstream.event_stream import EventStream, event_json, malformed_event, token_count
+from worker.upstream.event_stream import EventStream, event_json, malformed_event
 from worker.upstream.finish_words import finish_of
 
 _Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
@@ -114,8 +114,7 @@ class OpenAiChatParser:
 
     def finish(self) -> Iterator[Chunk]:
         """What was held back, now that the body has ended. Raises ProviderFailure for a body that was no stream."""
-        for event in self._events.finish():
-            yield from last_words(self._chunks(event))
+        yield from self._events.finish(self._chunks)
         yield from () if self._is_ended else self._rest()
 
     def _rest(self) -> Iterator[Chunk]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tokentail.log.element import Code, CustomToolCall, Reasoning
+from tokentail.log.element import Code, Reasoning
 from worker.chunk import Chunk
 from worker.dialects.openai.responses_citations import cited
 from worker.dialects.openai.responses_items import Item, Items, Names, Shown, text_of, texts_of
@@ -48,7 +48,7 @@ class ResponsesContent:
         self.skipped = SkippedContent()
         self._is_resumed = is_resumed
         self._is_stored = is_stored  # the provider keeps the items, so that their ids are enough to name them
-        self._joiners: defaultdict[Item, SurrogateJoiner] = defaultdict(SurrogateJoiner)  # of code and of inputs
+        self._joiners: defaultdict[Item, SurrogateJoiner] = defaultdict(SurrogateJoiner)  # of code
         self.text_item: Item | None = None  # the one whose text was shown last
         self._thought: tuple[Item, tuple[str, int]] | None = None  # likewise, of reasoning
         self._text_end = ""  # the last characters of the visible text
@@ -153,13 +153,10 @@ class ResponsesContent:
             if not item.is_told and item.untold_bytes:
                 self.skipped.add("item", item.kind, item.untold_bytes)
         yield from self.media.rest()
-        for item in self.items.calls:
-            if item.kind == "custom_tool_call" and item.place is not None:
-                self.deltas.forget(item.place)
         yield from self.deltas.rest()
         for item, joiner in self._joiners.items():
             if text := joiner.rest():
-                yield from self._piece_of(item, text)
+                yield Code(paired(item.item_id), "python", text)
         yield from self.skipped.rest()
         if items := self._state(told):
             yield Reasoning("", {"dialect": DIALECT, "items": items})
@@ -178,8 +175,7 @@ class ResponsesContent:
         item.kind = item.kind or words(told.get("type"))
         was_told, item.is_told = item.is_told, True
         if item.kind in _CALLS:
-            if item.place is None or item.kind == "function_call":  # which may have begun without its name
-                yield from self._call_begun(item, words(told.get("name")))
+            yield from self._call_begun(item, words(told.get("name")))  # which it may have begun without
             if item.is_known or not item.has_arguments:
                 stream = _CALLS[item.kind]
                 yield from self._say(item, stream, 0, item.rest(stream, 0, paired(arguments_text(told.get(stream)))))
@@ -230,6 +226,9 @@ class ResponsesContent:
             return
         key = stream, number
         if (shown := item.texts.get(key)) is None:
+            if stream in {"text", "reasoning", "summary"}:
+                for chunk in self.deltas.part_ended():
+                    yield self._visible(chunk) if isinstance(chunk, str) else chunk
             yield from self._paragraph(item, key)
             shown = item.texts[key] = Shown(self._characters)
         shown.add(piece)
@@ -242,27 +241,18 @@ class ResponsesContent:
             yield from self.deltas.reasoning(piece)
         elif stream == "refusal":
             yield from self.deltas.refusal(piece)
-        elif text := (piece if stream == "arguments" else self._joiners[item].join(piece)):
-            yield from self._piece_of(item, text)
-
-    def _piece_of(self, item: Item, piece: str) -> Iterator[Chunk]:
-        if item.kind == "function_call" and item.place is not None:
-            for chunk in self.deltas.tool_call(item.place, "", "", piece):
+        elif stream == "code":
+            if text := self._joiners[item].join(piece):
+                yield Code(paired(item.item_id), "python", text)
+        elif item.place is not None:
+            for chunk in self.deltas.tool_call(item.place, "", "", piece, is_custom=stream == "input"):
                 item.has_arguments = True
                 yield chunk
-            return
-        item.has_arguments = True
-        if item.kind == "custom_tool_call" and item.place is not None:
-            yield CustomToolCall(item.place, input=piece)
-        else:
-            yield Code(paired(item.item_id), "python", piece)
 
     def _call_begun(self, item: Item, name: str) -> Iterator[Chunk]:
         place = self.items.begin_call(item) if item.place is None else item.place
-        if item.kind == "function_call":
-            yield from self.deltas.tool_call(place, item.call_id, name, "")
-        else:
-            yield CustomToolCall(place, paired(item.call_id), name)
+        is_custom = item.kind == "custom_tool_call"
+        yield from self.deltas.tool_call(place, item.call_id, name, "", is_custom=is_custom)
 
     def _paragraph(self, item: Item, key: tuple[str, int]) -> Iterator[Chunk]:
         """What stands between this text, which begins, and the one before it."""

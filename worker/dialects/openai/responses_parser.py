@@ -12,12 +12,12 @@ import msgspec
 
 from tokentail.jobs.job import FailureKind, FinishReason, Usage
 from tokentail.sse import SseEvent
-from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport, last_words, provider_failure
+from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, UsageReport, provider_failure
 from worker.dialects.openai.responses_content import ResponsesContent
 from worker.dialects.openai.responses_items import Item, Names
 from worker.dialects.openai.responses_position import ResponsesPosition, is_number
-from worker.upstream.content import has_content
-from worker.upstream.event_stream import PINGS, EventStream, event_json, event_struct, malformed_event, token_count
+from worker.upstream.content import has_content, token_count
+from worker.upstream.event_stream import PINGS, EventStream, event_json, event_struct, malformed_event
 from worker.upstream.finish_words import finish_of
 from worker.upstream.provider_error import named_failure
 
@@ -128,8 +128,7 @@ class OpenAiResponsesParser:
 
     def finish(self) -> Iterator[Chunk]:
         """The last event. An answer that broke off may be taken up again, so half a character is not made whole."""
-        for event in self._events.finish():
-            yield from last_words(self._taken(event))
+        yield from self._events.finish(self._taken)
 
     def _taken(self, received: SseEvent) -> Iterator[Chunk]:
         event = _decoded(received)

@@ -237,3 +237,20 @@ def test_an_error_becomes_its_failure(status: int, words: bytes, kind: str, is_r
     failure = failure_of(PlayedAnswer([words], status=status), provider=OLLAMA).failure
     assert (failure.kind, failure.is_retryable, failure.provider_status) == (kind, is_retryable, status)
     assert said in failure.message
+
+
+@pytest.mark.parametrize("end", [{"done": "true"}, {"done": 1}, {"done_reason": "stop"}])
+def test_a_last_line_in_other_words_ends_the_answer(end: dict[str, Any]) -> None:
+    """Some gateways write `true` as text or as a number, or leave it to the reason."""
+    lines = [{"message": {"content": "Hi"}, "done": False}, {"message": {"content": ""}, **end}]
+    chunks = played(["".join(f"{json.dumps(line)}\n" for line in lines).encode()], provider=OLLAMA)
+    assert [chunk["reason"] for chunk in chunks if not isinstance(chunk, str) and chunk["type"] == "finish"] == ["stop"]
+
+
+def test_equal_calls_on_two_lines_are_two_calls() -> None:
+    """Each call comes whole, so that the same one again is one more: a die may be thrown twice."""
+    call = {"message": {"tool_calls": [{"function": {"name": "roll", "arguments": {}}}]}, "done": False}
+    stream = "".join(f"{json.dumps(line)}\n" for line in (call, call, {"done": True})).encode()
+    found = [chunk for chunk in played([stream], provider=OLLAMA) if chunk["type"] == "tool_call" and "name" in chunk]
+    assert [(each["index"], each["name"]) for each in found] == [(0, "roll"), (1, "roll")]
+    assert len({each["id"] for each in found}) == 2

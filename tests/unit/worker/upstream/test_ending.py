@@ -106,6 +106,35 @@ def test_a_stream_that_can_be_taken_up_again_is_not_given_up() -> None:
     assert (failure.failure.kind, failure.failure.is_retryable) == (FailureKind.TRUNCATED, True)
 
 
+def test_an_end_that_may_be_a_cut_is_tried_again() -> None:
+    """Where the end of the connection is that of the body, it looks like a cut: without a reason the answer may be cut,
+    and the next call may bring all of it. With a reason it is whole."""
+    text = b'data: {"choices": [{"delta": {"content": "Half"}}]}\n\n'
+    failure = failure_of(PlayedAnswer([text], is_delimited=False)).failure
+    assert (failure.kind, failure.is_retryable) == (FailureKind.TRUNCATED, True)
+    ended_well = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+    with open_chunks(
+        OPENAI, REQUEST, "openai/m", PlayedTransport(PlayedAnswer([text, ended_well], is_delimited=False))
+    ) as lists:
+        assert [chunk for chunks in lists for chunk in chunks] == ["Half", Finish(FinishReason.STOP, "stop")]
+
+
+def test_an_end_marker_without_a_reason_is_no_cut() -> None:
+    """The server ended the body itself, and would do so again."""
+    stream = b'data: {"choices": [{"delta": {"content": "Half"}}]}\n\ndata: [DONE]\n\n'
+    failure = failure_of(PlayedAnswer([stream], is_delimited=False)).failure
+    assert (failure.kind, failure.is_retryable) == (FailureKind.TRUNCATED, False)
+
+
+def test_a_status_of_201_is_an_answer() -> None:
+    """Some frameworks answer every POST so."""
+    stream, expected = recorded("text")
+    with open_chunks(OPENAI, REQUEST, "openai/m", PlayedTransport(PlayedAnswer([stream], status=201))) as lists:
+        assert "".join(chunk for chunks in lists for chunk in chunks if isinstance(chunk, str)) == "".join(
+            chunk for chunk in expected if isinstance(chunk, str)
+        )
+
+
 def test_a_body_that_is_held_open_after_the_reason_is_read_on() -> None:
     """No wait of a read is bounded: the deadlines of the attempt are, and what comes late is kept."""
     pieces = [b'data: {"choices": [{"delta": {"content": "%d"}, "finish_reason": "stop"}]}\n\n' % n for n in range(3)]
