@@ -58,6 +58,10 @@ client-js: setup
 chaos: setup
 	$(BIN)/python -m tests.acceptance.chaos --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
 
+# Restart two web processes again and again behind each proxy, under load, and count what fails: [PROXIES="nginx haproxy"]
+rolling: setup
+	$(BIN)/python -m tests.rolling $(PROXIES)
+
 bench: setup
 	$(BIN)/python -m bench
 

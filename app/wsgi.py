@@ -71,6 +71,7 @@ class Application:
         """Have all waiting readers answered soon; from then on no reader waits. A signal handler may call this."""
         self._is_ending = True
         if self._pid == os.getpid():
+            self._health.is_stopping = True
             self._hub.close()
 
     def later(self, delay_s: float, function: Callable[[], object]) -> None:
@@ -95,6 +96,7 @@ class Application:
             backend = open_backend(self._settings, timeout_s=_TRY_S)
             self._tracing = open_tracing(os.environ, "tokentail-web")
             calls = wire_calls(self._settings, backend, tracing=self._tracing)
+            self._health = calls.health
             self._hub = HubThread(self._settings, self._connect, calls.open_tails)
             self._flask: WSGIApplication = create_app(calls, self._hub)
             self._background_loop = BackgroundLoop(backend, calls.positions, calls.readers, self._settings.model)

@@ -10,7 +10,7 @@ from app.calls.positions import Catalog, QueuePositions, Snapshot, models_of
 from app.calls.usage import UsageCalls
 from app.http.bodies import moment
 from app.http.request import Request
-from app.http.response import Response, json_response
+from app.http.response import Response, json_response, problem
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
 from tokentail.redis.backend import Backend, now_ms
@@ -38,6 +38,7 @@ class Health:
         self._models = models
         self._usage = usage
         self._is_keyed = is_keyed
+        self.is_stopping = False  # whether load balancers are to send requests elsewhere
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
@@ -46,6 +47,8 @@ class Health:
 
     def ready(self, _request: Request) -> Response:
         """Redis can be reached. Without workers, too: jobs can be read and queued. Raises StoreUnavailable."""
+        if self.is_stopping:
+            return problem(503, "This process is stopping. Send requests to another one.", {"Retry-After": "1"})
         with redis_errors():
             self._backend.queue_client.ping()
         leases = self._catalog.live()

@@ -36,6 +36,7 @@ class Hub:
         """At most `most` readers have a place at once. Steps that block run in the executor."""
         self.tails = tails
         self.waits = 0  # polls that wait now, and open streams and sockets
+        self.is_draining = False  # whether the process is about to stop; readers wait all the same
         self._is_closing = False
         self._most = most
         self._most_of_owner = most_of_owner
@@ -53,7 +54,7 @@ class Hub:
 
     def close(self) -> None:
         """Answer all waiting readers now, but for the patient ones, which alone wait from then on."""
-        self._is_closing = True
+        self._is_closing = self.is_draining = True
         self.tails.wake()
 
     def end(self) -> None:

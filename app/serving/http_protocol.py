@@ -11,6 +11,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.http.paths import JOB_EVENTS, JOB_TOKENS
 from app.http.response import Response, problem
+from app.reading.hub import Hub
+from app.serving.last_answers import GivesLastAnswers
 from app.serving.parked_polls import ParkedPoll, ParkedPolls
 from app.serving.presence import PRESENCE, Presence, WatchfulFlow
 from app.serving.quick_polls import Admission, QuickPolls
@@ -21,17 +23,17 @@ _MOST_HEAD_BYTES, _MOST_HEADERS = 64 * 1024, 200  # uvicorn's httptools protocol
 # What is left of a request that has its answer is read, so that the client gets to see it; but not for ever.
 _MOST_REST_BYTES = 16 << 20
 _REST_WITHIN_S = 60.0
-_STOP_WITHIN_S = 1.8  # what is under way then will not end soon enough: a body half sent, a reader that takes nothing
 _CLOSE = {"Connection": "close"}
 _ONE_TOO_MANY = problem(503, "This process has as many connections as it takes.", {"Retry-After": "5", **_CLOSE})
 _TOO_MANY_HEADERS = problem(431, f"The request has more than {_MOST_HEADERS} headers.", _CLOSE)
 
 
-class HttpProtocol(DropsStalled, HttpToolsProtocol):
+class HttpProtocol(GivesLastAnswers, DropsStalled, HttpToolsProtocol):
     """One HTTP connection."""
 
     def __init__(
         self,
+        hub: Hub,
         quick_polls: QuickPolls,
         parked_polls: ParkedPolls,
         on_answer: OnAnswer | None,
@@ -41,6 +43,7 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         **given_by_uvicorn: Any,
     ) -> None:
         super().__init__(**given_by_uvicorn)
+        self._hub = hub
         self.stall_s = stall_s
         self._head_within_s = head_within_s
         self._most_connections = most_connections  # of all sockets and requests together
@@ -106,12 +109,6 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
             self._parked = None
         self._presence.leave()
 
-    def shutdown(self) -> None:
-        self._end_parked()
-        super().shutdown()
-        if self._is_busy:
-            self.loop.call_later(_STOP_WITHIN_S, self._abort_late)
-
     @property
     def _is_busy(self) -> bool:
         """Whether an answer is under way. Others may be due behind it."""
@@ -135,13 +132,6 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
             self._under_way.message_event.set()
         self.pipeline.clear()
         self.transport.close()
-
-    def _abort_late(self) -> None:
-        if self._is_busy and self._presence.is_patient:  # the hub ends its wait when the grace is over
-            self.loop.call_later(_STOP_WITHIN_S, self._abort_late)
-        else:
-            self._presence.leave()
-            self.transport.abort()
 
     def _drop_incomplete(self) -> None:
         """Forget the request that has not arrived completely; requests that were sent before it are answered."""
@@ -184,8 +174,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         self.headers += headers if url.startswith(b"/") else with_host_of_target(url, headers)
         is_ahead = self._is_busy
         super().on_headers_complete()
-        if is_ahead and super()._should_upgrade():
-            self.cycle.keep_alive = False  # the parser has stopped for the upgrade, which there will not be
+        if self._hub.is_draining or (is_ahead and super()._should_upgrade()):
+            self.drain()  # for an upgrade that there will not be the parser has stopped
 
     def _should_upgrade(self) -> bool:
         # A connection with an answer under way cannot become a WebSocket: the request is taken without its Upgrade.
@@ -227,7 +217,8 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         before, parser = self._under_way, self.parser
         if self._is_refused or not (before is None or before.response_complete) or self.flow.write_paused:
             return False
-        if parser.get_method() != b"GET" or not parser.should_keep_alive() or self.transport.is_closing():
+        is_get = parser.get_method() == b"GET" and parser.should_keep_alive()
+        if not is_get or self._hub.is_draining or self.transport.is_closing():
             return False
         admission = self._admission = self._quick_polls.admit(self.url, self.headers, self._admission)
         if admission.asks_to_keep_alive and parser.get_http_version() != "1.1":
@@ -240,7 +231,10 @@ class HttpProtocol(DropsStalled, HttpToolsProtocol):
         return self._parked is not None
 
     def _send(self, response: bytes, took_s: float) -> None:
-        self.transport.write(self._quick_polls.beginning(self.server_state.default_headers) + response)
+        end = b"connection: close\r\n" if self._hub.is_draining else b""
+        self.transport.write(self._quick_polls.beginning(self.server_state.default_headers) + end + response)
+        if end:
+            self.transport.close()
         self.on_response_complete()  # which waits for the next request, as after any other
         self._note(200, took_s)
 

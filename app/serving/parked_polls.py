@@ -131,7 +131,7 @@ class ParkedPolls:
         poll.job.waiters.add(poll)
         if pending.linger_s is not None and poll.linger_timer is None:
             loop = asyncio.get_running_loop()
-            poll.linger_timer = loop.call_later(pending.linger_s, self._end_somehow, poll)
+            poll.linger_timer = loop.call_later(pending.linger_s, self.end_somehow, poll)
 
     def _look_at_woken(self) -> None:
         for _ in range(min(len(self._woken), _WOKEN_AT_ONCE)):
@@ -148,9 +148,9 @@ class ParkedPolls:
         elif found is not None and not self._hub.is_closing:
             self._wait_on(poll, found)
         else:
-            self._end_somehow(poll)
+            self.end_somehow(poll)
 
-    def _end_somehow(self, poll: ParkedPoll) -> None:
+    def end_somehow(self, poll: ParkedPoll) -> None:
         """Answer this poll; over ASGI, and with the time that is left, where its tail has no answer."""
         if self.end(poll):
             return
@@ -162,7 +162,7 @@ class ParkedPolls:
         while self._next_tick <= now_tick:
             for poll in self._ending.pop(self._next_tick, ()):
                 if not poll.is_over:
-                    self._end_somehow(poll)
+                    self.end_somehow(poll)
             self._next_tick += 1
         self._is_ticking = bool(self._ending)
         if self._is_ticking:

@@ -1,12 +1,15 @@
 """The server: uvicorn around the gate, listening and stopping as this product promises.
 
-On SIGTERM and SIGINT every waiting poll is answered at once, so that the process is gone in a second or two; streams
-of OpenAI's interfaces, whose clients cannot resume, go on for TOKENTAIL_GRACE_S. A second signal ends that.
+At SIGTERM the process drains for TOKENTAIL_DRAIN_S: `/readyz` is 503, all else is served, and each answer is the last
+one on its connection. Then, and on SIGINT at once, every waiting poll is answered, and the process is gone in a second
+or two; streams of OpenAI's interfaces, whose clients cannot resume, go on for TOKENTAIL_GRACE_S. A second signal ends
+both.
 """
 
 import asyncio
 import logging
 import math
+import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +21,12 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from app.calls.health import Health
 from app.reading.hub import Hub
 from app.serving.flask_app import create_app
 from app.serving.gate import AsgiApplication
 from app.serving.http_protocol import HttpProtocol
+from app.serving.last_answers import GivesLastAnswers
 from app.serving.metrics import WebMetrics
 from app.serving.open_files import connections_within_limit
 from app.serving.parked_polls import ParkedPolls
@@ -38,18 +43,20 @@ from tokentail.telemetry.log_lines import facts_of
 log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above the idle time of the usual balancers, so that they hang up first
-_GRACE_S = 3  # connections end by themselves within 1.8 s (`http_protocol.py`); this is for a machine that is busy
+_GRACE_S = 3  # connections end by themselves within 1.8 s (`last_answers.py`); this is for a machine that is busy
 _MOST_SIGNALS = 2  # one more ends the process without a word to its clients
 _HEAD_WITHIN_S = 15.0  # a client that sends slower than this, or its body, is not worth a socket
 _BODY_WITHIN_S = 60.0
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which logs where it listens, and at a signal first ends all waits."""
+    """uvicorn, which logs where it listens, and at a signal first drains and ends all waits."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub, grace_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub, health: Health, drain_s: float, grace_s: float) -> None:
         super().__init__(config)
         self._hub = hub
+        self._health = health
+        self._drain_s = drain_s
         self._grace_s = grace_s
         self._signals = 0
         self.has_failed = False
@@ -76,13 +83,32 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
         self._signals += 1
-        self.should_exit = True
         self.force_exit = self._signals > _MOST_SIGNALS
-        asyncio.get_running_loop().call_soon_threadsafe(self._hub.end if self._signals > 1 else self._close)
+        first = self._drain if sig == signal.SIGTERM else self._close
+        asyncio.get_running_loop().call_soon_threadsafe(self._hurry if self._signals > 1 else first)
+
+    def _drain(self) -> None:
+        log.info("web.stopping", extra={"drain_s": self._drain_s})
+        self._keep_no_connections()
+        asyncio.get_running_loop().call_later(self._drain_s, self._close)
 
     def _close(self) -> None:
+        if self.should_exit:
+            return
+        self._keep_no_connections()
+        self.should_exit = True
         self._hub.close()
         asyncio.get_running_loop().call_later(self._grace_s, self._hub.end)
+
+    def _hurry(self) -> None:
+        self._close()
+        self._hub.end()
+
+    def _keep_no_connections(self) -> None:
+        self._health.is_stopping = self._hub.is_draining = True
+        for connection in self.server_state.connections:
+            if isinstance(connection, GivesLastAnswers):
+                connection.drain()
 
 
 def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket:
@@ -113,7 +139,7 @@ def serve(calls: Calls, redis: AsyncRedisClient, listener: socket.socket, metric
     wired = wire_read_plane(calls, redis, metrics.answered if metrics else None)
     if metrics:
         metrics.watch(lambda: wired.hub.waits)
-    server = Server(wired.config, wired.hub, calls.settings.grace_s)
+    server = Server(wired.config, wired.hub, calls.health, calls.settings.drain_s, calls.settings.grace_s)
     try:
         server.run([listener])
     finally:
@@ -144,7 +170,7 @@ def wire_read_plane(
     stall_s = settings.stall_s
     config = uvicorn.Config(
         AsgiApplication(plane, flask, calls.access, settings.max_body_bytes, body_within_s, on_answer),
-        http=partial(HttpProtocol, quick_polls, parked_polls, on_answer, most_connections, stall_s, head_within_s),  # type: ignore[arg-type]
+        http=partial(HttpProtocol, hub, quick_polls, parked_polls, on_answer, most_connections, stall_s, head_within_s),  # type: ignore[arg-type]
         loop="uvloop",
         ws=partial(SocketProtocol, stall_s),  # type: ignore[arg-type]
         ws_ping_interval=PING_EVERY_S,

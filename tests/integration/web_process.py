@@ -45,11 +45,12 @@ class Site:
 
 
 class WebProcess(Site):
-    """A web process on a free port of loopback. Its log is in `log`."""
+    """A web process on a free port of loopback. Its log is in `log`. It drains only where a test says so."""
 
     def __init__(self, redis_url: str, **environment: str) -> None:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        self._environment = {**inherited, "REDIS_URL": redis_url, "TOKENTAIL_PORT": "0", **environment}
+        settings = {"REDIS_URL": redis_url, "TOKENTAIL_PORT": "0", "TOKENTAIL_DRAIN_S": "0"}
+        self._environment = {**inherited, **settings, **environment}
         self._log = Path(tempfile.mkstemp(prefix="tt-web-", suffix=".log")[1])
         self._child: subprocess.Popen[bytes] | None = None
 

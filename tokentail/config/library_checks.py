@@ -115,7 +115,8 @@ UVICORN_SERVER = Inside(
     "uvicorn",
     "app/serving/server.py",
     (
-        Part("uvicorn.server:Server", "force_exit handle_exit run should_exit"),
+        Part("uvicorn.server:Server", "force_exit handle_exit run server_state should_exit"),
+        Part("uvicorn.server:ServerState", "connections"),
         Part("uvicorn.server:Server.serve", takes="sockets"),
         Part("uvicorn.server:Server.startup", takes="sockets"),
         Part("uvicorn.server:Server.handle_exit", takes="sig frame"),

@@ -113,6 +113,9 @@ class Settings:
     max_losses: int = _setting("TOKENTAIL_MAX_LOSSES", 5, "workers that may be lost on one job", least=1)
     lease_s: float = _setting("TOKENTAIL_LEASE_S", 6.0, "silence after which a worker is dead", least=2)
     worker_concurrency: int = _setting("TOKENTAIL_WORKER_CONCURRENCY", 200, "jobs one worker runs at once", least=1)
+    drain_s: float = _setting(
+        "TOKENTAIL_DRAIN_S", 2.0, "how long a web process serves after SIGTERM while /readyz is 503", least=0, most=300
+    )
     grace_s: float = _setting("TOKENTAIL_GRACE_S", 25.0, "for jobs and OpenAI's streams to end after SIGTERM", least=0)
     connect_timeout_s: float = _setting("TOKENTAIL_CONNECT_TIMEOUT_S", 10.0, "to reach the provider", least=0.1)
     first_token_timeout_s: float = _setting(

@@ -15,4 +15,4 @@ def python_argv(module: str, *options: str) -> list[str]:
 
 def stop_within_s(settings: Settings) -> float:
     """Long enough for a worker to keep its promise to running jobs, and for a web process to its streams."""
-    return settings.grace_s + _SLACK_S
+    return settings.drain_s + settings.grace_s + _SLACK_S

@@ -1,0 +1,62 @@
+"""The configurations of other proxies in deploy/, in the real programs, in front of two real web processes."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.event_reader import EventReader
+from tests.integration.web_process import InBackground, Site, WebProcess
+from tests.proxy_server import PROXIES, ProxyServer
+from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.waiting import eventually
+from tokentail.redis.client import RedisClient
+from tokentail.redis.keys import live_channel
+
+
+@pytest.fixture(scope="module")
+def webs(valkey_url: str) -> Iterator[tuple[WebProcess, WebProcess]]:
+    with (
+        WebProcess(valkey_url, TOKENTAIL_LEASE_S="600") as first,
+        WebProcess(valkey_url, TOKENTAIL_LEASE_S="600") as other,
+    ):
+        yield first, other
+
+
+@pytest.fixture(scope="module", params=PROXIES)
+def proxy(request: pytest.FixtureRequest, webs: tuple[WebProcess, WebProcess]) -> Iterator[Site]:
+    with ProxyServer(PROXIES[request.param], webs[0].port, webs[1].port) as proxy:
+        yield proxy
+
+
+def test_streams_polls_and_sockets_pass(proxy: Site, worker: ScriptedWorker, real_client: RedisClient) -> None:
+    """Each token passes before the next one is written, over all transports."""
+    job_id = proxy.submit().json["id"]
+    path = f"/v1/jobs/{job_id}"
+    writer = worker.take(job_id)
+    with (
+        EventReader(proxy, f"{path}/stream") as stream,
+        connect(f"ws://localhost:{proxy.port}{path}/ws", proxy=None) as socket,
+    ):
+        cursor = "0"
+        for token in ("one", " two", " three"):
+            poll = InBackground(proxy, "GET", f"{path}/tokens?wait=20&cursor={cursor}")
+            eventually(lambda: real_client.pubsub_numsub(live_channel(job_id))[0][1], what="somebody waits")
+            worker.say(writer, token)
+            reply = poll.reply(10)
+            cursor = reply.json["cursor"]
+            assert (reply.status, reply.json["tokens"]) == (200, [token])
+            assert next(
+                event.poll["tokens"] for event in iter(stream.next_with_data, None) if event.poll["tokens"]
+            ) == [token]
+            assert next(tokens for frame in socket if (tokens := json.loads(frame)["tokens"])) == [token]
+        worker.say(writer, COMPLETED)
+        assert [event.poll["done"] for event in stream.rest()] == [True]
+
+
+def test_a_page_writes(proxy: Site, worker: ScriptedWorker) -> None:
+    """Host arrives as the browser sent it, with its port, so the page's Origin is ours; another page's is not."""
+    del worker  # it is enough that it lives
+    assert proxy.submit(Host=f"localhost:{proxy.port}", Origin=f"http://localhost:{proxy.port}").status == 202
+    assert proxy.submit(Host=f"localhost:{proxy.port}", Origin="http://localhost:1").status == 403
