@@ -80,7 +80,7 @@ def main() -> int:
     )
     beat = Beat(runner, backend, registry.served_models(), settings.worker_concurrency)
     try:
-        beat.beat()  # before the first claim, so that nobody takes us for dead
+        _begin_to_beat(beat)  # before the first claim, so that nobody takes us for dead
         _run(rq_worker, runner, backend, beat, settings)
     finally:
         beat.stop()
@@ -162,6 +162,20 @@ def _wait_for_redis(backend: Backend) -> None:
                     log.warning("redis.unavailable", extra={"at": address_of(client), "error": type(error).__name__})
                     is_told = True
                 gevent.sleep(_RETRY_S)
+
+
+def _begin_to_beat(beat: Beat) -> None:
+    """Raise the lease for the first time, as soon as the store takes it."""
+    is_told = False
+    while True:
+        try:
+            beat.beat()
+            return
+        except (StoreUnavailable, StoreFull) as error:
+            if not is_told:
+                log.warning("lease.store_unavailable", extra={"error": str(error)})
+                is_told = True
+            gevent.sleep(_RETRY_S)
 
 
 def _cancel(backend: Backend, job_id: str) -> None:

@@ -29,6 +29,7 @@ class _FlakyStore(Store):
         self.fail_before: list[Exception] = []
         self.fail_after: list[Exception] = []
         self.before_each: Callable[[], None] = lambda: None
+        self.refused: dict[str, Exception] = {}  # by job
 
     def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
         self.round_trips += 1
@@ -36,10 +37,11 @@ class _FlakyStore(Store):
         self.largest_bytes = max(self.largest_bytes, sum(len(e) for append in appends for e in append.elements))
         if self.fail_before:
             raise self.fail_before.pop(0)
-        outcomes = super().append_many(appends)
+        outcomes = super().append_many([append for append in appends if append.job_id not in self.refused])
         if self.fail_after:
             raise self.fail_after.pop(0)
-        return outcomes
+        taken = iter(outcomes)
+        return [self.refused[a.job_id] if a.job_id in self.refused else next(taken) for a in appends]
 
 
 class _Bench:
@@ -251,3 +253,39 @@ def test_the_time_in_which_the_store_was_away_does_not_count(bench: _Bench) -> N
     counted_s = bench.commit.answered_s - began
     assert elapsed_s > 0.3, "four tries, each later than the one before"
     assert counted_s < elapsed_s / 2
+
+
+def test_a_refused_append_pauses_its_own_job_alone(bench: _Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """As while one slot of a cluster moves. One line tells of it, and the job goes on when its append is taken."""
+    refused, free = bench.writer(), bench.writer()
+    bench.store.refused = {refused.job_id: StoreUnavailable("TRYAGAIN")}
+    refused.write("a")
+    bench.commit.push(refused)
+    gevent.sleep(0.5)  # some tries, each later than the one before
+    for i in range(20):
+        free.write(f"{i} ")
+        with gevent.Timeout(5):
+            bench.commit.flush(free)
+    bench.store.refused = {}
+    refused.write("b")
+    with gevent.Timeout(5):
+        bench.commit.flush(refused)
+    assert (bench.text(refused), bench.text(free)) == ("ab", "".join(f"{i} " for i in range(20)))
+    assert [record.message for record in caplog.records] == ["commit.store_refuses"]
+
+
+def test_a_store_that_refuses_everything_counts_as_away(bench: _Bench) -> None:
+    """What is kept for healing must not be forgotten in a fail-over that takes longer than a lease."""
+    writer = bench.writer()
+    bench.commit.flush(writer)
+    bench.store.refused = {writer.job_id: StoreUnavailable("NOREPLICAS")}
+    writer.write("a")
+    bench.commit.push(writer)
+    gevent.sleep(0.1)
+    began = bench.commit.answered_s
+    gevent.sleep(0.3)
+    assert bench.commit.answered_s - began < 0.1
+    bench.store.refused = {}
+    with gevent.Timeout(5):
+        bench.commit.flush(writer)
+    assert bench.text(writer) == "a"

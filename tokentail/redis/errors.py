@@ -28,7 +28,9 @@ _OUTAGES = (
     redis.exceptions.ClusterDownError,  # MASTERDOWN, too
     redis.exceptions.TryAgainError,
 )
-_OUTAGE_WORDS = {"BUSY", "MISCONF", "NOREPLICAS"}
+_OUTAGE_WORDS = {"BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNKILLABLE"}
+_IN_PIPELINE = " of pipeline caused error: "  # redis-py puts the command and this before what Redis said
+_NO_DATABASE = "DB index is out of range"  # so says Redis to each new connection whose URL names one
 _SCRIPT_WORDS = re.compile(rf"\b(UNREADABLE|LATERFORMAT) ({PREFIX}\S+)")  # of `lua/prelude.lua`
 
 
@@ -42,15 +44,21 @@ def redis_errors(key: str = "") -> Iterator[None]:
     except _OUTAGES as error:
         raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({type(error).__name__})") from None
     except redis.exceptions.ResponseError as error:
-        word = str(error).split(" ", 1)[0]
-        if word in _OUTAGE_WORDS:
-            raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({error})") from None
-        if found := _SCRIPT_WORDS.search(str(error)):
+        said = words_of(error)
+        word = said.split(" ", 1)[0]
+        if word in _OUTAGE_WORDS or _NO_DATABASE in said:
+            raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({said})") from None
+        if found := _SCRIPT_WORDS.search(said):
             kind = LaterFormat if found[1] == "LATERFORMAT" else Unreadable
             raise kind(found[2]) from None
-        if "WRONGTYPE" in str(error) or word.startswith("user_script:"):
+        if "WRONGTYPE" in said or word.startswith("user_script:"):
             raise Unreadable(key) from None  # the second is Lua's own error about a value that it did not expect
         raise
+
+
+def words_of(error: Exception) -> str:
+    """What Redis itself said, without the command and its arguments, which redis-py adds to errors in a pipeline."""
+    return str(error).rpartition(_IN_PIPELINE)[2]
 
 
 def is_script_missing(reply: Any) -> bool:

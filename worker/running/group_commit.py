@@ -7,7 +7,7 @@ is slow or away stops `wait_for_room`, and with it the reading from upstreams.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import Event
@@ -49,6 +49,9 @@ class GroupCommit:
         self._has_work = Event()
         self._settled: dict[LogWriter, Event] = {}  # of those whom somebody waits for
         self._fenced: dict[LogWriter, Exception] = {}  # those of them that lost their job, or may not write
+        self._pauses: dict[LogWriter, float] = {}  # of those whose last append was refused: seconds between tries
+        self._resting: set[LogWriter] = set()  # those of them that are not sent now
+        self._told: set[type[Exception]] = set()  # refusals that a log line told of, until nothing is refused
         self._away_s = 0.0  # how long the store did not answer, in all outages that are over
         self._away_since: float | None = None
 
@@ -60,8 +63,9 @@ class GroupCommit:
 
     def push(self, writer: LogWriter) -> None:
         """The writer has something for the store."""
-        self._due[writer] = None
-        self._has_work.set()
+        if writer not in self._resting:  # else it is sent when its pause is over
+            self._due[writer] = None
+            self._has_work.set()
 
     def probe(self, writer: LogWriter) -> None:
         """Look whether the store still has what the writer wrote, and whether the writer still holds its job."""
@@ -108,15 +112,13 @@ class GroupCommit:
             self._due = dict.fromkeys([writer for writer, _ in batch]) | self._due
             return False
         took_s = time.monotonic() - began
-        if self._away_since is not None:
-            self._away_s += began - self._away_since
-            self._away_since = None
-        is_taken, elements = True, 0
+        self._note_refusals(began, outcomes)
+        elements = 0
         for (writer, append), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, StoreFull | StoreUnavailable):
-                self._due[writer] = None
-                is_taken = False
+                self._put_off(writer)
                 continue
+            self._pauses.pop(writer, None)
             try:
                 if isinstance(outcome, Exception):
                     raise outcome
@@ -134,9 +136,37 @@ class GroupCommit:
             if writer in self._settled:
                 self._settled[writer].set()
         self._meters.committed(len(batch), elements, took_s)
-        if not is_taken:
-            log.warning("commit.store_full")
-        return is_taken
+        return True
+
+    def _note_refusals(self, began: float, outcomes: Sequence[object]) -> None:
+        """Tell of what the store refuses, once; a store that refuses everything counts as away."""
+        refusals = [outcome for outcome in outcomes if isinstance(outcome, StoreFull | StoreUnavailable)]
+        if all(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
+            if self._away_since is None:
+                self._away_since = began
+        elif self._away_since is not None:
+            self._away_s += began - self._away_since
+            self._away_since = None
+        for refusal in refusals:
+            if type(refusal) not in self._told:
+                self._told.add(type(refusal))
+                if isinstance(refusal, StoreFull):
+                    log.warning("commit.store_full", extra={"jobs": len(refusals)})
+                else:
+                    log.warning("commit.store_refuses", extra={"jobs": len(refusals), "error": str(refusal)})
+        if not refusals and not self._resting:
+            self._told.clear()
+
+    def _put_off(self, writer: LogWriter) -> None:
+        """Send the writer's append again after a pause, which grows. The appends of other jobs go on."""
+        pause_s = min(max(self._pauses.get(writer, 0.0) * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        self._pauses[writer] = pause_s
+        self._resting.add(writer)
+        gevent.spawn_later(pause_s, self._send_again, writer)
+
+    def _send_again(self, writer: LogWriter) -> None:
+        self._resting.discard(writer)
+        self.push(writer)
 
     def _take(self) -> list[tuple[LogWriter, Append]]:
         now_ms = self._now_ms()
@@ -150,11 +180,15 @@ class GroupCommit:
             if append := writer.next_append(now_ms):
                 batch.append((writer, append))
                 elements += len(append.elements)
+            else:
+                self._pauses.pop(writer, None)
         if self._due:
             self._has_work.set()
         # However busy, or probes would never be sent, and would keep each log that ended meanwhile in memory.
         probes, self._probes = self._probes, {}
-        batch.extend((w, w.probe(now_ms) or w.claim_probe(now_ms)) for w in probes if w not in self._due)
+        batch.extend(
+            (w, w.probe(now_ms) or w.claim_probe(now_ms)) for w in probes if not (w in self._due or w in self._resting)
+        )
         return batch
 
     def _wait(self, writer: LogWriter, at_most: int, at_most_bytes: int) -> None:

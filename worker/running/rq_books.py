@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rq import worker_registration
@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from tokentail.jobs.queue import TASKS, job_id_of, job_in, queue_types
-from tokentail.redis.errors import LOST_CONNECTIONS
+from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS
 from tokentail.redis.keys import rq_results
 from tokentail.redis.mending import expel, mend
 
@@ -57,6 +57,15 @@ def types_of_job(rq_job: RQJob, execution: Execution | None = None) -> dict[str,
         rq_results(rq_job.id): "stream",
     }
     return types if execution is None else {**types, execution.key: "hash"}
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Survive that Redis does not take a note in RQ's books."""
+    try:
+        yield
+    except REDIS_FAULTS as error:
+        log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
 
 
 def job_of(queue: Any, entry: bytes) -> RQJob | None:

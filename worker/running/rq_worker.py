@@ -89,12 +89,12 @@ class GreenletWorker(BaseWorker):
         self._hurry = Event()
         self._is_over = Event()
         self._suspension_seen_at = -float("inf")
+        self._is_registered = False
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def work_until_stopped(self) -> None:
         """Work until SIGTERM or SIGINT; then let jobs end, and hand over those that do not within the grace period."""
-        mend(self.connection, rq_books.types_of(self))
         self.bootstrap("WARNING")
         for signum in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(signum, self._asked_to_stop)
@@ -193,10 +193,8 @@ class GreenletWorker(BaseWorker):
             self._running.kill(timeout=_LAST_WORDS_S)  # such as one that still tries to claim its job
 
     def _sign_off(self) -> None:
-        try:
+        with rq_books.outlived():  # RQ forgets us by itself
             self.teardown()
-        except REDIS_FAULTS as error:
-            log.warning("queue.sign_off_failed", extra={"error": type(error).__name__})  # RQ forgets us by itself
 
     def _asked_to_stop(self) -> None:
         if self._stopping.is_set():
@@ -209,6 +207,8 @@ class GreenletWorker(BaseWorker):
         """Heartbeats first: after an outage, maintenance would take our own jobs for abandoned."""
         while not self._is_over.is_set():
             try:
+                if not self._is_registered:
+                    self.register_birth()
                 self._mended(self.heartbeat)
                 self._mended(partial(rq_books.mend_counts, self))
                 for rq_job, execution in list(self._rq_jobs.values()):
@@ -222,12 +222,21 @@ class GreenletWorker(BaseWorker):
 
     def _note_state(self, state: WorkerStatus) -> None:
         """What `rq info` shows; RQ itself notes BUSY with each job that starts."""
-        if self.get_state() == state:
-            return
-        try:
+        if self.get_state() != state:
             self.set_state(state)
-        except REDIS_FAULTS as error:
-            log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
+
+    def register_birth(self) -> None:
+        """Enter the worker in RQ's books. If Redis refuses, as a full one does, `_keep_books` tries again."""
+        with rq_books.outlived():
+            mend(self.connection, rq_books.types_of(self))
+            self.connection.delete(self.key)  # a heartbeat may have made it; no other worker has this name
+            super().register_birth()
+            self._is_registered = True
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Note what the worker does. A store that refuses it does not stop the worker."""
+        with rq_books.outlived():
+            super().set_state(state, pipeline)
 
     def prepare_execution(self, job: RQJob) -> Execution:
         """Note that the job has begun: in one round trip what RQ writes in two, here and before performing."""

@@ -21,6 +21,15 @@ from tokentail.redis.errors import redis_errors
         redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
         redis.exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
         redis.exceptions.ResponseError("BUSY Redis is busy running a script."),
+        redis.exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.exceptions.ResponseError(
+            "Command # 1 (HSET a b c) of pipeline caused error: NOREPLICAS Not enough good replicas to write."
+        ),
+        redis.exceptions.ResponseError(
+            "Command # 2 (SET a b) of pipeline caused error: MISCONF Errors writing to the AOF"
+        ),
+        redis.exceptions.ResponseError("DENIED Redis is running in protected mode"),
+        redis.exceptions.ResponseError("DB index is out of range"),
         ConnectionResetError(),
         BrokenPipeError(),
     ],
@@ -30,6 +39,16 @@ def test_an_outage_by_any_name_is_an_outage(error: Exception) -> None:
     """The caller may try again, and sees no error class of redis-py."""
     with pytest.raises(StoreUnavailable), redis_errors():
         raise error
+
+
+def test_an_outage_is_told_in_the_words_of_redis_alone() -> None:
+    """redis-py adds the command with its arguments, which may be contents, to errors in a pipeline."""
+    error = redis.exceptions.ResponseError(
+        "Command # 1 (SET a secret) of pipeline caused error: NOREPLICAS Not enough."
+    )
+    with pytest.raises(StoreUnavailable, match="NOREPLICAS Not enough") as told, redis_errors():
+        raise error
+    assert "secret" not in str(told.value)
 
 
 def test_no_memory_is_told_apart_from_an_outage() -> None:
