@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes pictures clean
+.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -107,6 +107,10 @@ servers: setup
 # Run tokentail.js in other runtimes than browsers, and print what works in each.
 runtimes: setup
 	$(BIN)/python -m tests.runtimes
+
+# Probe the real proxies that are installed, and Node's, and write their rows into docs/networks.md: [FIGURES=networks.json]
+networks: setup
+	$(BIN)/python -m bench.networks.page $(if $(FIGURES),--figures $(FIGURES))
 
 # Take the pictures and the recording in the docs anew, of the page as it is: it starts a server and asks the local model.
 pictures: setup

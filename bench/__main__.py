@@ -15,6 +15,7 @@ from bench.latency import measure_latency
 from bench.machine import Neighbours, machine_facts
 from bench.measure import Measure
 from bench.memory import measure_memory
+from bench.networks.measure import measure_networks
 from bench.parked import measure_parked
 from bench.parsers import measure_parsers
 from bench.polls import measure_polls
@@ -25,13 +26,14 @@ from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
 
 _UNASKED = ("polls", "parked", "latency", "facade", "start", "append", "ingest", "memory", "lag", "parsers")
-_PARTS = (*_UNASKED, "soak")
+_PARTS = (*_UNASKED, "networks", "soak")
 
 
 def main() -> int:
     """Run the parts that are asked for, or all; the exit status: 0, or 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(_PARTS)}; without, all but soak")
+    asked = f"any of {', '.join(_PARTS)}; without, all but networks and soak"
+    parser.add_argument("parts", nargs="*", metavar="part", help=asked)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long a soak lasts")
@@ -83,6 +85,7 @@ def _parts(soak_s: float) -> dict[str, Part]:
         "memory": measure_memory,
         "lag": measure_lag,
         "parsers": measure_parsers,
+        "networks": measure_networks,
         "soak": lambda: measure_soak(soak_s),
     }
 

@@ -42,7 +42,7 @@ class ProxyProcess:
         self._child.kill()
         self._child.wait(10)
 
-    def be(self, **manner: int | bool) -> None:
+    def be(self, **manner: int | bool | str) -> None:
         """Set how the proxy behaves from now on; see `hostile_proxy.py`."""
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(manner) + "\n")

@@ -16,6 +16,7 @@ _FORBIDDEN = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n\r\n<hr>\n"
 )
 _OPEN_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
+_OTHERS_JSON = '{"job_id": "another", "status": "completed", "tokens": ["not ours"], "cursor": "1.1", "done": true}'
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -33,8 +34,10 @@ class Manner:
     fails: int = 0  # answers it to this many of them, and no more
     failure: int = 502
     retry_after_s: int | None = None  # and says so in its failures
+    fails_in_json: bool = False  # as another program's interface does, and not with a page
     is_mute: bool = False  # answers streams with 200, and never sends a byte
     refuses_streams: bool = False
+    never_answers: str = ""  # requests whose path ends with this word
     loses_answers: int = 0  # hangs up when this many answers are about to come
     freezes: bool = False  # what is open stays open, and nothing comes any more; what is new goes through
 
@@ -64,6 +67,8 @@ class HostileProxy:
             writer.write(_failure(manner))
         elif is_stream and manner.refuses_streams:
             writer.write(_FORBIDDEN)
+        elif manner.never_answers and _path(head).endswith(manner.never_answers.encode()):
+            await reader.read()
         elif is_stream and manner.is_mute:
             writer.write(_OPEN_STREAM)
             await reader.read()
@@ -112,15 +117,19 @@ class HostileProxy:
 
 
 def _failure(manner: Manner) -> bytes:
-    lines = [f"HTTP/1.1 {manner.failure} No", "Content-Type: text/html", "Content-Length: 5", "Connection: close"]
+    kind, body = ("application/json", _OTHERS_JSON) if manner.fails_in_json else ("text/html", "<hr>\n")
+    lines = [f"HTTP/1.1 {manner.failure} No", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
     if manner.retry_after_s is not None:
         lines.append(f"Retry-After: {manner.retry_after_s}")
-    return "\r\n".join((*lines, "", "<hr>\n")).encode()
+    return "\r\n".join((*lines, "Connection: close", "", body)).encode()
 
 
 def _is_reading(head: bytes) -> bool:
-    path = head.split(b"\r\n")[0].split(b" ")[1].split(b"?")[0]
-    return path.endswith((b"/stream", b"/tokens", b"/events", b"/ws", b"/v1/poll"))
+    return _path(head).endswith((b"/stream", b"/tokens", b"/events", b"/ws", b"/v1/poll"))
+
+
+def _path(head: bytes) -> bytes:
+    return head.split(b"\r\n")[0].split(b" ")[1].split(b"?")[0]
 
 
 def _closing(head: bytes) -> bytes:

@@ -41,6 +41,25 @@ def test_an_answer_of_somebody_else_is_an_outage(
     finish(speech, worker, reader, straight_harness)
 
 
+@pytest.mark.parametrize("transport", ["auto", "long"])
+def test_the_json_of_somebody_else_is_an_outage(
+    transport: str,
+    proxy: ProxyProcess,
+    straight_harness: BrowserHarness,
+    reader: Reader,
+    speech: Speech,
+    worker: ScriptedWorker,
+) -> None:
+    """JSON that looks like a poll's body, of another job, is not read: no token of it is shown, and no end."""
+    reader.connect()
+    reader.page.evaluate(_RECORD)
+    proxy.be(fails=3, failure=200, fails_in_json=True)
+    reader.read(speech.job_id, transport=transport)
+    speech.until(lambda: True, least=5)
+    assert "HTTP 200 from something on the way" in reader.page.evaluate("troubles[0]")
+    finish(speech, worker, reader, straight_harness)
+
+
 @pytest.mark.parametrize("transport", ["auto", "sse", "websocket", "long", "short"])
 def test_what_stays_in_the_way_is_thrown_by_its_name(
     transport: str, proxy: ProxyProcess, reader: Reader, speech: Speech
