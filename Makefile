@@ -104,7 +104,7 @@ sse-clients: setup
 servers: setup
 	$(BIN)/python -m tests.app_servers $(SERVERS)
 
-# Run tokentail.js in other runtimes than browsers, and print what works in each.
+# Run tokentail.js in Node, Deno, Bun, with React Native's fetch, and in Firefox where it is installed, and print what works in each.
 runtimes: setup
 	$(BIN)/python -m tests.runtimes
 
