@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sseclient import SSEClient
 
-from tests.http_harness import HttpHarness, assert_problem
+from tests.http_harness import HttpHarness, assert_problem, json_of
 from tests.scripted_worker import COMPLETED
 from tests.waiting import eventually
 from tokentail.jobs.job import Failure, FailureKind, Status
@@ -196,6 +196,17 @@ def test_who_asks_a_stream_the_wrong_way_is_told(harness: HttpHarness) -> None:
     assert_problem(harness.get(f"/v1/jobs/{'0' * 26}/stream"), 404)
     harness.client.delete(f"/v1/jobs/{job_id}")
     assert_problem(harness.get(f"/v1/jobs/{job_id}/stream"), 410)
+
+
+def test_a_submitting_stream_honours_an_idempotency_key(harness: HttpHarness) -> None:
+    """A proxy that adds a key to each request may repeat a stream's: both are the same job."""
+    job_id = json_of(harness.submit({"prompt": "why"}, Idempotency_Key="k"))["id"]
+    harness.worker.answer(job_id, "a")
+    headers = {"Accept": "text/event-stream", "Idempotency-Key": "k"}
+    with harness.get("/stream?query=why", headers=headers) as answer:
+        assert (answer.status_code, answer.headers["Tokentail-Job"]) == (200, job_id)
+        assert b"data: a\n" in answer.data
+    assert_problem(harness.get("/stream?query=what", headers=headers), 409)
 
 
 def test_head_of_a_submitting_stream_makes_no_job(harness: HttpHarness) -> None:
