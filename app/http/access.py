@@ -29,7 +29,7 @@ from tokentail.jobs.api_key import ApiKey, Role
 SESSION_S = 7 * 24 * 3600
 NO_KEY = problem(
     401,
-    "Send an API key of this server as: Authorization: Bearer <key>",
+    "Send an API key of this server as: Authorization: Bearer <key>. A session or share link may have ended.",
     {"WWW-Authenticate": 'Bearer realm="tokentail"'},
 )
 

@@ -118,6 +118,7 @@ def test_a_server_that_is_not_there_is_exit_code_3() -> None:
     )
     assert refused.returncode == 3
     assert refused.stderr.count("\n") == 1
+    assert "TOKENTAIL_URL" in refused.stderr, "a server on another port is found by its address"
     assert time.monotonic() - began < 8
 
 

@@ -82,6 +82,9 @@ def test_a_key_is_rotated_while_the_server_runs(up: Up, file: Path, first: str) 
         keys(file, "revoke", "web", "--digest", oldest)
         eventually(lambda: status(up, path, first, polling) == 401, what="the old key is refused", within_s=5)
     assert status(up, path, second) == 200
+    refused = up.run("list")
+    assert refused.returncode == 2
+    assert "TOKENTAIL_API_KEY" in refused.stderr, "a command without a key says where it reads one"
     cancel(up, second, job_id)
     assert first not in up.log
     assert second not in up.log

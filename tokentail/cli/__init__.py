@@ -8,7 +8,7 @@ import sys
 import click
 
 from tokentail.cli.exit_code import ExitCode, exit_code_of
-from tokentail.client.responses import ServerUnreachable
+from tokentail.client.responses import ApiError, ForeignResponse, ServerUnreachable
 from tokentail.config.server_distribution import server_fault
 
 _COMMANDS = {
@@ -103,5 +103,7 @@ def main() -> None:
 
 def _message(error: Exception) -> str:
     if isinstance(error, ServerUnreachable):
-        return f"{error}; is it running? start one with: tokentail up"
+        return f"{error}; is it running? start one with: tokentail up. Another address: --url or TOKENTAIL_URL"
+    if isinstance(error, ApiError) and not isinstance(error, ForeignResponse) and error.status == 401:
+        return f"{error} This command reads its key from TOKENTAIL_API_KEY."
     return error.format_message() if isinstance(error, click.ClickException) else str(error)

@@ -62,6 +62,18 @@ def test_a_key_is_rotated_without_a_restart(tmp_path: Path) -> None:
     assert (owner(keys, "web"), owner(keys, "new")) == (None, "web")
 
 
+def test_a_key_of_the_settings_is_rotated_by_a_key_of_the_name_of_its_owner(tmp_path: Path) -> None:
+    """Both own the same jobs while both are there; then only the new one. As docs/keys.md has it."""
+    name = digest_of("old-key")[:16]
+    path = write_keys(tmp_path / "k", **{name: {}})
+    both = ring(path, Clock(), "old-key")
+    old = both.find(b"old-key")
+    assert old is not None
+    assert old.owner == owner(both, name) == name
+    after = ring(path, Clock())
+    assert (after.find(b"old-key"), owner(after, name)) == (None, name)
+
+
 def test_the_file_is_looked_at_once_a_second_at_most(tmp_path: Path) -> None:
     """A request does not pay for a look at the file."""
     clock = Clock()
