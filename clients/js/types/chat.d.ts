@@ -1,10 +1,12 @@
 import type { Tokentail } from "./client.js";
 import type { Usage } from "./job.js";
 import type { CallOptions, FollowOptions, TokentailOptions } from "./options.js";
-import type { GenerationRequest, ProviderState } from "./request.js";
+import type { GenerationRequest } from "./request.js";
+
+export type Json = null | string | number | boolean | Json[] | { [name: string]: Json };
 
 /** What the provider wants back with the next turn; it comes back with the chat's messages. */
-export type ChatPartMetadata = { tokentail: { provider_state?: ProviderState; custom?: true } };
+export type ChatPartMetadata = { tokentail: { [name: string]: Json } };
 
 /** The chunks of a UI message that an answer becomes, as the AI SDK 7 reads them. */
 export type ChatChunk =

@@ -90,10 +90,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_archive_is_the_module_its_types_and_its_license() -> None:
-    """npm's archive has the module, its types, a README and the license, and nothing else."""
+    """npm's archive has the module, parts for frameworks, types, a README and the license, and nothing else."""
     (packed,) = npm("pack", "--dry-run", cwd=CLIENT)
     assert {file["path"] for file in packed["files"]} == {
         *("package.json", "tokentail.js", "tokentail.d.ts"),
+        *("react.js", "react.d.ts", "element.js", "element.d.ts"),
         *("README.md", "LICENSE"),
     }
     assert (CLIENT / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

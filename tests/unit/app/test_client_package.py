@@ -25,15 +25,22 @@ def test_its_version_is_ours() -> None:
 def test_it_names_files_that_there_are() -> None:
     """Each file that npm publishes or that programs import exists."""
     package = json.loads((CLIENT / "package.json").read_text())
-    named = {*package["files"], package["main"], package["types"], *package["exports"]["."].values()}
+    named = {
+        *package["files"],
+        package["main"],
+        package["types"],
+        *(path for each in package["exports"].values() for path in each.values()),
+    }
     assert all((CLIENT / name.removeprefix("./")).is_file() for name in named)
     assert package["license"] == "MIT"
 
 
 def test_it_depends_on_nothing() -> None:
-    """The module imports nothing, and the package has no dependencies and no scripts."""
+    """The module imports nothing, the package has no dependencies and no scripts, and React is optional."""
     package = json.loads((CLIENT / "package.json").read_text())
-    assert not {"dependencies", "peerDependencies", "scripts"} & set(package)
+    assert not {"dependencies", "optionalDependencies", "scripts"} & set(package)
+    assert {name: {"optional": True} for name in package["peerDependencies"]} == package["peerDependenciesMeta"]
+    assert set(package["peerDependencies"]) == {"react"}
     assert not re.search(r"^import |\bimport\(|\brequire\(", (CLIENT / "tokentail.js").read_text(), re.MULTILINE)
 
 
