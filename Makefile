@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks pictures clean
+.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -111,6 +111,10 @@ runtimes: setup
 # Probe the real proxies that are installed, and Node's, and write their rows into docs/networks.md: [FIGURES=networks.json]
 networks: setup
 	$(BIN)/python -m bench.networks.page $(if $(FIGURES),--figures $(FIGURES))
+
+# Run the conformance tests of Durable Streams, from npm, on the reads of a web process, and print what failed.
+durable-streams: setup
+	$(BIN)/python -m tests.durable_streams
 
 # Take the pictures and the recording in the docs anew, of the page as it is: it starts a server and asks the local model.
 pictures: setup

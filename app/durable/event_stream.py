@@ -24,7 +24,7 @@ _HEAD = Head(
         200,
         {
             "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store, no-transform",
+            "Cache-Control": "no-cache, no-store, no-transform",
             "X-Accel-Buffering": "no",  # nginx would gather it
             **SAME_ORIGIN,
         },
@@ -98,4 +98,4 @@ def _events(view: View, batch: Batch, position: Position, cursor: str) -> bytes:
 
 
 def _control(facts: dict[str, Any]) -> bytes:
-    return b"event: control\ndata: " + msgspec.json.encode(facts) + b"\n\n"
+    return b"event: control\ndata:" + msgspec.json.encode(facts) + b"\n\n"

@@ -41,7 +41,7 @@ class EventsView:
 
     def event_data(self, batch: Batch) -> bytes:
         """The batch as the data lines of an event."""
-        return b"data: " + one_line(self.body(batch)) + b"\n"
+        return b"data:" + one_line(self.body(batch)) + b"\n"
 
 
 class TextView:
@@ -68,8 +68,13 @@ class TextView:
         return text_of(batch).encode()
 
     def event_data(self, batch: Batch) -> bytes:
-        """The batch as the data lines of an event. A line end of any kind arrives as LF."""
-        return "".join(f"data: {line}\n" for line in _LINE_END.split(text_of(batch))).encode()
+        """The batch as the data lines of an event. A line end of any kind arrives as LF.
+
+        Clients drop one space behind the colon, so a line that begins with a space gets another one; no other does,
+        as the protocol's conformance tests demand.
+        """
+        lines = _LINE_END.split(text_of(batch))
+        return "".join(f"data:{' ' if line.startswith(' ') else ''}{line}\n" for line in lines).encode()
 
 
 View = EventsView | TextView

@@ -49,7 +49,7 @@ def events_of(text: str, kind: str = "text") -> list[tuple[str, Any]]:
     for block in text.split("\n\n"):
         name, *lines = block.split("\n")
         if name.startswith("event: "):
-            data = "\n".join(line.removeprefix("data: ") for line in lines)
+            data = "\n".join(line.removeprefix("data:").removeprefix(" ") for line in lines)
             is_text = kind == "text" and name == "event: data"
             found.append((name.removeprefix("event: "), data if is_text else json.loads(data)))
     return found
