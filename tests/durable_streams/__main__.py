@@ -1,7 +1,7 @@
 """Run the conformance tests of Durable Streams on the reads of a web process.
 
-They are those of `@durable-streams/server-conformance-tests`, from npm. `python -m tests.durable_streams` prints what failed, what was left out and why, and how many passed; it exits with 1 if
-a test failed.
+They are those of `@durable-streams/server-conformance-tests`, from npm. `python -m tests.durable_streams` prints what
+failed, what was left out and why, and how many passed; it exits with 1 if a test failed.
 """
 
 import json
