@@ -50,25 +50,32 @@ class Outcome:
         return self.polls + self.submissions
 
 
-def roll(proxy: str, valkey_url: str, worker: ScriptedWorker, *, rounds: int, at_least: int, drain_s: float) -> Outcome:
+def roll(proxy: str, valkey_url: str, worker: ScriptedWorker, rounds: int, at_least: int) -> Outcome:
     """Restart both processes `rounds` times, and go on until there were `at_least` requests."""
     ports = free_ports(2)
-    webs = [WebProcess(valkey_url, TOKENTAIL_PORT=str(p), TOKENTAIL_DRAIN_S=str(drain_s), **_LIMITS) for p in ports]
+    webs = [WebProcess(valkey_url, TOKENTAIL_PORT=str(port), TOKENTAIL_DRAIN_S="2", **_LIMITS) for port in ports]
     with ExitStack() as running:
         for web in webs:
             running.enter_context(web)
         front: Site = running.enter_context(
             NginxServer(*ports) if proxy == "nginx" else ProxyServer(PROXIES[proxy], *ports)
         )
-        job_id = worker.submit()
-        outcome, writer = Outcome(), worker.take(job_id)
         time.sleep(_SETTLE_S)
-        with _readers(front.port, job_id, outcome), _speaking(worker, writer):
-            for web, _ in itertools.product(webs, range(rounds)):
+        with under_load(front.port, worker, _READERS) as outcome:
+            for _, web in itertools.product(range(rounds), webs):
                 _restart(web)
             while outcome.requests < at_least:
                 time.sleep(0.1)
     return outcome
+
+
+@contextmanager
+def under_load(port: int, worker: ScriptedWorker, readers: int) -> Iterator[Outcome]:
+    """Have so many readers poll and submit at this port meanwhile."""
+    job_id = worker.submit()
+    outcome, writer = Outcome(), worker.take(job_id)
+    with _reading(readers, port, job_id, outcome), _speaking(worker, writer):
+        yield outcome
 
 
 def _restart(web: WebProcess) -> None:
@@ -80,9 +87,9 @@ def _restart(web: WebProcess) -> None:
 
 
 @contextmanager
-def _readers(port: int, job_id: str, outcome: Outcome) -> Iterator[None]:
+def _reading(count: int, port: int, job_id: str, outcome: Outcome) -> Iterator[None]:
     is_over, lock = threading.Event(), threading.Lock()
-    readers = [threading.Thread(target=_read, args=(port, job_id, outcome, is_over, lock)) for _ in range(_READERS)]
+    readers = [threading.Thread(target=_read, args=(port, job_id, outcome, is_over, lock)) for _ in range(count)]
     for reader in readers:
         reader.start()
     try:
@@ -158,7 +165,7 @@ def main(names: list[str]) -> int:
             worker = ScriptedWorker(wire(client, client, load_settings({})))
             worker.beat()
             began = time.monotonic()
-            outcome = roll(name, server.url, worker, rounds=10, at_least=20_000, drain_s=2)
+            outcome = roll(name, server.url, worker, rounds=10, at_least=20_000)
             took_s = time.monotonic() - began
         failed = sum(outcome.failures.values())
         has_failed = has_failed or failed > 0

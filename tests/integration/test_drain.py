@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.integration.web_process import InBackground, WebProcess
+from tests.nginx_server import NginxServer
+from tests.rolling import under_load
 from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 from tokentail.redis.client import RedisClient
@@ -97,6 +99,23 @@ def test_a_request_that_has_begun_to_arrive_is_answered(
         reply = client.reply()
         assert (reply.status, reply.headers["connection"]) == (200, "close")
         assert web.wait(10) == 0
+
+
+def test_a_stop_behind_nginx_fails_no_request(valkey_url: str, worker: ScriptedWorker) -> None:
+    """Neither a waiting poll nor a submission, while one of two processes stops. `make rolling` tries more."""
+    with (
+        WebProcess(valkey_url, TOKENTAIL_LEASE_S="600", TOKENTAIL_DRAIN_S="1.5") as first,
+        WebProcess(valkey_url, TOKENTAIL_LEASE_S="600") as second,
+        NginxServer(first.port, second.port) as nginx,
+        under_load(nginx.port, worker, readers=8) as outcome,
+    ):
+        eventually(lambda: outcome.requests > 50, within_s=20, what="both have requests")
+        first.signal(signal.SIGTERM)
+        assert first.wait(30) == 0
+        before = outcome.requests
+        eventually(lambda: outcome.requests > before + 50, within_s=20, what="the other one has them all")
+    assert outcome.failures == {}
+    assert outcome.submissions > 10
 
 
 def test_ctrl_c_drains_nothing(draining: WebProcess) -> None:
