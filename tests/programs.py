@@ -1,9 +1,8 @@
-"""Programs that are no Python packages and that some tests need: where they are, and how they get there.
+"""Programs that some tests need, beside the Python packages of all tests: where they are, and how they get there.
 
 `make test` installs what is missing and can be had: as root on Debian its packages, else playwright's own browser, and
-programs that come as Python packages. A
-package that would start a service is left alone where services are started. What is still missing skips its tests at
-home, with a word on what to install; where CI is set they fail.
+anywhere what comes as a Python package. A Debian package that would start a service is left alone where services are
+started. What is still missing skips its tests at home, with a word on what to install; where CI is set they fail.
 """
 
 import os

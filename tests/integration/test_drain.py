@@ -102,7 +102,7 @@ def test_a_request_that_has_begun_to_arrive_is_answered(
 
 
 def test_a_stop_behind_nginx_fails_no_request(valkey_url: str, worker: ScriptedWorker) -> None:
-    """Neither a waiting poll nor a submission, while one of two processes stops. `make rolling` tries more."""
+    """No waiting poll and no submission fails while one of two processes stops. `make rolling` tries more."""
     with (
         WebProcess(valkey_url, TOKENTAIL_LEASE_S="600", TOKENTAIL_DRAIN_S="1.5") as first,
         WebProcess(valkey_url, TOKENTAIL_LEASE_S="600") as second,
