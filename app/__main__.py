@@ -22,6 +22,7 @@ from tokentail.errors import SettingsError
 from tokentail.pauses import shorten_pauses
 from tokentail.redis.backend import now_ms, open_backend
 from tokentail.redis.client import connect_async
+from tokentail.redis.preflight import require_store
 from tokentail.telemetry.exposition import expose
 from tokentail.telemetry.log_lines import configure_logging
 from tokentail.telemetry.tracing import open_tracing
@@ -42,10 +43,11 @@ def main() -> int:
         settings = load_settings(os.environ)
         settings.require_redis()
         keys = KeyRing(settings)
+        configure_logging(settings.log_level, "web")
+        require_store((settings.buffer, settings.queue), _TRY_S)  # one that does not answer is no reason not to serve
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    configure_logging(settings.log_level, "web")
     if settings.allow_open and not (settings.is_loopback or settings.is_keyed):
         log.warning("web.open", extra={"host": settings.host, "danger": "anybody who reaches it can use it"})
     return _run(settings, keys, listen_fd)

@@ -28,6 +28,7 @@ from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import SettingsError
 from tokentail.redis.backend import open_backend
 from tokentail.redis.client import AsyncRedisClient, connect_async
+from tokentail.redis.preflight import require_store
 from tokentail.telemetry.log_lines import configure_logging
 from tokentail.telemetry.tracing import open_tracing
 
@@ -45,6 +46,7 @@ def application() -> "Application":
     settings.require_redis()
     KeyRing(settings)  # a keys file that cannot be read is reported now, not with the first request
     configure_logging(settings.log_level, "web")
+    require_store((settings.buffer, settings.queue), _TRY_S)  # its connections are closed before the server forks
     opened = Application(settings)
     atexit.register(opened.close)
     if threading.current_thread() is threading.main_thread():

@@ -18,9 +18,8 @@ from tokentail.jobs.models import ServedModel, model_fault
 from tokentail.log.element import End
 from tokentail.pauses import shorten_pauses
 from tokentail.redis.backend import Backend, now_ms, open_backend
-from tokentail.redis.client import address_of
-from tokentail.redis.errors import REDIS_FAULTS
 from tokentail.redis.keys import closed_job_id, worker_channel
+from tokentail.redis.preflight import require_store
 from tokentail.telemetry.exposition import expose
 from tokentail.telemetry.log_lines import configure_logging, facts_of
 from tokentail.telemetry.tracing import open_tracing
@@ -69,7 +68,11 @@ def main() -> int:
         _essential(metrics.watch_loop)
     shorten_pauses()
     task.bind(runner, _open_deliverer(settings, backend, metrics))
-    _wait_for_redis(backend)
+    try:
+        _wait_for_redis(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
     rq_worker = GreenletWorker(
         backend.queue_client,
         worker,
@@ -150,18 +153,15 @@ class Beat:
                 log.warning("lease.leave_failed")  # it runs out by itself
 
 
-def _wait_for_redis(backend: Backend) -> None:
+def _wait_for_redis(settings: Settings) -> None:
+    """Return when Redis answers. Raises SettingsError for one with which nothing can work."""
     is_told = False
-    for client in (backend.buffer_client, backend.queue_client):
-        while True:
-            try:
-                client.ping()
-                break
-            except REDIS_FAULTS as error:
-                if not is_told:
-                    log.warning("redis.unavailable", extra={"at": address_of(client), "error": type(error).__name__})
-                    is_told = True
-                gevent.sleep(_RETRY_S)
+    while silent := require_store((settings.buffer, settings.queue), _REDIS_TIMEOUT_S):
+        if not is_told:
+            for address, error in silent.items():
+                log.warning("redis.unavailable", extra={"at": address, "error": error})
+            is_told = True
+        gevent.sleep(_RETRY_S)
 
 
 def _begin_to_beat(beat: Beat) -> None:

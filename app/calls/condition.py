@@ -25,10 +25,20 @@ class Reason:
 
 
 def reasons(
-    *, workers: int, slots: int, running: int, head_age_s: float | None, recent: Sequence[Job], memory_used: float
+    *,
+    workers: int,
+    slots: int,
+    running: int,
+    head_age_s: float | None,
+    recent: Sequence[Job],
+    memory_used: float,
+    store: Sequence[str] = (),
 ) -> list[Reason]:
-    """What is not well, the gravest first; empty where all is well. `recent` are answers that ended, newest first."""
-    found = []
+    """What is not well, the gravest first; empty where all is well. `recent` are answers that ended, newest first.
+
+    `store` has sentences on what is wrong with Redis itself.
+    """
+    found = [Reason("wrong redis", f"{sentence}.", "See: tokentail check") for sentence in store]
     if not workers:
         found.append(Reason("no workers", "No workers are running: jobs wait.", "Start one: tokentail worker"))
     if failing := _failing(recent):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from app.calls.condition import GOOD, RECENT_JOBS, RECENT_MS, reasons
@@ -15,7 +16,10 @@ from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.errors import redis_errors
+from tokentail.redis.preflight import judge
 
+_NO_WORKERS = "No workers are running: jobs are waiting. Start one with: tokentail worker"
+_VERDICT_S = 5.0  # how old may be what is said of Redis
 _RECENT_S = 2.0  # how old may be what is said of recent answers
 
 
@@ -40,6 +44,7 @@ class Health:
         self._is_keyed = is_keyed
         self.is_stopping = False  # whether load balancers are to send requests elsewhere
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
+        self._verdict = Snapshot(partial(judge, backend.queue_client), _VERDICT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
         """This process answers. It reads nothing: all threads may be waiting for Redis."""
@@ -51,6 +56,9 @@ class Health:
             return problem(503, "This process is stopping. Send requests to another one.", {"Retry-After": "1"})
         with redis_errors():
             self._backend.queue_client.ping()
+        verdict = self._verdict.get()
+        if verdict.faults:
+            return problem(503, f"{verdict.faults[0]}.", {"Retry-After": "5"})
         leases = self._catalog.live()
         queued, held_out = self._places.counts()
         report = {
@@ -61,7 +69,7 @@ class Health:
             "models": [model.name for model in models_of(leases)],
             "queued": queued,
             "held_out": held_out,  # of the queue, until their clients' earlier jobs end
-            "warning": None if leases else "No workers are running: jobs are waiting. Start one with: tokentail worker",
+            "warning": next(iter(verdict.warnings), None if leases else _NO_WORKERS),
         }
         return json_response(report)
 
@@ -73,6 +81,7 @@ class Health:
         slots = sum(lease.slots for lease in leases.values())
         head_age_s = self._backend.head_age_s(now_ms())
         recent, memory_used = self._recent.get()
+        verdict = self._verdict.get()
         found = reasons(
             workers=len(leases),
             slots=slots,
@@ -80,6 +89,7 @@ class Health:
             head_age_s=head_age_s,
             recent=recent,
             memory_used=memory_used,
+            store=[*verdict.faults, *verdict.warnings],
         )
         report: dict[str, Any] = {
             "state": found[0].state if found else GOOD,

@@ -19,8 +19,10 @@ from tokentail.config.key_ring import KeyRing
 from tokentail.config.library_checks import ALL, require
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import LibraryChanged, SettingsError
+from tokentail.redis.preflight import judge_all
 
 _CLIENT_VARIABLES = {"TOKENTAIL_URL", "TOKENTAIL_API_KEY"}
+REDIS_TIMEOUT_S = 5.0
 _SHORT_KEY = 16  # letters; a shorter one can be guessed
 
 
@@ -30,13 +32,18 @@ _SHORT_KEY = 16  # letters; a shorter one can be guessed
 )
 @as_json
 def check(tries_providers: bool, as_json: bool) -> int:
-    """Print the settings in force, secrets hidden, and every fault at once.
+    """Print the settings in force, secrets hidden, and every fault at once. It connects to Redis, if REDIS_URL is set.
 
     Example: tokentail check --providers
     """
     if tries_providers:
         return _try_providers(as_json=as_json)
     settings, faults, warnings = read_settings(os.environ)
+    if settings:
+        store, silent = judge_all(filter(None, (settings.buffer, settings.queue)), REDIS_TIMEOUT_S)
+        faults += store.faults
+        warnings += store.warnings + store.notes
+        warnings += (f"Redis at {at} does not answer, and is waited for: {error}" for at, error in silent.items())
     rows = list(settings.describe()) if settings else []
     if as_json:
         report = {"settings": {name: value for name, value, _ in rows}, "faults": faults, "warnings": warnings}

@@ -23,6 +23,7 @@ from tokentail.jobs.job import Status
 from tokentail.redis.client import address_of
 from tokentail.redis.client import connect as connect_redis
 from tokentail.redis.errors import redis_errors
+from tokentail.redis.preflight import judge
 from tokentail.supervisor.embedded_valkey import embedded_url
 
 _REDIS_S = 0.6  # each try, as web processes have it
@@ -115,6 +116,13 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         with connect_redis(redis_url, timeout_s=_REDIS_S) as client:
             address = address_of(client)
             try:
+                verdict = judge(client)
+                for fault in verdict.faults:
+                    yield Finding("redis", "failed", fault)
+                if verdict.faults:
+                    continue
+                for warning in verdict.warnings + verdict.notes:
+                    yield Finding("redis", "warning", warning)
                 with redis_errors():
                     began = time.monotonic()
                     client.ping()
@@ -129,9 +137,6 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         if most and memory["used_memory"] > 0.9 * most:
             remedy = "Raise its maxmemory, or lower TOKENTAIL_RETENTION_S; `tokentail store` shows what fills it"
             yield Finding("redis", "warning", f"{address}: {used}", remedy)
-        elif memory.get("maxmemory_policy", "noeviction") != "noeviction":
-            policy = memory["maxmemory_policy"]
-            yield Finding("redis", "failed", f"{address} drops keys ({policy})", "Set maxmemory-policy to noeviction")
         else:
             yield Finding("redis", "ok", f"{address} answers in {ms:.1f} ms, {used}")
 

@@ -9,11 +9,14 @@ from tokentail.config.library_checks import SUPERVISOR, WEB, WORKER, require
 require(SUPERVISOR)  # before the imports that would fail; each child looks for itself
 
 from tokentail.config.settings import Settings, load_settings
+from tokentail.redis.preflight import require_store
 from tokentail.supervisor.processes import run_webs, run_workers
 from tokentail.supervisor.programs import python_argv
 from tokentail.supervisor.service import NotStarted
 from tokentail.supervisor.up import run_up
 from tokentail.telemetry.log_lines import configure_logging
+
+_REDIS_TIMEOUT_S = 5.0
 
 _allow_open = click.option(
     "--allow-open",
@@ -95,6 +98,7 @@ def worker(processes: int) -> None:
 def _settings() -> Settings:
     settings = load_settings(os.environ)
     configure_logging(settings.log_level, "supervisor")
+    require_store(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)  # said once, not by each process
     return settings
 
 

@@ -30,7 +30,7 @@ _OUTAGES = (
 )
 _OUTAGE_WORDS = {"BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNKILLABLE"}
 _IN_PIPELINE = " of pipeline caused error: "  # redis-py puts the command and this before what Redis said
-_NO_DATABASE = "DB index is out of range"  # so says Redis to each new connection whose URL names one
+NO_DATABASE = "DB index is out of range"  # so says Redis to each new connection whose URL names one
 _SCRIPT_WORDS = re.compile(rf"\b(UNREADABLE|LATERFORMAT) ({PREFIX}\S+)")  # of `lua/prelude.lua`
 
 
@@ -46,7 +46,7 @@ def redis_errors(key: str = "") -> Iterator[None]:
     except redis.exceptions.ResponseError as error:
         said = words_of(error)
         word = said.split(" ", 1)[0]
-        if word in _OUTAGE_WORDS or _NO_DATABASE in said:
+        if word in _OUTAGE_WORDS or NO_DATABASE in said:
             raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({said})") from None
         if found := _SCRIPT_WORDS.search(said):
             kind = LaterFormat if found[1] == "LATERFORMAT" else Unreadable

@@ -19,6 +19,7 @@ from tokentail.config.local_model import missing_packages
 from tokentail.config.settings import Settings
 from tokentail.jobs.fleet import Fleet
 from tokentail.redis.client import connect
+from tokentail.redis.preflight import require_store
 from tokentail.supervisor.child import start_child
 from tokentail.supervisor.data_lock import DataLock
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey, is_answering
@@ -45,6 +46,7 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
     """
     require_default_model(settings, environment)
     KeyRing(settings)  # raises SettingsError for a keys file that cannot be read
+    require_store(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)
     with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
         url = Address(settings.host, port).url

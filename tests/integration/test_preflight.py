@@ -1,0 +1,103 @@
+"""The preflight: a Redis with which nothing can work is named in a sentence. The servers are real, but for old ones."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.free_ports import free_ports
+from tests.valkey_server import ValkeyServer
+from tokentail.errors import StoreUnavailable
+from tokentail.redis.client import RedisClient, connect
+from tokentail.redis.preflight import Verdict, judge, judge_all
+
+
+def judged(url: str) -> Verdict:
+    with connect(url, timeout_s=2) as client:
+        return judge(client)
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A server that the test may spoil."""
+    with ValkeyServer() as server:
+        yield server
+
+
+def test_a_server_that_suits_has_no_fault(real_client: RedisClient) -> None:
+    """Only that it keeps nothing on disk is noted."""
+    verdict = judge(real_client)
+    assert (verdict.faults, verdict.warnings) == ((), ())
+    assert [note for note in verdict.notes if "append-only" in note]
+
+
+@pytest.mark.parametrize(
+    ("about", "word"),
+    [
+        ({"redis_version": "6.2.5", "redis_mode": "standalone"}, "7.0 or newer"),
+        ({"redis_version": "", "redis_mode": "standalone"}, "7.0 or newer"),
+        ({"redis_version": "8.2.3", "redis_mode": "sentinel"}, "Sentinel"),
+        ({"redis_version": "7.2.4", "redis_mode": "cluster"}, "Cluster"),
+    ],
+)
+def test_what_a_server_tells_of_itself_is_a_fault(about: dict[str, Any], word: str) -> None:
+    """A version that is too old, and a server that has not all keys."""
+
+    class Told:
+        def info(self) -> dict[str, Any]:
+            return about
+
+        def get_connection_kwargs(self) -> dict[str, Any]:
+            return {"host": "store", "port": 6379}
+
+    (fault,) = judge(Told()).faults
+    assert "store:6379" in fault
+    assert word in fault
+
+
+def test_a_replica_and_an_evicting_server_are_warned_of(own_server: ValkeyServer) -> None:
+    """A replica may be promoted, and the policy be corrected, while everything runs."""
+    client = own_server.connect()
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.replicaof("127.0.0.1", free_ports(1)[0])
+    replica, evicts = judge(client).warnings
+    assert "is a replica" in replica
+    assert "allkeys-lru" in evicts
+    client.close()
+
+
+def test_a_server_that_refuses_every_command_is_a_fault(own_server: ValkeyServer) -> None:
+    """A database that there is not, and no or a wrong password; the sentence has the server's words, no password."""
+    client = own_server.connect()
+    (fault,) = judged(f"{own_server.url}?db=99").faults
+    assert "DB index is out of range" in fault
+    client.config_set("requirepass", "right")
+    for url in (own_server.url, own_server.url.replace("unix://", "unix://:wrong@")):
+        (fault,) = judged(url).faults
+        assert "refuses the user or the password" in fault
+        assert "wrong@" not in fault
+    client.close()
+
+
+def test_what_does_not_answer_is_waited_for() -> None:
+    """Nothing listens there yet."""
+    url = f"redis://127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(StoreUnavailable):
+        judged(url)
+    verdict, silent = judge_all([url], timeout_s=1)
+    assert (verdict, [*silent]) == (Verdict(), [url.removeprefix("redis://")])
+
+
+@pytest.mark.parametrize("command", [["worker"], ["app"], ["tokentail", "check"]], ids=" ".join)
+def test_each_program_ends_with_the_sentence(own_server: ValkeyServer, command: list[str], tmp_path: Path) -> None:
+    """Exit code 2, before anything runs."""
+    environment = {"PATH": os.environ["PATH"], "REDIS_URL": f"{own_server.url}?db=99", "TOKENTAIL_PORT": "0"}
+    argv = [sys.executable, "-m", *command]
+    ended = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "DB index is out of range" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,103 @@
+"""The preflight: whether Tokentail works with this Redis, looked at before anything runs, and told in words."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import redis
+
+from tokentail.errors import SettingsError, StoreUnavailable
+from tokentail.redis.client import RedisClient, address_of, connect
+from tokentail.redis.errors import NO_DATABASE, redis_errors, words_of
+
+log = logging.getLogger(__name__)
+
+_LEAST_VERSION = (7, 0)  # scripts that declare themselves (#!lua), PEXPIRE with GT, SET with NX and GET
+_ONE_SERVER = "set REDIS_URL to one server that takes writes"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of servers, as sentences. With faults nothing can work; a warning may pass; a note is a risk."""
+
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def judge(client: RedisClient) -> Verdict:
+    """What is to be said of the server. Raises StoreUnavailable while nothing answers, which may pass."""
+    at = f"Redis at {address_of(client)}"
+    try:
+        with redis_errors():
+            about = client.info()
+    except StoreUnavailable as error:
+        # A password may be corrected in Redis, too; but until then nothing works, and nobody would look there.
+        cause = error.__context__
+        if isinstance(cause, redis.exceptions.AuthenticationError):
+            return Verdict((f"{at} refuses the user or the password of REDIS_URL ({words_of(cause)})",))
+        if isinstance(cause, redis.exceptions.ResponseError) and words_of(cause).startswith(("DENIED", NO_DATABASE)):
+            return Verdict((f"{at} refuses every command ({words_of(cause)})",))
+        raise
+    except redis.exceptions.NoPermissionError:
+        return Verdict()  # the user may not ask INFO, which nothing else depends on
+    except (redis.exceptions.InvalidResponse, redis.exceptions.ResponseError) as error:
+        return Verdict((f"What answers as {at} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
+    return Verdict(tuple(_faults(at, about)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
+
+
+def judge_all(urls: Iterable[str], timeout_s: float) -> tuple[Verdict, dict[str, str]]:
+    """What is to be said of these servers; and which of them do not answer, by address, each with the error."""
+    silent: dict[str, str] = {}
+    verdicts = []
+    for url in dict.fromkeys(urls):
+        with connect(url, timeout_s=timeout_s) as client:
+            try:
+                verdicts.append(judge(client))
+            except StoreUnavailable as error:
+                silent[address_of(client)] = str(error)
+    parts = zip(*((each.faults, each.warnings, each.notes) for each in verdicts), strict=True)
+    return Verdict(*(tuple(chain.from_iterable(part)) for part in parts)), silent
+
+
+def require_store(urls: Iterable[str], timeout_s: float) -> dict[str, str]:
+    """The servers that do not answer yet, as `judge_all` has them. Raises SettingsError where nothing can work.
+
+    When all servers answer, each warning is logged.
+    """
+    verdict, silent = judge_all(urls, timeout_s)
+    if verdict.faults:
+        raise SettingsError(list(verdict.faults))
+    for warning in () if silent else verdict.warnings:
+        log.warning("redis.unsuited", extra={"warning": warning})
+    return silent
+
+
+def _faults(at: str, about: Mapping[str, Any]) -> Iterable[str]:
+    version = str(about.get("redis_version", ""))
+    if _numbers(version) < _LEAST_VERSION:
+        yield f"{at} has version {version}: 7.0 or newer is needed"
+    match about.get("redis_mode"):
+        case "sentinel":
+            yield f"{at} is a Sentinel, which keeps no data: {_ONE_SERVER}"
+        case "cluster":
+            yield f"{at} is one node of a Cluster, which has only some of the keys: {_ONE_SERVER}"
+
+
+def _warnings(at: str, about: Mapping[str, Any]) -> Iterable[str]:
+    if about.get("role") in {"slave", "replica"}:
+        yield f"{at} is a replica and takes no writes: until it is promoted, {_ONE_SERVER}"
+    policy = about.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        yield f"{at} drops keys when its memory is full (maxmemory-policy {policy}): set it to noeviction"
+
+
+def _notes(at: str, about: Mapping[str, Any]) -> Iterable[str]:
+    if not about.get("aof_enabled"):
+        yield f"{at} has no append-only file: when it restarts, jobs and answers since its last snapshot are lost"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
