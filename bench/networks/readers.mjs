@@ -1,5 +1,5 @@
-// Readers by tokentail.js: `node readers.mjs '[{"name", "client", "url", "job", "transport", "timing", "mostMs"}, …]'` follows each job at
-// once, and prints for each when its tokens came and when it made requests, in seconds of the clock that all processes share.
+// Readers by tokentail.js: `node readers.mjs '[{"name", "client", "url", "job", "transport", "timing", "mostMs"}, …]'` follows
+// all jobs at once. For each it prints when tokens came and requests were made, in seconds of the clock of all processes.
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const requests = new Map(); // times, by the id of the job: each reader has a job of its own
 
@@ -20,8 +20,7 @@ globalThis.WebSocket = class extends RealSocket {
   }
 };
 
-async function read({ name, client, url, job, transport, timing, mostMs }) {
-  const { Tokentail } = await import(`${client}?${job}`); // a module of its own: readers of one module may share requests
+async function read({ name, url, job, transport, timing, mostMs }, { Tokentail }) {
   const asked = [];
   requests.set(job, asked);
   const found = { name, began: now(), arrived: [], asked, moves: [], transport: null, failure: null };
@@ -39,6 +38,8 @@ async function read({ name, client, url, job, transport, timing, mostMs }) {
 }
 
 const given = JSON.parse(process.argv[2]);
-await Promise.all(given.map(({ url }) => realFetch(`${url}/healthz`).then((answer) => answer.text()))); // Node loads what it needs
-const found = await Promise.all(given.map(read));
+// Each reader has a module of its own, for readers of one module may share requests. What Node loads lazily is loaded first.
+const modules = await Promise.all(given.map(({ client, job }) => import(`${client}?${job}`)));
+await Promise.all(given.map(({ url }) => realFetch(`${url}/healthz`).then((answer) => answer.text())));
+const found = await Promise.all(given.map((one, i) => read(one, modules[i])));
 process.stdout.write(JSON.stringify(found), () => process.exit(0));

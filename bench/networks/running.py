@@ -59,7 +59,7 @@ class Front:
 def fronts(
     setups: Sequence[Setup | None], web_port: int, probe: Callable[[Front], T], tell: Callable[[str], None]
 ) -> Iterator[tuple[Front, T]]:
-    """What `probe` finds of each setup; a few run at once, a thread for each. `tell` receives what is absent.
+    """What `probe` finds of each setup; a few run at once, a thread for each. `tell` receives why one is missing.
 
     Call it from the main thread, which starts the programs.
     """
@@ -72,8 +72,8 @@ def fronts(
                 try:
                     if setup:
                         parts.enter_context(running(setup, relay_port, port))
-                except Absent as absent:
-                    tell(str(absent))
+                except (Absent, RuntimeError) as missing:  # one that does not start costs the others nothing
+                    tell(str(missing))
                     continue
                 started.append(Front(setup, port if setup else relay_port, relay))
             pool = parts.enter_context(ThreadPoolExecutor(_AT_ONCE))

@@ -43,7 +43,10 @@ _VARNISH = Program(
 _CADDY = Program("Caddy", ("caddy",), ("version",), ("run", "--config", "@CONFIG@", "--adapter", "caddyfile"), "caddy")
 _LIGHTTPD = Program("lighttpd", ("lighttpd",), ("-v",), ("-D", "-f", "@CONFIG@"), "lighttpd")
 _APACHE = Program("Apache", ("apache2",), ("-v",), ("-D", "FOREGROUND", "-f", "@CONFIG@"), "apache2")
-_SQUID = Program("Squid, as accelerator", ("squid",), ("-v",), ("-N", "-f", "@CONFIG@"), "squid")
+# Its service name is part of the names of its shared memory.
+_SQUID = Program(
+    "Squid, as accelerator", ("squid",), ("-v",), ("-N", "-n", "tokentail@PORT@", "-f", "@CONFIG@"), "squid"
+)
 _TINYPROXY = Program("tinyproxy", ("tinyproxy",), ("-v",), ("-d", "-c", "@CONFIG@"), "tinyproxy")
 
 _NGINX_MAIN = """daemon off;

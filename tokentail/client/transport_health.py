@@ -14,7 +14,7 @@ Choice = Literal["auto", "sse", "long", "short"]
 
 LEAST_WAIT_S: Final = 1.0
 _SILENCE_S = 12.0  # a working stream brings at least a heartbeat every 10 s
-_FIRST_SILENCE_S = 4.0  # its first event arrives at once
+_FIRST_SILENCE_S = 1.0  # its first bytes arrive at once; a token that a proxy holds back is then 1 s late
 _STRIKES = 2  # streams in a row that were cut before any update
 _LOST_POLLS = 4  # long polls in a row that were lost
 _FIRST_ABSENCE_S = 30.0

@@ -85,13 +85,13 @@ def test_cuts_every_few_events_do_not_end_streaming() -> None:
 
 @pytest.mark.parametrize("mute", [mute_stream(), Answer(error=requests.exceptions.ReadTimeout())])
 def test_a_mute_stream_gives_way_to_long_polls(mute: Answer) -> None:
-    """A proxy buffers the whole response: after four seconds without a byte the follower polls."""
+    """A proxy buffers the whole response: after a second without a byte the follower polls."""
     client, server, moment = make_client([mute, poll("a", cursor="g.2"), POLLED_END])
     updates = list(client.follow("j1"))
     assert joined(updates) == "a"
     assert transports(updates) == ["long", "long"]
     assert server.paths() == ["stream", "tokens", "tokens"]
-    assert server.timeouts[0][1] == 4
+    assert server.timeouts[0][1] == 1
     assert sum(moment.pauses) == 0
 
 
@@ -99,7 +99,7 @@ def test_a_quiet_stream_is_not_a_mute_one() -> None:
     """A stream whose first event arrived in time is reopened after a silence, with a longer limit."""
     client, server, moment = make_client([stream(SILENCE), stream(HEARTBEAT, event("a", cursor="g.2"), END)])
     assert transports(list(client.follow("j1"))) == ["sse", "sse"]
-    assert [timeout for _, timeout in server.timeouts] == [4, 12]
+    assert [timeout for _, timeout in server.timeouts] == [1, 12]
     assert not moment.pauses
 
 
