@@ -43,7 +43,7 @@ export class Crowd {
     if (isSharing === this.#isSharing) return;
     this.#isSharing = isSharing;
     this.#isRefused = false;
-    for (const member of this.#members) if (member !== newcomer) member.interrupt();
+    for (const member of this.#members) if (member !== newcomer) member.interrupt("the number of followers has changed");
   }
 }
 
@@ -51,11 +51,17 @@ const crowds = new WeakMap(); // by the function that fetches: crowds by server 
 
 /** The crowd of this connection's followers; undefined where each follower may hold a connection. */
 export function crowdOf(connection) {
-  if (!connection.canPollMany || !hasFewConnections()) return undefined;
+  if (!connection.canPollMany || !hasFewConnections() || isMultiplexed(connection)) return undefined;
   if (!crowds.has(connection.fetch)) crowds.set(connection.fetch, new Map());
   const named = crowds.get(connection.fetch);
   if (!named.has(connection.name)) named.set(connection.name, new Crowd(connection.copy()));
   return named.get(connection.name);
+}
+
+/** Whether the page came by HTTP/2 or HTTP/3 from this server: one connection has room for all streams then. */
+function isMultiplexed({ server }) {
+  const isOwn = server === "" || server === globalThis.location?.origin;
+  return isOwn && /^h[23]/.test(globalThis.performance.getEntriesByType?.("navigation")[0]?.nextHopProtocol);
 }
 
 /** Browsers and React Native open few connections to a server; Node and Deno open as many as are needed. */

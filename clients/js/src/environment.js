@@ -58,7 +58,7 @@ export class Environment {
     this.#listen(signal, "abort", () => this.interrupt("aborted"));
     this.#listen(globalThis, "online", () => this.interrupt("the network is back"));
     this.#listen(globalThis.document, "visibilitychange", () => {
-      if (this.#isHidden) this.interrupt("the tab is hidden");
+      if (this.isHidden) this.interrupt("the tab is hidden");
       else this.#wake();
     });
     let tickedAt = Date.now();
@@ -74,7 +74,7 @@ export class Environment {
     return globalThis.navigator?.onLine === false;
   }
 
-  get #isHidden() {
+  get isHidden() {
     return this.#pausesHidden && globalThis.document?.visibilityState === "hidden";
   }
 
@@ -92,7 +92,7 @@ export class Environment {
   /** Resolves when the tab is visible, at once where hidden tabs do not pause. */
   async visible() {
     this.check();
-    while (this.#isHidden) await this.sleep();
+    while (this.isHidden) await this.sleep();
   }
 
   /** Resolves after `ms`, or earlier when the environment changes; without `ms` only when it changes. */

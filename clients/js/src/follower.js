@@ -1,4 +1,5 @@
 import { crowdOf } from "./crowd.js";
+import { Detour } from "./detour.js";
 import { Attempt, Environment } from "./environment.js";
 import { TransportError } from "./errors.js";
 import { isNews } from "./poll_body.js";
@@ -36,8 +37,7 @@ export class Follower {
   #patienceMs;
   #current; // index in #candidates
   #transports;
-  #crowd; // undefined where this follower always reads by itself
-  #isShared = false; // the crowd's poll reads for this follower
+  #detour;
   #hasRead = false;
   #environment;
   #failures = 0; // attempts in a row that brought nothing
@@ -52,7 +52,8 @@ export class Follower {
   constructor(connection, jobId, options, candidates, health) {
     const { cursor = "0", events = false, lingerMs, signal, pauseHidden = true, onTraffic, onTransport, onTrouble } = options;
     this.#transports = new Transports(connection, jobId, events, lingerMs, onTraffic);
-    this.#crowd = candidates.includes("long") ? crowdOf(connection) : undefined;
+    const crowd = candidates.includes("long") ? crowdOf(connection) : undefined;
+    this.#detour = new Detour(crowd, connection.server, (why) => this.#environment.interrupt(why));
     this.#cursor = String(cursor);
     this.#signal = signal;
     this.#pausesHidden = pauseHidden;
@@ -69,6 +70,7 @@ export class Follower {
     if (this.#current > 0) this.#report("learned before");
     try {
       for (;;) {
+        if (environment.isHidden) this.#detour.rest();
         await environment.visible();
         this.#tryUpgrade();
         const transport = this.#chooseTransport();
@@ -94,33 +96,30 @@ export class Follower {
         await environment.sleep(pauseMs);
       }
     } finally {
-      this.#crowd?.leave(this);
+      this.#detour.leave();
       this.#endProbe();
       environment.close();
     }
   }
 
-  /** Choose a transport anew, because other followers have come or left. */
-  interrupt() {
-    this.#environment.interrupt("the number of followers has changed");
-  }
-
   /** The transport of the next attempt. */
   #chooseTransport() {
     const own = this.#transport;
-    const holdsConnection = own === "sse" || own === "long";
-    if (!holdsConnection) this.#crowd?.leave(this);
-    const isShared = holdsConnection && Boolean(this.#crowd?.takes(this));
-    const isChange = isShared !== this.#isShared;
-    this.#isShared = isShared;
-    if (isChange && own === "sse") this.#report(isShared ? "many answers share a poll" : "few answers are left");
+    const detour = this.#detour;
+    if (own === "sse" || own === "long") {
+      const before = detour.transport ?? own;
+      detour.choose();
+      if (before !== (detour.transport ?? own)) this.#report(detour.why);
+    } else {
+      detour.leave();
+    }
     // The first read is this follower's alone: a wrong cursor would spoil the poll of all.
-    if (this.#isToCheck || (isShared && !this.#hasRead)) return "short";
-    return isShared ? "long" : own;
+    if (this.#isToCheck || (detour.isShared && !this.#hasRead)) return "short";
+    return detour.transport ?? own;
   }
 
   #bodies(transport, attempt) {
-    if (this.#isShared && transport === "long") return this.#transports.sharedBodies(this.#crowd, this.#cursor, attempt);
+    if (this.#detour.isShared && transport === "long") return this.#transports.sharedBodies(this.#detour, this.#cursor, attempt);
     return this.#transports.bodies(transport, this.#cursor, attempt);
   }
 
@@ -129,7 +128,7 @@ export class Follower {
   }
 
   #report(why) {
-    this.#onTransport?.(this.#isShared ? "long" : this.#transport, why);
+    this.#onTransport?.(this.#detour.transport ?? this.#transport, why);
   }
 
   /** Tell the caller why nothing arrives, each reason once; undefined once something arrives again. */
@@ -161,7 +160,7 @@ export class Follower {
 
   /** An attempt ended without an error; returns how long to pause before the next one. */
   #ended(transport, attempt) {
-    if (isPoll(transport)) return this.#isShared ? 0 : this.#transports.pollPauseMs;
+    if (isPoll(transport)) return this.#detour.isShared ? 0 : this.#transports.pollPauseMs;
     return this.#failed(new TransportError("cut", "the stream ended early"), transport, attempt);
   }
 
@@ -219,9 +218,9 @@ export class Follower {
   }
 
   #tryDowngrade(kind, why) {
-    const failed = this.#isShared ? this.#candidates.indexOf("long") : this.#current;
+    const failed = this.#candidates.indexOf(this.#detour.transport ?? this.#transport);
     if (failed + 1 >= this.#candidates.length) return false;
-    this.#isShared = false;
+    if (this.#detour.transport) this.#detour.leave();
     const isOutage = kind === "away" || kind === "foreign";
     const from = this.#downgrade?.isOutage ? this.#downgrade.from : this.#current; // nothing has arrived since that one
     this.#downgrade = { isOutage, from, hasFailedSince: false };
@@ -238,7 +237,7 @@ export class Follower {
       if (this.#probe.hasPassed) this.#upgrade(this.#probe.passed);
       else health.upgradeFailed();
       this.#probe = undefined;
-    } else if (this.#current > 0 && !this.#isShared && this.#isTimeToUpgrade) {
+    } else if (this.#current > 0 && !this.#detour.transport && this.#isTimeToUpgrade) {
       if (this.#transport === "short") this.#upgrade(this.#current - 1);
       else this.#startProbe();
     }

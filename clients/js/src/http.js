@@ -24,6 +24,10 @@ export class Connection {
     this.timing = timing;
   }
 
+  get server() {
+    return this.#base;
+  }
+
   /** A text that is the same for connections to one server with the same credentials. */
   get name() {
     return JSON.stringify([this.#base, this.#key, this.#token]);

@@ -2,6 +2,7 @@ import { Attempt, pause } from "./environment.js";
 import { TokentailError, TransportError, foreignResponse, statusError } from "./errors.js";
 import { MOST_BODY_BYTES, hasType, parseJson, randomText, wholeText } from "./http.js";
 import { checkedBody, isNews } from "./poll_body.js";
+import { Seat } from "./seat.js";
 
 const MOST_READERS = 40; // of one request, whose address then stays below 2 kB
 const MOST_PENDING = 16; // bodies that a reader has not taken
@@ -18,6 +19,7 @@ const MOST_PAUSE_MS = 30000;
 export class SharedPoll {
   #connection;
   #onRefusal;
+  #seat;
   #readers = new Set();
   #attempt; // the request under way
   #isRunning = false;
@@ -26,6 +28,7 @@ export class SharedPoll {
   constructor(connection, onRefusal) {
     this.#connection = connection;
     this.#onRefusal = onRefusal;
+    this.#seat = new Seat(connection.server, () => this.#interrupt("the free connections have changed"));
   }
 
   get isFull() {
@@ -37,7 +40,7 @@ export class SharedPoll {
     const reader = { ...wanted, queue: [], error: undefined, wake: () => {} };
     attempt.signal.addEventListener("abort", () => reader.wake());
     this.#readers.add(reader);
-    this.#attempt?.stop(new TransportError("interrupted", "another job is polled, too"));
+    this.#interrupt("another job is polled, too");
     if (!this.#isRunning) this.#run();
     try {
       for (;;) {
@@ -47,8 +50,12 @@ export class SharedPoll {
       }
     } finally {
       this.#readers.delete(reader);
-      if (this.#readers.size === 0) this.#attempt?.stop(new TransportError("interrupted", "nobody reads"));
+      if (this.#readers.size === 0) this.#interrupt("nobody reads");
     }
+  }
+
+  #interrupt(why) {
+    this.#attempt?.stop(new TransportError("interrupted", why));
   }
 
   /** Poll for as long as there are readers. */
@@ -57,17 +64,20 @@ export class SharedPoll {
     for (let pauseMs = GATHER_MS; this.#readers.size > 0; ) {
       if (pauseMs > 0) await pause(pauseMs);
       const readers = [...this.#readers].filter(({ queue }) => queue.length < MOST_PENDING);
+      this.#seat.take();
       pauseMs = readers.length > 0 ? await this.#request(readers) : PACE_MS;
     }
     this.#isRunning = false;
+    this.#seat.release();
   }
 
   /** Poll once for these readers; returns how long to pause before the next time. */
   async #request(readers) {
     const attempt = (this.#attempt = new Attempt());
+    const transport = this.#seat.isDenied ? "short" : "long";
     let advisedMs = 0;
     try {
-      advisedMs = this.#deliver(await this.#poll(readers, attempt), readers);
+      advisedMs = this.#deliver(await this.#poll(transport, readers, attempt), readers, transport);
     } catch (error) {
       if (error.kind !== "interrupted") this.#fail(error, readers);
     } finally {
@@ -81,18 +91,18 @@ export class SharedPoll {
   }
 
   /** What the server has for each of the readers. */
-  async #poll(readers, attempt) {
+  async #poll(transport, readers, attempt) {
     const { lateMs, silentMs } = this.#connection.timing;
-    const waitMs = Math.min(...readers.map((reader) => reader.waitMs));
+    const waitMs = transport === "long" ? Math.min(...readers.map((reader) => reader.waitMs)) : 0;
     const job = readers.map(({ jobId, cursor }) => `${jobId}:${cursor}`);
     const events = readers.some(({ withEvents }) => withEvents) ? 1 : undefined;
     const address = this.#connection.address("/v1/poll", { job, wait: waitMs / 1000, events, rnd: randomText() });
     attempt.startTimeout(waitMs + lateMs, "cut", "the poll was not answered in time");
     const { count } = readers[0];
-    count(1, 0);
+    count(transport, 1, 0);
     const response = await this.#connection.request("GET", address, attempt, { headers: { Accept: "application/json" } });
     if (!hasType(response, "application/json")) throw foreignResponse(response);
-    const text = await wholeText(response, attempt, silentMs, MOST_BODY_BYTES, (bytes) => count(0, bytes));
+    const text = await wholeText(response, attempt, silentMs, MOST_BODY_BYTES, (bytes) => count(transport, 0, bytes));
     const entries = parseJson(text)?.jobs ?? [];
     return readers.map(({ jobId, withEvents }, i) => {
       const { problem, job_id } = entries[i] ?? {};
@@ -103,19 +113,19 @@ export class SharedPoll {
   }
 
   /** Hand each reader what was found for it; returns how long the server advises to pause. */
-  #deliver(found, readers) {
+  #deliver(found, readers, transport) {
     const isAnyNews = found.some(({ error, body }) => error || isNews(body));
     readers.forEach((reader, i) => {
       const { error, body } = found[i];
       if (body) reader.cursor = body.cursor;
       // A poll that ends without news is a sign of life for all.
-      if (body && (isNews(body) || !isAnyNews)) reader.queue.push({ ...body, transport: "long" });
+      if (body && (isNews(body) || !isAnyNews)) reader.queue.push({ ...body, transport });
       if (error || body.done) this.#readers.delete(reader);
       reader.error = error;
       reader.wake();
     });
-    if (isAnyNews) return 0;
-    return Math.min(...found.map(({ body }) => Number(body.poll_after_ms) || 0), MOST_PAUSE_MS);
+    const advisedMs = found.map(({ body }) => Number(body?.poll_after_ms) || 0);
+    return isAnyNews && transport === "long" ? 0 : Math.min(...advisedMs, MOST_PAUSE_MS);
   }
 
   /** A request failed, so each of its readers did: each decides for itself what comes next. */

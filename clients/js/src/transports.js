@@ -49,11 +49,11 @@ export class Transports {
     return this.#poll(transport, cursor, attempt);
   }
 
-  /** The poll bodies that a crowd's poll brings, which other jobs share. */
-  sharedBodies(crowd, cursor, attempt) {
-    const count = (requests, bytes) => this.#count("long", requests, bytes);
+  /** The poll bodies that a poll brings which other jobs share. */
+  sharedBodies(detour, cursor, attempt) {
+    const count = (...traffic) => this.#count(...traffic);
     const [jobId, withEvents, lingerMs, waitMs] = [this.#jobId, this.#withEvents, this.#lingerMs, this.#waitMs];
-    return crowd.bodies({ jobId, cursor, withEvents, lingerMs, waitMs, count }, attempt);
+    return detour.bodies({ jobId, cursor, withEvents, lingerMs, waitMs, count }, attempt);
   }
 
   /** Resolves when a stream brings its first bytes, or a socket opens. Nothing that they bring is used. */
