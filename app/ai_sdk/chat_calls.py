@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from app.ai_sdk.chat_request import ChatRequest, chat_request, message_id_of
+from app.ai_sdk.chat_request import ChatRequest, chat_request, continued_by
 from app.ai_sdk.ui_stream import UiStream
 from app.calls.jobs import JobViews
 from app.calls.key_models import KeyModels
@@ -56,25 +56,26 @@ class ChatCalls:
         made: Submitted = yield RunBlocking(lambda: self._submit(request))
         asked: ChatRequest = made.asked
         followed = Followed(request.owner, made.job.id, made.allowance, form=_problem)
-        message_id = message_id_of(msgspec.to_builtins(asked.request), made.job.id)
-        answer = self._answer(followed, message_id, chat_of(request.owner, request.user, asked.chat_id))
+        message_id, _ = continued_by({"origin": asked.request.origin})
+        chat = chat_of(request.owner, request.user, asked.chat_id)
+        answer = self._answer(followed, UiStream(made.job.id, message_id), chat)
         yield from self._submissions.answered(made, answer)
 
     def resume(self, request: Request) -> Stream:
         """The answer of the chat's newest job from its beginning, unless all of it was delivered."""
         chat = _chat(request)
-        found: tuple[str, str] | None = yield RunBlocking(lambda: self._newest(request, chat))
-        if found is None:
+        job_id: str | None = yield RunBlocking(lambda: self._newest(request, chat))
+        if job_id is None:
             yield Head(_NOTHING)
             return
-        job_id, message_id = found
-        yield from self._answer(Followed(request.owner, job_id, form=_problem), message_id, chat)
+        fold: UiStream = yield RunBlocking(lambda: self._whole_message(job_id))
+        yield from self._answer(Followed(request.owner, job_id, form=_problem), fold, chat)
 
     def stop(self, request: Request) -> Response:
         """Stop the chat's newest job, if it runs."""
-        if found := self._newest(request, _chat(request)):
+        if job_id := self._newest(request, _chat(request)):
             with suppress(JobNotFound, JobGone):
-                self._actions.cancel(Request(request.method, request.owner, {"job_id": found[0]}))
+                self._actions.cancel(Request(request.method, request.owner, {"job_id": job_id}))
         return _NOTHING
 
     def _submit(self, request: Request) -> Submitted:
@@ -92,20 +93,20 @@ class ChatCalls:
         retention, wanted_s = self._store.retention, asked.request.retention_s
         return retention.asked_ms(wanted_s) if wanted_s else retention.content_ms
 
-    def _newest(self, request: Request, chat: str) -> tuple[str, str] | None:
-        """(job, message id) of the chat's newest answer that was not delivered."""
+    def _newest(self, request: Request, chat: str) -> str | None:
+        """The chat's newest job whose answer was not delivered."""
         job_id = self._chats.find(chat)
-        if job_id is None:
-            return None
         try:
-            job = self._views.job(request.owner, job_id)
-            asked: Any = msgspec.json.decode(self._store.request(job.id))
+            return self._views.job(request.owner, job_id).id if job_id else None
         except (JobNotFound, JobGone):
             return None
-        return job.id, message_id_of(asked, job.id)
 
-    def _answer(self, followed: Followed, message_id: str, chat: str) -> Delivery:
-        fold = UiStream(followed.job_id, message_id)
+    def _whole_message(self, job_id: str) -> UiStream:
+        """The fold that begins with what the job's message had before its answer."""
+        asked: Any = msgspec.json.decode(self._store.request(job_id))
+        return UiStream(job_id, *continued_by(asked))
+
+    def _answer(self, followed: Followed, fold: UiStream, chat: str) -> Delivery:
         is_delivered = yield from stream(followed, fold, self._clock, has_head_at_once=True, headers=_STREAM)
         if is_delivered:
             yield RunBlocking(lambda: self._forget(chat, followed.job_id))

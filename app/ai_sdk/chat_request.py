@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
+from app.ai_sdk.earlier_parts import chunks_of_parts
 from app.ai_sdk.ui_messages import messages_of
+from app.ai_sdk.ui_stream import Chunk
 from app.openai.body import Fields, text_or_fault
 from tokentail.errors import Fault, InvalidRequest
 from tokentail.jobs.body import json_value
@@ -35,7 +38,7 @@ def chat_request(body: bytes) -> ChatRequest:
     ours = {name: given for name, given in value.items() if name not in _THEIRS and given is not None}
     request = checked_request({**ours, "messages": messages_of(value.get("messages", []))})
     if (continued := _continued(value)) is not None:
-        request = replace(request, origin={"message_id": _id(continued.get("id"), "messages")})
+        request = replace(request, origin=_origin(continued))
     return ChatRequest(request, chat_id)
 
 
@@ -46,9 +49,23 @@ def _continued(body: Mapping[str, Any]) -> Fields | None:
     return meant if meant.get("role") == "assistant" else None
 
 
-def message_id_of(request: Mapping[str, Any], job_id: str) -> str:
-    """The id of the message that a job's answer is, or continues; from the job's stored request."""
-    return (request.get("origin") or {}).get("message_id") or job_id
+def _origin(continued: Fields) -> Fields:
+    """What the stored request keeps of the message that the answer continues."""
+    try:
+        earlier = list(chunks_of_parts(continued["parts"]))
+        msgspec.json.encode(earlier)
+    except (RecursionError, UnicodeEncodeError):
+        raise InvalidRequest(Fault("messages", "is nested too deeply, or contains a lone surrogate")) from None
+    return {"message_id": _id(continued.get("id"), "messages"), "earlier": earlier}
+
+
+def continued_by(request: Mapping[str, Any]) -> tuple[str, list[Chunk]]:
+    """(id, chunks of its parts) of the message that an answer continues; from the job's stored request.
+
+    The id is empty where the answer is a message of its own.
+    """
+    origin = request.get("origin") or {}
+    return origin.get("message_id", ""), origin.get("earlier", [])
 
 
 def _id(value: Any, where: str) -> str:

@@ -74,7 +74,7 @@ def _steps(parts: list[Fields]) -> Iterator[list[Fields]]:
 
 
 def _assistant(parts: list[Fields], where: str) -> list[Fields]:
-    calls = [part for part in parts if _is_call(part) and _output(part) is not None]
+    calls = [(part, output) for part in parts if _is_call(part) and (output := _output(part, where)) is not None]
     message: Fields = {"role": "assistant", "content": _text(parts, where) or None}
     thoughts = [part for part in parts if part.get("type") == "reasoning"]
     if states := [state for part in thoughts if (state := _ours(part, "providerMetadata").get("provider_state"))]:
@@ -82,10 +82,10 @@ def _assistant(parts: list[Fields], where: str) -> list[Fields]:
         message |= {"reasoning_content": text} if text else {}
         message["provider_state"] = states[-1]
     if calls:
-        message["tool_calls"] = [_tool_call(part, where) for part in calls]
+        message["tool_calls"] = [_tool_call(part, where) for part, _ in calls]
     if not calls and not message["content"]:
         return []
-    results = [{"role": "tool", "tool_call_id": part["toolCallId"], "content": _output(part)} for part in calls]
+    results = [{"role": "tool", "tool_call_id": part["toolCallId"], "content": output} for part, output in calls]
     return [message, *results]
 
 
@@ -94,12 +94,12 @@ def _is_call(part: Fields) -> bool:
     return kind == "dynamic-tool" or (isinstance(kind, str) and kind.startswith("tool-"))
 
 
-def _output(part: Fields) -> str | None:
+def _output(part: Fields, where: str) -> str | None:
     """The result of a tool call as text; None for a call that has no result."""
     match part.get("state"):
         case "output-available":
             output = part.get("output")
-            return plain(output) if isinstance(output, str) else _json(output)
+            return plain(output) if isinstance(output, str) else _json(output, f"{where}.parts.output")
         case "output-error":
             return plain(str(part.get("errorText") or "The tool failed."))
         case "output-denied":
@@ -117,7 +117,7 @@ def _tool_call(part: Fields, where: str) -> Fields:
     asked = part.get("input")
     asked = part.get("rawInput") if asked is None else asked
     # A text is the input of a custom tool, or arguments of which the model made no JSON.
-    text = plain(asked) if isinstance(asked, str) else _json({} if asked is None else asked)
+    text = plain(asked) if isinstance(asked, str) else _json({} if asked is None else asked, f"{where}.parts.input")
     if ours.get("custom"):
         return {**given, "type": "custom", "custom": {"name": name, "input": text}}
     return {**given, "type": "function", "function": {"name": name, "arguments": text}}
@@ -130,5 +130,8 @@ def _ours(part: Mapping[str, Any], name: str) -> Fields:
     return ours if isinstance(ours, dict) else {}
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(plain_throughout(value)).decode()
+def _json(value: Any, where: str) -> str:
+    try:
+        return msgspec.json.encode(plain_throughout(value)).decode()
+    except (RecursionError, UnicodeEncodeError):
+        raise InvalidRequest(Fault(where, "is nested too deeply, or contains a lone surrogate")) from None

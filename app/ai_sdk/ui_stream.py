@@ -5,7 +5,7 @@ A reset is `reset-step`, which removes all parts since the step began; no id of 
 `clients/js/src/chat_chunks.js` makes the same chunks for pages; a test compares both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +35,11 @@ class _Call:
 class UiStream:
     """One stream's fold."""
 
-    def __init__(self, job_id: str, message_id: str) -> None:
+    def __init__(self, job_id: str, message_id: str = "", earlier: Iterable[Chunk] = ()) -> None:
+        """`message_id` is of the message that the answer continues, `earlier` has the chunks of its parts."""
         self._job_id = job_id
-        self._message_id = message_id
+        self._message_id = message_id or job_id
+        self._earlier = earlier
         self._open: tuple[str, str] | None = None  # kind and id of the part that grows
         self._state: Any = None  # what the provider wants back with the open reasoning
         self._calls: dict[int, _Call] = {}  # by their index
@@ -48,7 +50,7 @@ class UiStream:
     def opening(self) -> bytes:
         """The first chunks."""
         start = {"type": "start", "messageId": self._message_id, "messageMetadata": {"job": self._job_id}}
-        return data(start) + data({"type": "start-step"})
+        return b"".join(map(data, (start, *self._earlier, {"type": "start-step"})))
 
     def take(self, batch: Batch) -> bytes:
         """The chunks for what a read gave; after a reset the step begins anew."""

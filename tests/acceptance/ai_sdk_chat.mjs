@@ -84,6 +84,32 @@ const programs = {
     };
   },
 
+  /** The answer to a tool's result, which was left and is resumed. */
+  async continued() {
+    const tool = { type: "tool-weather", toolCallId: "1", state: "output-available", input: { city: "Paris" }, output: "18 degrees" };
+    const messages = [
+      { id: "u", role: "user", parts: [{ type: "text", text: "How is it?" }] },
+      { id: "a", role: "assistant", parts: [{ type: "step-start" }, tool] },
+    ];
+    const transport = transportOf({ model: "scripted/endless" });
+    const chat = new Chat({ id: "continued", transport, messages });
+    const sent = chat.sendMessage();
+    await until(() => textOf(chat.lastMessage).length > 20);
+    await chat.stop();
+    await sent;
+    let calls = 0;
+    const next = new Chat({ id: "continued", transport: transportOf({}), messages: chat.messages, onToolCall: () => (calls += 1) });
+    const resumed = next.resumeStream();
+    await until(() => textOf(next.lastMessage).length > 20 && next.status === "streaming");
+    const asked = await (await fetch(`${url}/v1/jobs/${jobOf(next)}/request`)).json();
+    if (way === "stock") await fetch(`${api}/continued/stop`, { method: "POST" });
+    else await transport.cancel("continued");
+    await resumed;
+    const [, { parts }] = next.messages;
+    const { input, output } = parts.find(({ type }) => type === "tool-weather");
+    return { ids: next.messages.map(({ id }) => id), kinds: parts.map(({ type }) => type), input, output, calls, asked: asked.messages };
+  },
+
   async errors() {
     const told = {};
     for (const [kind, model] of Object.entries({ busy: "scripted/busy", model: "nothing-like-it" })) {

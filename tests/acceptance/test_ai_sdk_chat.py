@@ -93,6 +93,16 @@ def test_a_page_that_was_left_resumes_and_its_stop_button_stops(run: Run, way: s
 
 
 @BOTH
+def test_a_resumed_message_keeps_the_steps_before_its_answer(run: Run, way: str) -> None:
+    """The SDK empties a message that it resumes; the result of its tool comes back, and the tool does not run again."""
+    said = run(way, "continued")
+    assert said["ids"] == ["u", "a"]
+    assert said["kinds"] == ["step-start", "tool-weather", "step-start", "text"]
+    assert (said["input"], said["output"], said["calls"]) == ({"city": "Paris"}, "18 degrees", 0)
+    assert [message["role"] for message in said["asked"]] == ["user", "assistant", "tool"]
+
+
+@BOTH
 def test_a_failure_is_the_error_of_the_chat(run: Run, way: str) -> None:
     """A provider's failure in its own words; a refusal says what to do."""
     said = run(way, "errors")

@@ -16,9 +16,10 @@ export class ChatChunks {
     this.#jobId = jobId;
   }
 
-  /** The first chunks. */
-  *opening(messageId) {
+  /** The first chunks. `earlier` has those of what the message had before this answer. */
+  *opening(messageId, earlier) {
     yield { type: "start", messageId, messageMetadata: { job: this.#jobId } };
+    yield* earlier;
     yield { type: "start-step" };
   }
 

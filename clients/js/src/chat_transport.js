@@ -1,6 +1,7 @@
 import { ChatChunks } from "./chat_chunks.js";
 import { requestMessages } from "./chat_messages.js";
 import { Tokentail } from "./client.js";
+import { chunksOfParts } from "./earlier_parts.js";
 import { abortError } from "./errors.js";
 
 /**
@@ -28,7 +29,7 @@ export class TokentailChatTransport {
     const meant = messages.find(({ id }) => id === meantId) ?? messages.at(-1);
     const submitting = this.#submit(chatId, request, meant);
     const { job, messageId } = await untilAborted(submitting, abortSignal);
-    return this.#stream(chatId, job, messageId, abortSignal);
+    return this.#stream(chatId, { job, messageId, parts: [] }, abortSignal);
   }
 
   /** The chat's answer from its beginning; null if the chat has none that was not read to its end. */
@@ -42,7 +43,7 @@ export class TokentailChatTransport {
       this.#jobs.remove(chatId, kept.job);
       return null;
     }
-    return this.#stream(chatId, kept.job, kept.messageId, abortSignal);
+    return this.#stream(chatId, kept, abortSignal);
   }
 
   /** Stop the chat's job, also one that is just being submitted. */
@@ -57,7 +58,8 @@ export class TokentailChatTransport {
   /** Submit, whatever becomes of the reader, and keep the job. The answer continues a message of the assistant's. */
   #submit(chatId, request, meant) {
     const submitting = this.#tokentail.submit(request).then(({ id }) => {
-      const kept = { job: id, messageId: meant?.role === "assistant" ? meant.id : id };
+      const isContinued = meant?.role === "assistant";
+      const kept = { job: id, messageId: isContinued ? meant.id : id, parts: isContinued ? meant.parts : [] };
       this.#jobs.set(chatId, kept);
       return kept;
     });
@@ -67,12 +69,12 @@ export class TokentailChatTransport {
     return submitting;
   }
 
-  #stream(chatId, job, messageId, signal) {
+  #stream(chatId, kept, signal) {
     const reading = new AbortController();
     const abort = () => reading.abort(signal.reason);
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
-    const chunks = this.#chunks(chatId, job, messageId, reading.signal);
+    const chunks = this.#chunks(chatId, kept, reading.signal);
     const end = () => signal?.removeEventListener("abort", abort);
     return new ReadableStream({
       async pull(controller) {
@@ -93,9 +95,9 @@ export class TokentailChatTransport {
     });
   }
 
-  async *#chunks(chatId, job, messageId, signal) {
+  async *#chunks(chatId, { job, messageId, parts }, signal) {
     const chunks = new ChatChunks(job);
-    yield* chunks.opening(messageId);
+    yield* chunks.opening(messageId, chunksOfParts(parts));
     for await (const step of this.#tokentail.follow(job, { ...this.#follow, events: true, signal })) {
       yield* chunks.of(step);
       if (step.done) this.#jobs.remove(chatId, job);
@@ -103,7 +105,10 @@ export class TokentailChatTransport {
   }
 }
 
-/** The jobs of chats whose answers were not read to their end, by chat, in a Storage. */
+/**
+ * The jobs of chats whose answers were not read to their end, by chat, in a Storage: the id, or where an answer continues a
+ * message that message, too.
+ */
 class KeptJobs {
   #storage;
 
@@ -112,13 +117,13 @@ class KeptJobs {
   }
 
   get(chatId) {
-    const [job, messageId] = this.#storage.getItem(nameOf(chatId))?.split(/ (.*)/s) ?? [];
-    return job && { job, messageId: messageId ?? job };
+    const item = this.#storage.getItem(nameOf(chatId));
+    return item?.startsWith("{") ? JSON.parse(item) : item && { job: item, messageId: item, parts: [] };
   }
 
-  set(chatId, { job, messageId }) {
+  set(chatId, kept) {
     try {
-      this.#storage.setItem(nameOf(chatId), messageId === job ? job : `${job} ${messageId}`);
+      this.#storage.setItem(nameOf(chatId), kept.messageId === kept.job ? kept.job : JSON.stringify(kept));
     } catch {
       return; // it is full: this answer cannot be resumed by another page
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.ai_sdk.chat_request import chat_request, message_id_of
+from app.ai_sdk.chat_request import chat_request, continued_by
 from app.ai_sdk.ui_messages import messages_of
 from tests.unit.app.ai_sdk.cases import CASES
 from tokentail.errors import InvalidRequest
@@ -14,6 +14,11 @@ from tokentail.jobs.request import encode_request
 TEXT = [{"type": "text", "text": "Hi"}]
 USER = {"id": "u", "role": "user", "parts": TEXT}
 ANSWER = {"id": "a", "role": "assistant", "parts": TEXT}
+
+
+def result_of(output: Any) -> dict[str, Any]:
+    """An answer in which a tool had this output."""
+    return {**ANSWER, "parts": [{"type": "tool-x", "toolCallId": "1", "state": "output-available", "output": output}]}
 
 
 def body(**fields: Any) -> bytes:
@@ -38,17 +43,17 @@ def test_everything_else_is_a_field_of_a_submission() -> None:
 @pytest.mark.parametrize(
     ("fields", "message_id"),
     [
-        ({}, "JOB"),
+        ({}, ""),
         ({"messages": [USER, ANSWER]}, "a"),
-        ({"messages": [USER, ANSWER, USER]}, "JOB"),
+        ({"messages": [USER, ANSWER, USER]}, ""),
         ({"messages": [USER, ANSWER, USER], "messageId": "a"}, "a"),
-        ({"messages": [USER, ANSWER], "messageId": "u"}, "JOB"),
+        ({"messages": [USER, ANSWER], "messageId": "u"}, ""),
     ],
 )
 def test_an_answer_that_continues_a_message_has_the_id_of_that_message(fields: dict[str, Any], message_id: str) -> None:
     """After the results of tools `useChat` goes on with its last message; every other answer is a new message."""
     asked = chat_request(body(**fields))
-    assert message_id_of(json.loads(encode_request(asked.request)), "JOB") == message_id
+    assert continued_by(json.loads(encode_request(asked.request)))[0] == message_id
 
 
 @pytest.mark.parametrize(
@@ -71,6 +76,8 @@ def test_an_answer_that_continues_a_message_has_the_id_of_that_message(fields: d
         ({"messages": [{**USER, "parts": [{"type": "file", "url": "x"}]}]}, "messages[0].parts[0].mediaType"),
         ({"messages": [{**USER, "parts": [{"type": {}}]}]}, "messages"),
         ({"messages": [USER, {**ANSWER, "id": 5}]}, "messages"),
+        ({"messages": [result_of({"a": "\ud800"})]}, "messages[0].parts.output"),
+        ({"messages": [result_of(json.loads('{"a":' * 900 + "1" + "}" * 900))]}, "messages[0].parts.output"),
         (
             {"messages": [{**ANSWER, "parts": [{"type": "tool-x", "state": "output-available", "input": []}]}]},
             "messages[0].parts.toolCallId",

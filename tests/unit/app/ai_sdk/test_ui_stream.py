@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.ai_sdk.earlier_parts import chunks_of_parts
 from app.ai_sdk.ui_stream import UiStream
 from tests.programs import NODE
 from tests.unit.app.ai_sdk.cases import CASES, JOB, batches_of
@@ -19,14 +20,15 @@ CLIENT = Path(__file__).parents[4] / "clients" / "js" / "src"
 PROGRAM = """
 import {{ ChatChunks }} from "{client}/chat_chunks.js";
 import {{ requestMessages }} from "{client}/chat_messages.js";
+import {{ chunksOfParts }} from "{client}/earlier_parts.js";
 let text = "";
 for await (const part of process.stdin) text += part;
-const {{ job, reads, messages }} = JSON.parse(text);
+const {{ job, reads, messages, parts }} = JSON.parse(text);
 const made = reads.map((steps) => {{
   const chunks = new ChatChunks(job);
   return steps.flatMap((step) => [...chunks.of(step)]);
 }});
-console.log(JSON.stringify({{ made, messages: messages.map(requestMessages) }}));
+console.log(JSON.stringify({{ made, messages: messages.map(requestMessages), earlier: parts.map(chunksOfParts) }}));
 """
 
 
@@ -61,6 +63,14 @@ def test_the_opening_names_the_message_and_the_job() -> None:
     assert said(UiStream(JOB, "m").opening()) == [start, {"type": "start-step"}]
 
 
+@pytest.mark.parametrize("case", CASES["parts"], ids=lambda case: case["name"])
+def test_a_resumed_message_begins_with_what_it_had(case: dict[str, Any]) -> None:
+    """The earlier parts come first; a reset removes only the step that follows them."""
+    opening = said(UiStream(JOB, "m", chunks_of_parts(case["parts"])).opening())
+    assert opening[1:-1] == case["chunks"]
+    assert opening[-1] == {"type": "start-step"}
+
+
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.name)
 def test_a_recorded_log_is_the_same_however_it_is_cut(log: Log) -> None:
     """Cut at every element, the chunks are those of one read; the texts are the log's."""
@@ -79,7 +89,12 @@ def test_pages_make_the_same_of_every_log_and_every_message() -> None:
     for case in CHUNKS:
         resets = case.get("resets", [])
         reads.append([{"reset": n in resets, "events": read} for n, read in enumerate(case["reads"])])
-    given = {"job": JOB, "reads": reads, "messages": [case["ui"] for case in CASES["messages"]]}
+    given = {
+        "job": JOB,
+        "reads": reads,
+        "messages": [case["ui"] for case in CASES["messages"]],
+        "parts": [case["parts"] for case in CASES["parts"]],
+    }
     argv = [NODE.require(), "--input-type=module", "-e", PROGRAM.format(client=CLIENT.as_uri())]
     ran = subprocess.run(argv, input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -88,6 +103,7 @@ def test_pages_make_the_same_of_every_log_and_every_message() -> None:
     for log, theirs, own in zip([*LOGS, *CHUNKS], told["made"], ours, strict=True):
         assert theirs == [chunk for chunk in own if chunk != "[DONE]"], log
     assert told["messages"] == [case["ours"] for case in CASES["messages"]]
+    assert told["earlier"] == [case["chunks"] for case in CASES["parts"]]
 
 
 def _all_of(logs: list[Log]) -> list[Batch]:
