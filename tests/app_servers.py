@@ -167,7 +167,7 @@ def running(server: AppServer, up: Up, log: Path) -> Iterator[Site]:
         TOKENTAIL_PORT=str(port),
     )
     if server.packages:
-        told["PYTHONPATH"] = str(with_python_packages(server.title.partition(" ")[0], *server.packages))
+        told["PYTHONPATH"] = str(with_python_packages(server.packages[0].partition("=")[0], *server.packages))
     argv = [sys.executable, *(part.replace("PORT", str(port)) for part in server.command)]
     with log.open("wb") as output:
         process = subprocess.Popen(argv, env=told, stdout=output, stderr=output, start_new_session=True)

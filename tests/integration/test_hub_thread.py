@@ -160,6 +160,13 @@ def test_no_more_threads_wait_than_may(valkey_url: str, real_backend: Backend) -
         assert [batch.result(5).tokens for batch in waiting] == [[]] * 2
 
 
+def test_the_only_thread_waits_for_nothing(valkey_url: str, real_backend: Backend) -> None:
+    """Under a server that serves one request at a time, a long poll is answered at once, and stops no other."""
+    with hub_of(valkey_url, real_backend, TOKENTAIL_WEB_THREADS="1") as hub:
+        assert waited(hub, ScriptedWorker(real_backend).submit()).tokens == []
+        assert hub.waits == 0
+
+
 def test_a_hub_that_is_closed_before_its_first_reader_lets_none_wait(real_backend: Backend, hub: HubThread) -> None:
     """The process was stopping before its first request: that request is answered at once."""
     hub.close()

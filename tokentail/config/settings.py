@@ -69,7 +69,7 @@ class Settings:
         "TOKENTAIL_STALL_S", 30.0, "time after which a stream's reader that takes nothing is cut off", least=0.1
     )
     web_threads: int = _setting(
-        "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=4, most=1024
+        "TOKENTAIL_WEB_THREADS", 256, "requests a web process serves at once", least=1, most=1024
     )
     retention_s: float = _setting("TOKENTAIL_RETENTION_S", 86400.0, "how long a closed job can be read", least=1)
     min_retention_s: float = _setting(
