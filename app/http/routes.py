@@ -96,7 +96,7 @@ ROUTES = (
         paths.JOB,
         Kind.BLOCKING,
         "getJob",
-        "Read a job's status and numbers.",
+        "Read a job's status and numbers; or by Accept its stream or its text.",
         {200: json_body("Job", "The job's status, times, counts and links.")},
         (404, 410),
         roles=_BOTH,
