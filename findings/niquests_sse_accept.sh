@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # niquests 3.21.2: a request by its own scheme for Server-Sent Events, `psse://`, says `Accept: */*`, as any other. (The
 # EventSource of WHATWG HTML 9.2.2 says `text/event-stream`.) A server that gives events only to clients that ask for
-# them has to be told by hand: `headers={"Accept": "text/event-stream"}`. (On 127.0.0.1.)
+# them needs the header by hand: `headers={"Accept": "text/event-stream"}`. (On 127.0.0.1.)
 # Seen: "accepts */*". The script fails if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
