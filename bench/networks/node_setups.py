@@ -12,6 +12,9 @@ _MIDDLEWARE = _node("http-proxy-middleware", "http-proxy-middleware@4.2.2", "exp
 _FASTIFY = _node("@fastify/http-proxy", "@fastify/http-proxy@11.6.3", "fastify@5")
 _VITE = Program("Vite", ("vite",), (), ("--config", "@CONFIG@"), "vite@8.4.0", "node")
 _WEBPACK = _node("webpack-dev-server", "webpack-dev-server@6.1.0", "webpack@5")
+_NEXT = Program(
+    "Next.js", ("next",), (), ("dev", "-p", "@PORT@", "-H", "127.0.0.1"), "next@16.4.6 react@19 react-dom@19", "node"
+)
 _MITMPROXY = Program(
     "mitmproxy, reverse",
     ("mitmdump",),
@@ -72,6 +75,12 @@ const compiler = webpack({
 const proxy = [{ context: ["/v1"], target: "http://127.0.0.1:@TARGET@"@MORE@ }];
 await new Server({ host: "127.0.0.1", port: @PORT@, proxy }, compiler).start();
 """
+_NEXT_MAIN = """export default {
+  async rewrites() {
+    return [{ source: "/v1/:path*", destination: "http://127.0.0.1:@TARGET@/v1/:path*" }];
+  },
+};
+"""
 
 
 def _setups(program: Program, text: str, smallest: str, advised: str, line: str, name: str = "main.mjs") -> list[Setup]:
@@ -92,6 +101,7 @@ def node_setups() -> tuple[Setup, ...]:
         *_setups(_FASTIFY, _FASTIFY_MAIN, "", _FASTIFY_MORE, "`websocket: true`, and `rewriteRequestHeaders` for Host"),
         *_setups(_VITE, _VITE_MAIN, _VITE_SMALLEST, _VITE_ADVISED, "`{target, changeOrigin: false, ws: true}`"),
         *_setups(_WEBPACK, _WEBPACK_MAIN, "", ", ws: true", "`ws: true`"),
+        Setup(_NEXT, {"next.config.mjs": _NEXT_MAIN, "pages/index.js": "export default () => null;\n"}),
         Setup(_MITMPROXY, {"main": ""}),
         Setup(
             _MITMPROXY,

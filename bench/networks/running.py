@@ -98,6 +98,7 @@ def running(setup: Setup, target_port: int, port: int) -> Iterator[None]:
             return text
 
         for name, text in setup.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(placed(text))
         if setup.program.room == "node":
             (folder / "node_modules").symlink_to(_room(setup.program) / "node_modules")
