@@ -2,9 +2,11 @@
 local record, log, request = KEYS[1], KEYS[2], KEYS[3]
 
 -- Followers subscribe to a channel named like the log. A message is the index of its first element and the message's
--- format, then one element a line; without elements it means that the record changed.
+-- format, then one element a line. Without elements it means that the log must be read: the record changed, or the
+-- elements are so large that a follower that reads no messages would have Redis keep too much for it.
 local function publish(index, elements)
-  redis.call('PUBLISH', log, index .. ' 1\n' .. table.concat(elements, '\n'))
+  local lines = table.concat(elements, '\n')
+  redis.call('PUBLISH', log, index .. ' 1\n' .. (#lines > 8192 and '' or lines))
 end
 
 local function is_open(status)
