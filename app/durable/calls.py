@@ -22,6 +22,7 @@ from app.durable.query import (
     stream_cursor,
 )
 from app.durable.view import EventsView, Position, TextView, View
+from app.http.query import MOST_ELEMENTS
 from app.http.request import Request
 from app.http.response import OPEN, Response, is_match, problem
 from app.reading.steps import Follow, Head, Read, Stream, Wait, read_on
@@ -74,6 +75,8 @@ class DurableCalls:
             return
         if query.live == LONG_POLL and not batch.is_reset:
             batch = yield from self._waited(follow, view, query, batch)
+        elif not batch.is_reset:
+            batch = yield from _with_the_rest(follow, query, batch)
         if batch.is_reset:
             yield Head(_RESET)
         elif (position := Position(view, batch)).is_cut_off and not position.has_data:
@@ -125,6 +128,19 @@ def _first(follow: Follow, query: DurableQuery) -> Reading:
         return _at_tail((yield Read(follow.owner, follow.job_id, BEGINNING, 1)))
     batch: Batch = yield Read(follow.owner, follow.job_id, query.start, follow.limit)
     return batch
+
+
+def _with_the_rest(follow: Follow, query: DurableQuery, batch: Batch) -> Reading:
+    """Everything that there is from this batch on: a client that does not read live may ask only once."""
+    elements = list(batch.elements)
+    while batch.has_more:
+        batch = yield Read(follow.owner, follow.job_id, batch.cursor, MOST_ELEMENTS)
+        if batch.is_reset and not query.is_from_start:
+            return batch
+        if batch.is_reset:
+            elements.clear()
+        elements += batch.elements
+    return replace(batch, first=batch.cursor.index - len(elements), elements=tuple(elements), is_reset=False)
 
 
 def _at_tail(batch: Batch) -> Batch:

@@ -51,6 +51,23 @@ def test_the_text_is_that_of_the_tokens(harness: HttpHarness) -> None:
 
 
 @pytest.mark.parametrize("kind", BOTH)
+def test_a_read_that_does_not_wait_has_everything(harness: HttpHarness, kind: str) -> None:
+    """However much that is, for a client that does not read live may ask only once. Live reads come in parts."""
+    job_id = harness.submitted()
+    tokens = [f"{n} " for n in range(2500)]
+    harness.worker.answer(job_id, *tokens)
+    whole, part = read(harness, job_id, kind), read(harness, job_id, kind, "offset=-1&live=long-poll")
+    assert facts(whole).keys() == {"Next-Offset", "Up-To-Date", "Closed"}
+    assert facts(part).keys() == {"Next-Offset", "Cursor"}
+    rest = read(harness, job_id, kind, f"offset={offset_of(part)}")
+    if kind == "text":
+        assert part.text + rest.text == whole.text == "".join(tokens)
+    else:
+        assert part.get_json() + rest.get_json() == whole.get_json()
+        assert [each for each in whole.get_json() if isinstance(each, str)] == tokens
+
+
+@pytest.mark.parametrize("kind", BOTH)
 def test_head_has_the_tail(harness: HttpHarness, kind: str) -> None:
     """Without a body; it is the offset that `now` begins at, which gives nothing that was there before."""
     job_id = harness.submitted()
