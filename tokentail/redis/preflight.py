@@ -44,6 +44,8 @@ def judge(client: RedisClient) -> Verdict:
     except redis.exceptions.NoPermissionError:
         return Verdict()  # the user may not ask INFO, which nothing else depends on
     except (redis.exceptions.InvalidResponse, redis.exceptions.ResponseError) as error:
+        if words_of(error).lower().startswith("unknown command"):
+            return Verdict()  # the command was renamed or is left out, which is no harm either
         return Verdict((f"What answers as {at} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
     return Verdict(tuple(_faults(at, about)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
 
