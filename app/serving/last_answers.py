@@ -41,6 +41,11 @@ class GivesLastAnswers:
         else:
             self.transport.close()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, which was idle for too long, unless a request has arrived in this very moment."""
+        if not self._is_asked:
+            super().timeout_keep_alive_handler()  # type: ignore[misc]
+
     @property
     def _is_asked(self) -> bool:
         """Whether there is a request, or a part of one, that has no answer yet; in the system's buffer, perhaps."""
