@@ -9,7 +9,7 @@ import directors;
 probe ready {
     .url = "/readyz";
     .interval = 0.5s;
-    .timeout = 2s;
+    .timeout = 10s;  # a busy process is slow to answer, and lives
     .window = 1;
     .threshold = 1;
     .initial = 1;

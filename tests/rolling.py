@@ -159,7 +159,7 @@ def _speaking(worker: ScriptedWorker, writer: LogWriter) -> Iterator[None]:
 def main(names: list[str]) -> int:
     """Roll behind each proxy."""
     has_failed = False
-    for name in names or ["nginx", "haproxy", "caddy"]:
+    for name in names or ["nginx", "haproxy", "caddy", "traefik"]:
         with ValkeyServer() as server:
             client = server.connect()
             worker = ScriptedWorker(wire(client, client, load_settings({})))

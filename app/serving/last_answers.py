@@ -8,7 +8,7 @@ import select
 from typing import Any
 
 _STOP_WITHIN_S = 1.8  # what is under way then will not end soon enough: a body half sent, a reader that takes nothing
-_FIRST_REQUEST_WITHIN_S = 0.2  # a connection is made to send a request at once
+_FIRST_REQUEST_WITHIN_S = 1.0  # a connection is made to send a request at once
 
 
 class GivesLastAnswers:

@@ -12,7 +12,9 @@ import math
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -80,6 +82,23 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             log.info("web.listening", extra={"address": f"http://{address_of(listener)}"})
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and end all connections behind their answers."""
+        # The system resets what it has accepted for a socket that is closed. So nothing may come between these two.
+        accepted = [connection for listener in sockets or () for connection in _accept_all(listener)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in accepted:
+            await loop.connect_accepted_socket(self._new_protocol, connection)
+        await super().shutdown(sockets)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: it raises the signal again at the end, and a clean stop would look like a death.
         self._signals += 1
@@ -109,6 +128,15 @@ class Server(uvicorn.Server):
         for connection in self.server_state.connections:
             if isinstance(connection, GivesLastAnswers):
                 connection.drain()
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the system has made and nobody has accepted."""
+    with suppress(OSError):  # there is none, or another process of the same socket was quicker
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 def listen(settings: Settings, inherited_fd: int | None = None) -> socket.socket:

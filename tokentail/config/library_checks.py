@@ -115,7 +115,12 @@ UVICORN_SERVER = Inside(
     "uvicorn",
     "app/serving/server.py",
     (
-        Part("uvicorn.server:Server", "force_exit handle_exit run server_state should_exit"),
+        Part(
+            "uvicorn.server:Server",
+            "config force_exit handle_exit lifespan run server_state servers should_exit shutdown",
+        ),
+        Part("uvicorn.server:Server.shutdown", takes="sockets"),
+        Part("uvicorn.config:Config", "http_protocol_class"),
         Part("uvicorn.server:ServerState", "connections"),
         Part("uvicorn.server:Server.serve", takes="sockets"),
         Part("uvicorn.server:Server.startup", takes="sockets"),
