@@ -138,6 +138,20 @@ def test_a_second_signal_does_not_wait_for_running_jobs(tmp_path: Path, jobs: Jo
         assert jobs.statuses(*work) == {Status.QUEUED}
 
 
+def test_web_processes_of_one_command_drain_together(tmp_path: Path, valkey_url: str) -> None:
+    """From SIGTERM on each of them says at /readyz that it stops, and serves; a second signal ends that."""
+    (port,) = free_ports(1)
+    settings = {"REDIS_URL": valkey_url, "TOKENTAIL_PORT": str(port), "TOKENTAIL_DRAIN_S": "60"}
+    with running("web", tmp_path, **settings) as crew:
+        url = f"http://127.0.0.1:{port}"
+        assert requests.get(f"{url}/readyz", timeout=10).status_code == 200
+        crew.command.send_signal(signal.SIGTERM)
+        eventually(lambda: crew.log.count("web.stopping") == 2, within_s=20, what="both drain")
+        assert {requests.get(f"{url}/readyz", timeout=10).status_code for _ in range(6)} == {503}
+        assert {requests.get(f"{url}/healthz", timeout=10).status_code for _ in range(6)} == {200}
+        assert crew.stop(20) == 0
+
+
 def test_no_worker_outlives_its_command(tmp_path: Path, jobs: Jobs, valkey_url: str) -> None:
     """Workers die with their command, even if the command is killed."""
     with running("worker", tmp_path, REDIS_URL=valkey_url) as crew:
