@@ -5,26 +5,29 @@ import socket
 import threading
 from contextlib import suppress
 
-from tests.cutting_relay import CuttingRelay, hang_up
+from tests.relay import LoopbackRelay, hang_up
 
 _REQUEST = re.compile(rb"(?:GET|POST|HEAD) /")
 _JOB = re.compile(rb"^tokentail-job: *(\w+)", re.IGNORECASE | re.MULTILINE)
 
 
-class OneCutRelay(CuttingRelay):
+class OneCutRelay(LoopbackRelay):
     """Ends one connection: the first whose answer has `marker`, and that many bytes behind it."""
 
     def __init__(self, target_port: int, marker: bytes, more: int) -> None:
-        super().__init__(target_port, cuts_after_s=0, bad_every=1 << 62)
+        super().__init__(target_port)
         self._marker = marker
         self._more = more
+        self.cuts = 0
         self.requests = 0
         self.jobs: set[str] = set()
 
+    def _serve(self, client: socket.socket) -> None:
+        threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
     def _relay(self, client: socket.socket) -> None:
         with suppress(OSError):
-            server = socket.create_connection(("127.0.0.1", self._target_port))
-            self._sockets.append(server)
+            server = self._connected()
             threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
             self._answer(server, client)
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.free_ports import free_ports
@@ -82,31 +81,3 @@ def whole_answer(mock: Mock, provider: HttpProvider, transport: HttpTransport) -
     assert text_of(lists) == text
     assert len(lists) > 3
     return lists
-
-
-BREAKING = pytest.mark.parametrize(
-    ("fault", "kind"), [("disconnect", "truncated"), ("truncate", "truncated"), ("malformed", "malformed")]
-)
-
-
-def check_broken_stream(
-    mock: Mock, provider: HttpProvider, transport: HttpTransport, fault: str, kind: str, after_chunks: int = 3
-) -> None:
-    """Break the next answer after some chunks: its text stays, and the failure may be retried.
-
-    A `truncate` ends the body in good order, without the answer's last word: another call would cost as much again.
-    """
-    mock.will(type="stream_fault", kind=fault, after_chunks=after_chunks)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert (failure.failure.kind, failure.failure.is_retryable) == (kind, fault != "truncate")
-    assert text_of(lists)
-
-
-def check_stall(mock: Mock, provider: HttpProvider, transport: HttpTransport, after_chunks: int = 2) -> None:
-    """Let the next answer stall after some chunks: its text stays, and the failure is a timeout."""
-    mock.will(type="stream_fault", kind="stall", after_chunks=after_chunks, stall_seconds=30)
-    lists, failure = taken(provider, transport)
-    assert failure is not None
-    assert failure.failure.kind == "timeout"
-    assert text_of(lists)

@@ -13,6 +13,7 @@ from tests.scripted_worker import COMPLETED, ScriptedWorker
 from tokentail.config.settings import load_settings
 from tokentail.errors import JobGone
 from tokentail.log.cursor import BEGINNING
+from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import wire
 from tokentail.redis.keys import live_channel
 
@@ -84,6 +85,17 @@ class Harness:
 
     async def read(self, job_id: str) -> list[bytes]:
         return (await self.tails.read(job_id, BEGINNING, 1000)).tokens
+
+    async def reading_again(self, text: str) -> tuple[str, LogWriter]:
+        """A followed job that has said `text` and was read, and is read again until Redis may answer; its writer."""
+        job_id = self.follow()
+        writer = self.worker.take(job_id)
+        self.worker.say(writer, text)
+        await self.read(job_id)
+        self.redis.may_answer.clear()
+        self.tails.confirmed(live_channel(job_id))
+        await settled()
+        return job_id, writer
 
     async def make_live(self, job_id: str) -> None:
         """Read it, and have its subscription confirmed."""
@@ -171,13 +183,7 @@ def test_what_is_published_while_a_tail_is_read_is_not_lost(client: Any) -> None
 
     async def test() -> None:
         harness = Harness(client)
-        job_id = harness.follow()
-        writer = harness.worker.take(job_id)
-        harness.worker.say(writer, "before")
-        await harness.read(job_id)
-        harness.redis.may_answer.clear()
-        harness.tails.confirmed(live_channel(job_id))
-        await settled()
+        job_id, writer = await harness.reading_again("before")
         harness.worker.say(writer, "while")
         harness.pass_on()  # with what the read has already
         harness.redis.may_answer.set()
@@ -195,13 +201,7 @@ def test_what_is_published_while_a_read_hangs_is_kept_to_a_number(client: Any) -
 
     async def test() -> None:
         harness = Harness(client)
-        job_id = harness.follow()
-        writer = harness.worker.take(job_id)
-        harness.worker.say(writer, "before")
-        await harness.read(job_id)
-        harness.redis.may_answer.clear()
-        harness.tails.confirmed(live_channel(job_id))
-        await settled()
+        job_id, writer = await harness.reading_again("before")
         before = held_by(harness.tails)
         for i in range(10_000):
             harness.tails.heard(live_channel(job_id), b"%d\n" % i)
