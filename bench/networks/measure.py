@@ -72,26 +72,33 @@ def measure_networks() -> Iterator[Measure]:
 
 def _run(front: Front, web_port: int, old: Path) -> dict[str, Any]:
     """What each reader saw, by `before|now transport`, and the time of the death."""
+    url = f"http://127.0.0.1:{front.port}"
+    clients = {"before": old.as_uri(), "now": (_ROOT / _CLIENT).as_uri()}
+    asked = json.dumps({"url": url, "clients": clients, "mostMs": 1000 * _LASTS_S})
+    argv = [str(NODE), str(Path(__file__).with_name("readers.mjs")), asked]
     with ExitStack() as parts:
-        readers = [f"{client} {transport}" for transport in (*_TRANSPORTS, "held") for client in ("before", "now")]
+        pipe = subprocess.PIPE
+        node = parts.enter_context(subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=part_environment()))
+        parts.callback(node.kill)
+        assert node.stdout is not None
+        if node.stdout.readline() != "warm\n":
+            raise RuntimeError(f"the readers of {front.name} did not start")
+        readers = [f"{client} {transport}" for transport in (*_TRANSPORTS, "held") for client in clients]
         jobs = _jobs(web_port, [*readers, "now python", "now python held"])
         front.relay.never_answer(*(job for name, job in jobs.items() if "held" in name))
-        url = f"http://127.0.0.1:{front.port}"
-        clients = {"before": old.as_uri(), "now": (_ROOT / _CLIENT).as_uri()}
         given = [
             {
                 "name": name,
-                "client": clients[name.split()[0]],
-                "url": url,
+                "client": name.split()[0],
                 "job": jobs[name],
                 "transport": "long" if "held" in name else name.split()[1],
                 "timing": {"waitMs": 1000 * _WAIT_S} if "held" in name else {},
-                "mostMs": 1000 * _LASTS_S,
             }
             for name in readers
         ]
         python = {"now python": ("auto", 20.0), "now python held": ("long", _WAIT_S)}
-        pool = parts.enter_context(ThreadPoolExecutor(len(python)))
+        pool = parts.enter_context(ThreadPoolExecutor(len(python) + 1))
+        output = pool.submit(node.communicate, json.dumps(given), _LASTS_S + 30)
         by_python = {
             name: pool.submit(
                 run_program,
@@ -104,16 +111,12 @@ def _run(front: Front, web_port: int, old: Path) -> dict[str, Any]:
             )
             for name, (transport, wait_s) in python.items()
         }
-        argv = [str(NODE), str(Path(__file__).with_name("readers.mjs")), json.dumps(given)]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, env=part_environment()) as node:
-            parts.callback(node.kill)
-            time.sleep(_STEADY_S)
-            front.relay.die()
-            died = time.monotonic()
-            time.sleep(_AWAY_S)
-            front.relay.live()
-            output, _ = node.communicate(timeout=_LASTS_S + 30)
-        found = {each["name"]: each for each in json.loads(output)}
+        time.sleep(_STEADY_S)
+        front.relay.die()
+        died = time.monotonic()
+        time.sleep(_AWAY_S)
+        front.relay.live()
+        found = {each["name"]: each for each in json.loads(output.result()[0])}
         found |= {name: run.result() for name, run in by_python.items()}
         return {"died": died, **found}
 

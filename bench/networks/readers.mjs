@@ -1,5 +1,6 @@
-// Readers by tokentail.js: `node readers.mjs '[{"name", "client", "url", "job", "transport", "timing", "mostMs"}, …]'` follows
-// all jobs at once. For each it prints when tokens came and requests were made, in seconds of the clock of all processes.
+// Readers by tokentail.js: `node readers.mjs '{"url", "clients": {NAME: MODULE}, "mostMs"}'` prints a line once it is warm. Then it
+// takes `[{"name", "client", "job", "transport", "timing"}, …]` from its input, follows all these jobs at once, and prints for
+// each reader when tokens came and requests were made, in seconds of the clock of all processes.
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const requests = new Map(); // times, by the id of the job: each reader has a job of its own
 
@@ -20,13 +21,12 @@ globalThis.WebSocket = class extends RealSocket {
   }
 };
 
-async function read({ name, url, job, transport, timing, mostMs }, { Tokentail }) {
+async function read({ name, client, job, transport, timing }, { Tokentail }) {
   const asked = [];
   requests.set(job, asked);
   const found = { name, began: now(), arrived: [], asked, moves: [], transport: null, failure: null };
   try {
-    const signal = AbortSignal.timeout(mostMs);
-    const options = { transport, signal, onTransport: (to, why) => found.moves.push([to, why]) };
+    const options = { transport, signal: AbortSignal.timeout(mostMs), onTransport: (to, why) => found.moves.push([to, why]) };
     for await (const step of new Tokentail({ url, timing }).follow(job, options)) {
       for (const _ of step.tokens) found.arrived.push(now());
       found.transport = step.transport;
@@ -37,9 +37,14 @@ async function read({ name, url, job, transport, timing, mostMs }, { Tokentail }
   return found;
 }
 
-const given = JSON.parse(process.argv[2]);
-// Each reader has a module of its own, for readers of one module may share requests. What Node loads lazily is loaded first.
-const modules = await Promise.all(given.map(({ client, job }) => import(`${client}?${job}`)));
-await Promise.all(given.map(({ url }) => realFetch(`${url}/healthz`).then((answer) => answer.text())));
+const { url, clients, mostMs } = JSON.parse(process.argv[2]);
+await (await realFetch(`${url}/healthz`)).text(); // Node loads its fetch with the first call
+for (const client of Object.values(clients)) await import(client);
+process.stdout.write("warm\n");
+let input = "";
+for await (const part of process.stdin) input += part;
+const given = JSON.parse(input);
+// Each reader has a module of its own, because readers of one module may share requests.
+const modules = await Promise.all(given.map(({ client, job }) => import(`${clients[client]}?${job}`)));
 const found = await Promise.all(given.map((one, i) => read(one, modules[i])));
 process.stdout.write(JSON.stringify(found), () => process.exit(0));
