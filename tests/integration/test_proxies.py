@@ -1,7 +1,11 @@
 """The configurations of other proxies in deploy/, in the real programs, in front of two real web processes."""
 
 import json
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 import pytest
 from websockets.sync.client import connect
@@ -60,3 +64,48 @@ def test_a_page_writes(proxy: Site, worker: ScriptedWorker) -> None:
     del worker  # it is enough that it lives
     assert proxy.submit(Host=f"localhost:{proxy.port}", Origin=f"http://localhost:{proxy.port}").status == 202
     assert proxy.submit(Host=f"localhost:{proxy.port}", Origin="http://localhost:1").status == 403
+
+
+class DyingProcess:
+    """In the place of a web process: passes for healthy, and closes the connection of each other request unanswered."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []  # the Idempotency-Key of each of these requests
+
+    def __enter__(self) -> Self:
+        process = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
+            def do_POST(self) -> None:
+                process.keys.append(self.headers.get("Idempotency-Key", ""))
+
+            def log_message(self, *_: object) -> None:
+                """Nothing on the terminal."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_haproxy_sends_a_submission_again_under_one_key() -> None:
+    """A submission whose process died unanswered goes to the other one, with its body, and makes no second job there."""
+    with DyingProcess() as first, DyingProcess() as other:
+        with ProxyServer(PROXIES["haproxy"], first.port, other.port) as haproxy:
+            assert haproxy.submit().status == 502
+            assert haproxy.submit(Idempotency_Key="own").status == 502
+        keys = Counter([*first.keys, *other.keys])
+    assert keys.pop("own") > 1
+    [(key, count)] = keys.items()
+    assert key
+    assert count > 1
+    assert first.keys
+    assert other.keys
