@@ -55,7 +55,7 @@ def running_valkey() -> Iterator[str]:
         valkey = EmbeddedValkey(folder)
         try:
             valkey.start()
-            valkey.wait_ready()
+            wait_until(valkey.is_ready, 30, lambda: "Valkey is not ready in time.")
             yield valkey.url
         finally:
             valkey.stop(_GRACE_S)

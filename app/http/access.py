@@ -26,7 +26,6 @@ from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import LOOPBACK, Settings
 from tokentail.jobs.api_key import ApiKey, Role
 
-SESSION_S = 7 * 24 * 3600
 NO_KEY = problem(
     401,
     "Send an API key of this server as: Authorization: Bearer <key>. A session or share link may have ended.",

@@ -18,10 +18,11 @@ from tokentail.supervisor.embedded_valkey import EmbeddedValkey, ValkeyNotStarte
 OWNER = """
 import sys
 from pathlib import Path
+from tests.waiting import eventually
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 valkey = EmbeddedValkey(Path(sys.argv[1]))
 child = valkey.start()
-valkey.wait_ready()
+eventually(valkey.is_ready, within_s=30)
 print(child.pid, valkey.url, flush=True)
 sys.stdin.read()
 """
@@ -33,7 +34,7 @@ def valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
     (tmp_path / "valkey").mkdir(mode=0o755)
     server = EmbeddedValkey(tmp_path)
     server.start()
-    server.wait_ready()
+    eventually(server.is_ready, within_s=30)
     yield server
     server.stop()
 
@@ -46,7 +47,7 @@ def test_what_was_written_is_there_after_a_stop(valkey: EmbeddedValkey, tmp_path
     again = EmbeddedValkey(tmp_path)
     again.start()
     try:
-        again.wait_ready()
+        eventually(again.is_ready, within_s=30)
         with redis.Redis.from_url(again.url) as client:
             assert client.get("kept") == b"yes"
     finally:
@@ -57,7 +58,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(valkey: EmbeddedValkey) -> 
     """A server that was killed goes on at the same address with what it had acknowledged."""
     valkey.stop()
     child = valkey.start()
-    valkey.wait_ready()
+    eventually(valkey.is_ready, within_s=30)
     url = valkey.url
     with redis.Redis.from_url(url) as client:
         for number in range(500):
@@ -65,7 +66,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(valkey: EmbeddedValkey) -> 
     child.kill()
     child.wait()
     valkey.start()
-    valkey.wait_ready()
+    eventually(valkey.is_ready, within_s=30)
     assert valkey.url == url
     with redis.Redis.from_url(url) as client:
         assert client.llen("kept") == 500
@@ -90,7 +91,7 @@ def test_a_path_too_long_for_a_socket_puts_the_socket_elsewhere(tmp_path: Path) 
     server = EmbeddedValkey(tmp_path / ("löng and % spaced " * 8))
     server.start()
     try:
-        server.wait_ready()
+        eventually(server.is_ready, within_s=30)
         socket = Path(server.url.removeprefix("unix://"))
         assert len(os.fsencode(socket)) < 104
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
@@ -114,7 +115,7 @@ def test_a_server_that_cannot_read_its_file_says_why(valkey: EmbeddedValkey, tmp
     again.start()
     try:
         with pytest.raises(ValkeyNotStarted, match="stopped at once"):
-            again.wait_ready()
+            eventually(again.is_ready, within_s=30)
     finally:
         again.stop()
 
@@ -134,7 +135,7 @@ def test_it_stops_when_its_owner_is_killed(tmp_path: Path) -> None:
     heir.start()
     try:
         eventually(lambda: not Path(f"/proc/{pid}").exists(), what="the orphan has gone")
-        heir.wait_ready()
+        eventually(heir.is_ready, within_s=30)
         with redis.Redis.from_url(heir.url) as client:
             assert client.get("kept") == b"yes"
     finally:

@@ -24,7 +24,7 @@ def deployment(tmp_path: Path) -> Iterator[HttpHarness]:
     """A web process on an embedded Valkey whose data is in this folder."""
     valkey = EmbeddedValkey(tmp_path)
     valkey.start()
-    valkey.wait_ready()
+    eventually(valkey.is_ready, within_s=30)
     client = connect(valkey.url, timeout_s=5)
     environment = {"TOKENTAIL_ERASE_REWRITE_S": str(REWRITE_S)}
     backend = wire(client, client, load_settings(environment))

@@ -82,14 +82,6 @@ class EmbeddedValkey:
             raise ValkeyNotStarted(f"Valkey stopped at once (exit code {code}): {self._last_words()}")
         return is_answering(self.url)
 
-    def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Return when the server answers. Raises ValkeyNotStarted if it died or does not answer after `timeout_s`."""
-        deadline = time.monotonic() + timeout_s
-        while not self.is_ready():
-            if time.monotonic() > deadline:
-                raise ValkeyNotStarted(f"Valkey does not answer after {timeout_s:g} s: {self._last_words()}")
-            time.sleep(_BETWEEN_PROBES_S)
-
     def stop(self, grace_s: float = 10.0) -> None:
         """Let the server write everything and stop; kill it after `grace_s`. May be called twice."""
         if self._child:
