@@ -1,5 +1,6 @@
 """Durable Streams: reads with `live=sse`, over both bindings."""
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -90,8 +91,8 @@ def test_a_stream_begins_at_each_offset_of_another(reader: Reader, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_a_lost_answer_cuts_the_stream_off(reader: Reader, kind: str) -> None:
-    """An orderly end would pass for the end of the answer. The next read says what happened."""
+def test_a_lost_answer_cuts_the_stream_off(reader: Reader, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An orderly end would pass for the end of the answer. The next read says what happened; the log has no fault."""
     reader.say("old")
     stream = reader.open(kind)
     reader.writer.start("second", "demo", "demo")
@@ -101,6 +102,7 @@ def test_a_lost_answer_cuts_the_stream_off(reader: Reader, kind: str) -> None:
     assert "new" not in str(events)
     _, facts = events[-1]
     assert_problem(read(reader.harness, reader.job_id, kind, f"offset={facts['streamNextOffset']}"), 410)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_stream_that_has_shown_nothing_goes_on_with_a_new_answer(reader: Reader) -> None:
