@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from app.http.one_line import one_line
+from app.openai.answer import Picture
 from app.openai.sse import DONE, data
 from tokentail.log.batch import Batch
 from tokentail.log.element import decode, is_token
@@ -43,6 +44,7 @@ class UiStream:
         self._open: tuple[str, str] | None = None  # kind and id of the part that grows
         self._state: Any = None  # what the provider wants back with the open reasoning
         self._calls: dict[int, _Call] = {}  # by their index
+        self._files: dict[int, Picture] = {}  # by their index
         self._count = 0  # of parts
         self.is_shown = False
         self.is_ended = False
@@ -56,7 +58,7 @@ class UiStream:
         """The chunks for what a read gave; after a reset the step begins anew."""
         parts = []
         if batch.is_reset:
-            self._open, self._state, self._calls = None, None, {}
+            self._open, self._state, self._calls, self._files = None, None, {}, {}
             if self.is_shown:
                 parts.append(data({"type": "reset-step"}))
         parts += map(self._said, batch.elements)
@@ -89,6 +91,10 @@ class UiStream:
             case "citation" if event["url"].startswith(_LINKS):
                 source = {"type": "source-url", "sourceId": f"source-{self._next()}", "url": event["url"]}
                 yield source | ({"title": event["title"]} if event["title"] else {})
+            case "media":
+                file = self._files.setdefault(event["index"], Picture(event["index"], event["media_type"]))
+                file.url = event.get("url") or file.url
+                file.pieces.append(event.get("data") or "")
             case "end":
                 yield from self._end(event)
 
@@ -120,6 +126,7 @@ class UiStream:
         self.is_ended = True
         yield from self._closed()
         if end["status"] == "completed":
+            yield from map(_file, self._files.values())
             yield from map(_whole, self._calls.values())
             yield {"type": "finish-step"}
             reason = end.get("finish_reason") or "stop"
@@ -157,6 +164,12 @@ class UiStream:
         self.is_shown = True
         self._count += 1
         return self._count - 1
+
+
+def _file(file: Picture) -> Chunk:
+    """The chunk of an image, or of any other file that a model makes."""
+    media_type = file.media_type or "application/octet-stream"
+    return {"type": "file", "url": file.url or f"data:{media_type};base64,{file.data}", "mediaType": media_type}
 
 
 def _whole(call: _Call) -> Chunk:

@@ -1635,6 +1635,7 @@ class ChatChunks {
   #open; // kind and id of the part that grows
   #state; // what the provider wants back with the open reasoning
   #calls = new Map();
+  #files = new Map();
   #count = 0;
 
   constructor(jobId) {
@@ -1653,6 +1654,7 @@ class ChatChunks {
     if (reset) {
       this.#open = this.#state = undefined;
       this.#calls.clear();
+      this.#files.clear();
       if (this.#count > 0) yield { type: "reset-step" };
     }
     for (const event of events) yield* this.#said(event);
@@ -1664,6 +1666,7 @@ class ChatChunks {
     else if (event.type === "reasoning") yield* this.#reasoning(event);
     else if (event.type === "tool_call" || event.type === "custom_tool_call") yield* this.#call(event);
     else if (event.type === "citation" && LINK.test(event.url)) yield this.#source(event);
+    else if (event.type === "media") this.#addMedia(event);
     else if (event.type === "end") yield* this.#end(event);
   }
 
@@ -1699,9 +1702,15 @@ class ChatChunks {
     call.state = event.provider_state ?? call.state;
   }
 
+  #addMedia({ index, media_type, url, data }) {
+    const file = this.#files.get(index) ?? { mediaType: media_type || "application/octet-stream", pieces: [] };
+    this.#files.set(index, { ...file, url: url || file.url, pieces: data ? [...file.pieces, data] : file.pieces });
+  }
+
   *#end({ status, finish_reason, usage, error }) {
     yield* this.#closed();
     if (status === "completed") {
+      yield* [...this.#files.values()].map(wholeFile);
       yield* [...this.#calls.values()].map(wholeCall);
       yield { type: "finish-step" };
       const finishReason = REASONS[finish_reason] ?? finish_reason ?? "stop";
@@ -1722,6 +1731,12 @@ class ChatChunks {
     if (this.#open) yield { type: `${this.#open.kind}-end`, id: this.#open.id, ...metadataOf(this.#state) };
     this.#open = this.#state = undefined;
   }
+}
+
+/** An image, or any other file that a model makes; each piece is base64 by itself. */
+function wholeFile({ mediaType, url, pieces }) {
+  const data = pieces.length === 1 ? pieces[0] : btoa(pieces.map(atob).join(""));
+  return { type: "file", url: url ?? `data:${mediaType};base64,${data}`, mediaType };
 }
 
 function wholeCall({ toolCallId, toolName, isCustom, text, state }) {

@@ -17,6 +17,7 @@ export type ChatChunk =
   | { type: "text-end"; id: string }
   | { type: "reasoning-end"; id: string; providerMetadata?: ChatPartMetadata }
   | { type: "source-url"; sourceId: string; url: string; title?: string }
+  | { type: "file"; url: string; mediaType: string }
   | { type: "tool-input-start"; toolCallId: string; toolName: string; inputEncoding?: "text" }
   | { type: "tool-input-delta"; toolCallId: string; inputTextDelta: string }
   | {
