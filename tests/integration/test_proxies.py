@@ -97,7 +97,7 @@ class DyingProcess:
 
 
 def test_haproxy_sends_a_submission_again_under_one_key() -> None:
-    """A submission whose process died unanswered goes to the other one, with its body, and makes no second job there."""
+    """A submission whose process died unanswered goes to the other one, which would make no second job of it."""
     with DyingProcess() as first, DyingProcess() as other:
         with ProxyServer(PROXIES["haproxy"], first.port, other.port) as haproxy:
             assert haproxy.submit().status == 502
