@@ -108,7 +108,8 @@ servers: setup
 runtimes: setup
 	$(BIN)/python -m tests.runtimes
 
-# Probe the real proxies that are installed, and Node's, and write their rows into docs/networks.md: [FIGURES=networks.json]
+# Probe the real proxies that are installed, and Node's, and write their rows into docs/networks.md. With
+# FIGURES=networks.json: write there what `python -m bench networks --json networks.json` has found.
 networks: setup
 	$(BIN)/python -m bench.networks.page $(if $(FIGURES),--figures $(FIGURES))
 

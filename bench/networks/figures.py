@@ -1,5 +1,6 @@
 """The table of figures: one row for each proxy and configuration, from a report of `python -m bench networks`."""
 
+from datetime import date
 from typing import Any
 
 _COLUMNS = (
@@ -16,8 +17,8 @@ _COLUMNS = (
 )
 
 
-def figures_table(report: dict[str, Any]) -> str:
-    """Seconds; `12 → 0.5` is the JavaScript client before and now."""
+def figures_table(report: dict[str, Any], day: date) -> str:
+    """Seconds; `12 → 0.5` is the JavaScript client before and now. Below the table: when it was measured, and where."""
     rows: dict[str, dict[tuple[str, str], str]] = {}
     for measure in report["measures"]:
         name = measure["name"].removeprefix("networks, ")
@@ -30,9 +31,12 @@ def figures_table(report: dict[str, Any]) -> str:
         "| proxy | " + " | ".join(f"{by}: {what}" for by, what in _COLUMNS) + " |",
         "| --- |" + " --- |" * len(_COLUMNS),
     ]
-    return "\n".join(
-        head + [f"| {setup} | {' | '.join(row.get(each, '') for each in _COLUMNS)} |" for setup, row in rows.items()]
+    body = [f"| {setup} | {' | '.join(row.get(each, '') for each in _COLUMNS)} |" for setup, row in rows.items()]
+    machine = report["machine"]
+    place = (
+        f"{machine['cores']} cores of {machine['processor']}; others used {machine['used by others meanwhile']} of them"
     )
+    return "\n".join([*head, *body, "", f"Measured on {day.isoformat()}, on {place}."])
 
 
 def _seconds(values: list[float | None]) -> str:

