@@ -1,5 +1,6 @@
 """Running a setup: its program is found or installed, its files are written, and it stops with its block."""
 
+import http.client
 import os
 import re
 import shutil
@@ -105,8 +106,22 @@ def running(setup: Setup, target_port: int, port: int) -> Iterator[None]:
         argv = [*executable.split("\n"), *map(placed, (*setup.program.argv, *setup.more))]
         environment = part_environment(HOME=str(folder), XDG_DATA_HOME=str(folder), NODE_ENV="development")
         name = re.sub(r"\W+", "-", setup.name)
-        parts.enter_context(started_part(name, argv, environment, folder, lambda: listens(port), _READY_S))
+        parts.enter_context(started_part(name, argv, environment, folder, lambda: _passes(port), _READY_S))
         yield
+
+
+def _passes(port: int) -> bool:
+    """Whether the proxy has its routes; some listen before that."""
+    if not listens(port):
+        return False
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_S)
+    try:
+        connection.request("GET", "/v1/jobs?limit=1")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _executable(program: Program) -> str:
