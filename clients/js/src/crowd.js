@@ -61,7 +61,7 @@ export function crowdOf(connection) {
 /** Whether the page came by HTTP/2 or HTTP/3 from this server: one connection has room for all streams then. */
 function isMultiplexed({ server }) {
   const isOwn = server === "" || server === globalThis.location?.origin;
-  return isOwn && /^h[23]/.test(globalThis.performance.getEntriesByType?.("navigation")[0]?.nextHopProtocol);
+  return isOwn && /^h[23]/.test(globalThis.performance.getEntriesByType?.("navigation")?.[0]?.nextHopProtocol);
 }
 
 /** Browsers and React Native open few connections to a server; Node and Deno open as many as are needed. */

@@ -5,7 +5,7 @@ import { checkedBody, isNews } from "./poll_body.js";
 import { Seat } from "./seat.js";
 
 const MOST_READERS = 40; // of one request, whose address then stays below 2 kB
-const MOST_PENDING = 16; // bodies that a reader has not taken
+const MOST_PENDING = 16; // bodies that a reader has not taken; with so many it is left out
 const GATHER_MS = 10; // before the first request, because a page's followers start together
 const PACE_MS = 100; // from one request to the next: text flows, and ten answers cost ten requests a second
 const MOST_PAUSE_MS = 30000;
@@ -44,7 +44,10 @@ export class SharedPoll {
     if (!this.#isRunning) this.#run();
     try {
       for (;;) {
-        while (reader.queue.length > 0) yield reader.queue.shift();
+        while (reader.queue.length > 0) {
+          if (reader.queue.length === MOST_PENDING) this.#interrupt("a reader that was left out is ready again");
+          yield reader.queue.shift();
+        }
         if (attempt.error ?? reader.error) throw attempt.error ?? reader.error;
         await new Promise((resolve) => (reader.wake = resolve));
       }

@@ -21,7 +21,10 @@ class Answers:
         self._worker = worker
         self._page: Page = reader.page
         self.asked: list[str] = []  # the addresses that the page has requested
+        self.answered: list[str] = []  # those of them that were answered or given up
         self._page.on("request", lambda request: self.asked.append(request.url))
+        for event in ("requestfinished", "requestfailed"):
+            self._page.on(event, lambda request: self.answered.append(request.url))
         self.writers: dict[str, LogWriter] = {}
         for _ in range(count):
             job_id = worker.submit()
@@ -43,14 +46,15 @@ class Answers:
         """The jobs of each request for many jobs that the page has made."""
         return [{job.partition(":")[0] for job in query["job"]} for query in self.queries]
 
-    def wait(self, seconds: str) -> None:
-        """Wait until the last request for all jobs may wait so long."""
+    def wait(self, seconds: str, *jobs: str) -> None:
+        """Wait until a request for these jobs, or for all, waits, and may wait so long."""
+        wanted = set(jobs or self.jobs)
 
         def is_so() -> object:
-            is_of_all = self.seen("text") and self.polls[-1:] == [set(self.jobs)]
-            return is_of_all and self.queries[-1]["wait"] == [seconds]
+            is_for_them = self.seen("text") and self.polls[-1:] == [wanted] and self.asked[-1] not in self.answered
+            return is_for_them and self.queries[-1]["wait"] == [seconds]
 
-        eventually(is_so, within_s=15, what=f"the poll of all jobs waits for {seconds} s")
+        eventually(is_so, within_s=15, what=f"the last poll waits for {seconds} s")
 
     def share(self, *jobs: str) -> None:
         """Wait until one request has been for these jobs, or for all."""

@@ -54,6 +54,7 @@ window.readMany = async (jobs, options = {}, client = tokentail) => {
           one.text += tokens.join("");
           one.events.push(...(step.events ?? []).filter((event) => event.type).map((event) => event.type));
           [one.transport, one.done] = [step.transport, step.done];
+          await window.holding?.[job];
         }
       } catch (error) {
         one.failure = error.status ?? error.name;

@@ -60,7 +60,7 @@ def test_failures_lose_and_repeat_nothing(proxy: ProxyProcess, reader: Reader, w
     answers = Answers(worker, reader, 4)
     proxy.be(fails_each=3)
     answers.read(transport="long")
-    answers.speak(rounds=8)
+    answers.speak(rounds=5)
     proxy.be(loses_answers=3)
     answers.speak(rounds=2)
     proxy.be()
@@ -121,6 +121,25 @@ def test_events_and_tokens_share_a_poll(reader: Reader, worker: ScriptedWorker) 
         worker.say(answers.writers[job_id], Reasoning("hm"))
     answers.are("long")
     assert answers.seen("events") == {typed: ["start", "reasoning"], **{job_id: [] for job_id in plain}}
+
+
+def test_a_page_that_stops_taking_an_answer_catches_up(reader: Reader, worker: ScriptedWorker) -> None:
+    """An answer that the page does not take is left out of the poll until the page takes it again, and then whole."""
+    reader.connect()
+    answers = Answers(worker, reader, 3)
+    held, *others = answers.jobs
+    answers.read()
+    answers.share()
+    reader.page.evaluate(
+        "job => { window.holding = { [job]: new Promise((resolve) => (window.goOn = resolve)) } }", held
+    )
+    for number in range(20):  # more than one reader's queue holds; each is a request of its own
+        for job_id in answers.jobs:
+            answers.say(job_id, f" w{number}")
+        answers.heard(*others)
+    answers.wait("20", *others)
+    reader.page.evaluate("goOn()")
+    answers.heard(held)
 
 
 def test_a_refused_poll_of_many_means_a_stream_each(reader: Reader, worker: ScriptedWorker) -> None:
