@@ -89,7 +89,7 @@ async def send_answer(
     answer = access.in_form(scope["path"], answer)
     with_security_headers = access.with_security_headers(answer, scope["method"], headers).headers
     encoded = encoded_headers(tuple(with_security_headers.items()))
-    if answer.status != 204:  # RFC 9110, 8.6
+    if answer.status not in {204, 304}:  # RFC 9110, 8.6
         encoded = [*encoded, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})

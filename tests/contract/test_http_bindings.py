@@ -114,6 +114,24 @@ def test_streams_are_the_same(both: Bindings) -> None:
         assert both.assert_same("GET", "/stream?query=a", {"Accept": accept})[0] == 406
 
 
+@pytest.mark.parametrize("kind", ["events", "text"])
+def test_durable_reads_are_the_same(both: Bindings, kind: str) -> None:
+    """Of every kind of job, once, by long poll and as a stream; from the start, the tail, and offsets good and bad."""
+    path = f"/v1/jobs/<{{name}}>/durable/{kind}"
+    _, headers, _ = both.assert_same("GET", path.format(name="completed"))
+    end, tag = headers["stream-next-offset"], headers["etag"]
+    for name in both.jobs:
+        here = path.format(name=name)
+        both.assert_same("HEAD", here)
+        both.assert_same("GET", f"{here}?offset=-1", {"If-None-Match": tag})
+        for offset in ("-1", "now", end, "0000000000000003_zzz", "x"):
+            both.assert_same("GET", f"{here}?offset={offset}")
+    for name in ("completed", "empty", "long", "deleted"):
+        for live in ("long-poll", "sse", "x"):
+            for offset in ("-1", "now", end):
+                both.assert_same("GET", f"{path.format(name=name)}?offset={offset}&live={live}&cursor=7")
+
+
 def test_who_is_refused_is_refused_the_same(both: Bindings) -> None:
     """Keys, tokens, hosts, origins, methods and paths."""
     token = both.flask.calls.access.signer.read_token(
