@@ -5,13 +5,14 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tokentail.jobs.body import parse_body
+from tokentail.jobs.body import parse_body, prepared
 from tokentail.jobs.user import UserName
 
 _SHORTEST_S = 60
 LONGEST_S = 7 * 24 * 3600
 
 
+@prepared
 class SessionRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The one user whose jobs the session opens, where it is not to open all of the key; and its life in seconds."""
 

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import msgspec
 
-from tokentail.jobs.body import parse_body
+from tokentail.jobs.body import parse_body, prepared
 
 _SHORTEST_S = 60
 _LONGEST_S = 7 * 24 * 3600
 
 
+@prepared
 class ShareRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How long a link may be used, in seconds."""
 

@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from tokentail.identifiers import worker_in
+from tokentail.jobs.body import prepared
 from tokentail.jobs.models import ServedModel
 from tokentail.redis import keys, scripts
 from tokentail.redis.client import RedisClient
@@ -129,6 +130,10 @@ class Fleet:
     def _mended(self, key: str, kind: str, call: Callable[[], Value]) -> Value:
         with redis_errors(key):
             return mended(self._client, {key: kind}, call)
+
+
+prepared(Lease)
+prepared(ServedModel)
 
 
 def _decoded(content: bytes, kind: type[Value]) -> Value | None:

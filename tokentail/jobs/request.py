@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tokentail.errors import Fault, InvalidRequest
-from tokentail.jobs.body import json_value, refuse, value_of_kind
+from tokentail.jobs.body import json_value, prepared, refuse, value_of_kind
 from tokentail.jobs.message import Message, NonEmpty, RequestPart, ResponseFormat
 from tokentail.jobs.message_faults import message_faults
 from tokentail.jobs.tools import CustomTool, NamedTool, ProviderTool, Tool, name_of, normal_tool, tool_faults, tool_of
@@ -101,6 +101,9 @@ def checked_request(value: Any) -> GenerationRequest:
         request = msgspec.structs.replace(request, tools=[normal_tool(entry) for entry in request.tools])
     refuse(_request_faults(request))
     return request
+
+
+prepared(GenerationRequest)
 
 
 def encode_request(request: GenerationRequest) -> bytes:

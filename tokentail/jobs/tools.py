@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tokentail.errors import Fault
+from tokentail.jobs.body import prepared
 from tokentail.jobs.message import CacheControl, FunctionName, RequestPart
 from tokentail.jobs.readable_fault import readable_fault
 
@@ -119,7 +120,8 @@ class _ProviderTool(RequestPart, frozen=True):
     type: FunctionName
 
 
-_KINDS: dict[str, type[Tool] | type[CustomTool]] = {"function": Tool, "custom": CustomTool}
+_KINDS: dict[str, type[Tool] | type[CustomTool]] = {"function": prepared(Tool), "custom": prepared(CustomTool)}
+prepared(_ProviderTool)
 
 
 def _is_native(entry: dict[str, Any]) -> bool:
