@@ -77,6 +77,9 @@ class OllamaParser:
             yield self._finish  # what was held back belongs before it
         yield from self._content.rest()
 
+    def cut(self) -> Iterator[Chunk]:
+        return self._deltas.cut()
+
     def _chunks(self, text: str) -> Iterator[Chunk]:
         if self._page or text.startswith("<") or text in {"{", "["}:
             self._page += text + "\n"

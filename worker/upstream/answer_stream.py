@@ -150,11 +150,14 @@ def _chunks(answer: Answer, parser: StreamParser, ending: Ending, turns: Turns) 
     while not ending.is_marked:
         try:
             received = answer.read()
-        except Silence:
-            if ending.has_reason and (held := _parsed(parser.finish())[0]):
-                yield held  # the parser waited for the end of a body that is held open
+        except (Silence, ProviderFailure) as error:
+            is_ended = isinstance(error, Silence) and ending.has_reason  # the body is held open
+            if held := _parsed(parser.finish())[0] if is_ended else [*parser.cut()]:
+                yield held
             raise
         chunks, failure = _parsed(parser.feed(received) if received else parser.finish())
+        if failure is not None:
+            chunks += parser.cut()
         ending.take(chunks)
         if chunks or received:
             yield chunks or [STIRRED]

@@ -107,9 +107,13 @@ class Deltas:
     def at_finish(self) -> Iterator[Chunk]:
         """What waited for more of its kind, once the provider has given a finish reason: pieces that may be cumulative,
         and calls of which the name may go on."""
-        yield from self._told(self.visible.at_finish(), self._reasoning.at_finish(), self._refusal.at_finish())
+        yield from self.cut()
         for call in self._calls.values():
             yield from call.named()
+
+    def cut(self) -> Iterator[Chunk]:
+        """Pieces of text that may be cumulative, once no more will come of an answer that broke off."""
+        yield from self._told(self.visible.at_finish(), self._reasoning.at_finish(), self._refusal.at_finish())
 
     def rest(self) -> Iterator[Chunk]:
         """What was held back, now that the answer has ended. What comes after all is taken as ever."""

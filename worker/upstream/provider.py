@@ -41,6 +41,10 @@ class StreamParser(Protocol):
         """
         ...
 
+    def cut(self) -> Iterator[Chunk]:
+        """Text that waited for the next piece, now that the body broke off."""
+        ...
+
 
 class Provider(Protocol):
     """Somebody who answers requests for the models that `served` names."""

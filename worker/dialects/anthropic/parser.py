@@ -73,6 +73,9 @@ class AnthropicParser:
         yield from self._events.finish(self._chunks)
         yield from self._last() if self._finish is not None else (*self._deltas.rest(), *self._skipped.rest())
 
+    def cut(self) -> Iterator[Chunk]:
+        return self._deltas.cut()
+
     def _chunks(self, event: SseEvent) -> Iterator[Chunk]:
         text = event.data.strip()
         if not text.startswith("{"):

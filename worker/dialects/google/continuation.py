@@ -106,6 +106,10 @@ class ContinuedParser(GeminiParser):
         if goes_on:
             raise self._another_call()
 
+    def _waiting(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            yield from self._text(chunk) if isinstance(chunk, str) else (chunk,)
+
     def _text(self, piece: str) -> Iterator[Chunk]:
         began = self._began
         if self._again is not None and began is not None:

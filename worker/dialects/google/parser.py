@@ -75,7 +75,14 @@ class GeminiParser:
         for event in self._stream.feed(self._body.rest()):
             yield from self._chunks(event.data)
         yield from self._stream.finish(lambda event: self._chunks(event.data))
-        yield from self._parts.rest()
+        yield from self._waiting(self._parts.rest())
+
+    def cut(self) -> Iterator[Chunk]:
+        return self._waiting(self._parts.deltas.cut())
+
+    def _waiting(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """What waited until the body ended or broke off."""
+        return chunks
 
     def _chunks(self, text: str) -> Iterator[Chunk]:
         if not text.strip():

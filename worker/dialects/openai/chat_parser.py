@@ -117,6 +117,9 @@ class OpenAiChatParser:
         yield from self._events.finish(self._chunks)
         yield from () if self._is_ended else self._rest()
 
+    def cut(self) -> Iterator[Chunk]:
+        return self._deltas.cut()
+
     def _rest(self) -> Iterator[Chunk]:
         """What was held back. It belongs before the finish reason, which is therefore repeated."""
         rest = list(self._deltas.rest())

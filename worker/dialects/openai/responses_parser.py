@@ -130,6 +130,9 @@ class OpenAiResponsesParser:
         """The last event. An answer that broke off may be taken up again, so half a character is not made whole."""
         yield from self._events.finish(self._taken)
 
+    def cut(self) -> Iterator[Chunk]:
+        return self._content.deltas.cut()
+
     def _taken(self, received: SseEvent) -> Iterator[Chunk]:
         event = _decoded(received)
         # A server that does not know `starting_after` begins anew.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contract.test_recorded_streams import PROVIDERS
-from tests.unit.worker.recorded_streams import every_split, played
+from tests.unit.worker.recorded_streams import LOST, every_split, played
 from worker.upstream.text import CumulativePieces, SaidText
 
 GROWN = ("I", "I am", "I am a", "I am a fish.")
@@ -149,3 +149,15 @@ def test_two_blocks_are_cumulative_each_by_itself() -> None:
     stream = events(*blocks) + of_anthropic()
     text = "".join(chunk for chunk in played([stream], provider=PROVIDERS["anthropic"]) if isinstance(chunk, str))
     assert text == f"{GROWN[-1]}\n\n{GROWN[-1]}"
+
+
+@pytest.mark.parametrize("dialect", [*PROVIDERS])
+@pytest.mark.parametrize("error", [b'data: {"error": {"message": "overloaded"}}\n\n', b""], ids=["error", "lost"])
+def test_a_piece_that_waits_is_shown_when_the_answer_breaks_off(dialect: str, error: bytes) -> None:
+    """What came before a failure counts, also where its next piece would have told more of it."""
+    text = STREAM_OF[dialect]("ha", "ha").partition(b'"ha"')
+    stream = text[0] + text[1] + text[2].partition(b"\n")[0] + b"\n\n"
+    again = stream + (error.removeprefix(b"data: ") if dialect == "ollama" else error)
+    chunks = played([stream, again], ending=LOST, provider=PROVIDERS[dialect])
+    assert chunks[:-1] == ["ha", "ha"]
+    assert chunks[-1]["kind"] == ("overloaded" if error else "truncated")
