@@ -141,7 +141,7 @@ class Access:
         needs_key = found.needs_key(method) if found else self._router.is_near_keyed_routes(path)
         if method == "OPTIONS" or not needs_key:
             return _ANYBODY
-        caller = self._caller(headers, query_string, is_write=is_write)
+        caller = self._caller(headers, query_string, is_write=is_write and not is_socket)
         if caller is None:
             return NO_KEY
         route = found.route(method) if found else None
@@ -269,13 +269,14 @@ class Access:
     def _is_of_another_page(self, headers: Mapping[str, str], *, is_write: bool = False) -> bool:
         """Whether a browser sent the request for a page that is not this server's.
 
-        Behind a proxy that rewrites Host, a page is this server's by its host or origin in the settings. Its writes
-        carry an Origin; its reads do not.
+        Behind a proxy that rewrites Host, a page is this server's by its host or, where it writes, its origin.
         """
-        if headers.get("sec-fetch-site", "none").lower() not in {"same-origin", "none"}:
+        site, origin = headers.get("sec-fetch-site", "none").lower(), headers.get("origin")
+        if site not in {"same-origin", "none"}:
             return True
-        origin = headers.get("origin")
-        if origin is None or is_same_host(origin, headers.get("host", "")) or host_name(origin) in self._listed_hosts:
+        # Pages of other ports are of the same site, and only the browser can tell them apart.
+        is_listed = host_name(origin or "", any_port=site == "same-origin") in self._listed_hosts
+        if origin is None or is_listed or is_same_host(origin, headers.get("host", "")):
             return False
         return not (is_write and origin.lower() in self._origins)
 

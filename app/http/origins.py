@@ -22,10 +22,11 @@ def is_same_host(origin: str, host: str) -> bool:
     return parts.hostname == match[1].lower().strip("[]") and port == (match[2] or _DEFAULT_PORTS.get(parts.scheme, ""))
 
 
-def host_name(origin: str) -> str:
-    """The name of the host in an Origin, in lower case; "" where it has none."""
+def host_name(origin: str, *, any_port: bool) -> str:
+    """The name of the host in an Origin, in lower case; "" where it has none, or a port though it should not."""
     try:
-        return urlsplit(origin).hostname or ""
+        parts = urlsplit(origin)
+        return parts.hostname or "" if any_port or parts.port is None else ""
     except ValueError:
         return ""
 

@@ -119,6 +119,9 @@ def test_a_page_behind_a_proxy_that_rewrites_host_writes_by_its_listed_name(make
         ({"Sec-Fetch-Site": "cross-site"}, 403),
     ):
         assert ours.post("/v1/jobs", json={"prompt": "x"}, headers={**page, **more}).status_code == expected, more
+    for origin, expected in (("https://chat.example", 202), ("http://chat.example:5173", 403)):
+        unattested = {"Host": page["Host"], "Origin": origin}
+        assert ours.post("/v1/jobs", json={"prompt": "x"}, headers=unattested).status_code == expected, origin
     any_host = make_harness(TOKENTAIL_ALLOWED_HOSTS="*")
     assert any_host.post("/v1/jobs", json={"prompt": "x"}, headers=page).status_code == 403, "* is no page's name"
 
