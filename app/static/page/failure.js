@@ -11,7 +11,7 @@ const KINDS = {
 export const kindWords = (error) => KINDS[error.type] ?? "";
 
 /** Why the server could not serve a request, in one sentence: its own, if it sent one. */
-export const awayWords = ({ detail } = {}) => /^[^.]+\./.exec(detail ?? "")?.[0] ?? "The server does not answer.";
+export const awayWords = ({ detail } = {}) => /^.+?\.(?=\s|$)/s.exec(detail ?? "")?.[0] ?? "The server does not answer.";
 
 /** How many calls the job took, and what the provider's last response was. */
 export function callsWords(error, view) {

@@ -19,6 +19,8 @@ from tokentail.redis.backend import wire
 KEPT = "The server does not answer. “Kept?” is kept, and sent as soon as it does."
 UNREACHED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "status of 503", "WebSocket")
 
+AWAY_WORDS = """async (detail) => (await import("/page/failure.js")).awayWords({ detail })"""
+
 
 def forgive(complaints: list[str]) -> None:
     """What Chromium itself writes of requests to a server that is away."""
@@ -82,6 +84,16 @@ def test_a_kept_question_can_be_discarded(sight: Sight, complaints: list[str]) -
     page.wait_for_timeout(2500)
     assert sent == []
     complaints[:] = [text for text in complaints if "ERR_FAILED" not in text]
+
+
+def test_the_reason_of_an_outage_is_a_whole_sentence(sight: Sight) -> None:
+    """The dots of an address do not end it."""
+    sentence = (
+        "HTTP 200 after a redirect to http://192.0.2.1:80 from something on the way, not from a Tokentail server."
+    )
+    for detail in (sentence, f"{sentence} More.", f"{sentence}\nMore."):
+        assert sight.page.evaluate(AWAY_WORDS, detail) == sentence
+    assert sight.page.evaluate(AWAY_WORDS, "") == "The server does not answer."
 
 
 @pytest.fixture
