@@ -27,13 +27,13 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.plain_english
 
-# Most tests wait for something, so there are more workers than cores. Tests of one file share a worker, which has a Valkey
+# Most tests wait for something, so there are more workers than cores; the slowest files come first. Tests of one file share a worker, which has a Valkey
 # and ports of its own. Two groups go apart: the chaos campaign promises times, and the browser's driver keeps an event
 # loop in its process, which tests of coroutines cannot have. Many tests play out in seconds with real processes, and a
 # machine that does something else meanwhile can fail one: a test that fails runs once more, and the report names it.
 AGAIN := --reruns 1 --reruns-delay 2 -raR
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest $(AGAIN) -n 4 --dist loadfile --ignore=tests/browser --ignore=tests/acceptance/chaos
+	$(BIN)/python -m pytest $(AGAIN) -n 5 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/acceptance/chaos
 	$(BIN)/python -m pytest $(AGAIN) tests/acceptance/chaos
 	$(BIN)/python -m pytest $(AGAIN) -n 3 --dist loadfile tests/browser
 	$(MAKE) test-wheel

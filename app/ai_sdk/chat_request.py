@@ -17,6 +17,7 @@ from tokentail.jobs.request import GenerationRequest, checked_request
 
 _THEIRS = frozenset({"id", "messages", "trigger", "messageId"})  # every other field is one of our request
 _MOST_ID = 200  # characters
+_OF_ADDRESS = frozenset("/?#%")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def chat_request(body: bytes) -> ChatRequest:
     if not isinstance(value, dict):
         raise InvalidRequest(Fault("", "send a JSON object"))
     chat_id = _id(value.get("id"), "id")
+    if not _OF_ADDRESS.isdisjoint(chat_id):  # the SDK puts the id into addresses as it is
+        raise InvalidRequest(Fault("id", "is without /, ?, # and %, so that the chat can be resumed by its address"))
     if "origin" in value:
         raise InvalidRequest(Fault("origin", "unknown field; remove it"))
     ours = {name: given for name, given in value.items() if name not in _THEIRS and given is not None}

@@ -25,6 +25,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "submitJob": {"prompt": "why"},
     "createChatCompletion": {"model": "demo", "messages": [{"role": "user", "content": "why"}]},
     "createResponse": {"model": "demo", "input": "why"},
+    "createChatAnswer": {"id": "c", "messages": [{"role": "user", "parts": [{"type": "text", "text": "why"}]}]},
     "shareJob": {},
 }
 

@@ -31,6 +31,14 @@ def test_messages_become_ours(case: dict[str, Any]) -> None:
     assert messages_of(case["ui"]) == case["ours"]
 
 
+@pytest.mark.parametrize("chat_id", ["a/b", "a?b", "a#b", "100%", "", 7])
+def test_an_id_that_no_address_could_resume_is_refused(chat_id: Any) -> None:
+    """The SDK puts the id into the addresses of resuming and stopping as it is."""
+    with pytest.raises(InvalidRequest) as refused:
+        chat_request(body(id=chat_id))
+    assert [fault.field for fault in refused.value.faults] == ["id"]
+
+
 def test_everything_else_is_a_field_of_a_submission() -> None:
     """Nulls are left out; a field that no submission has is named."""
     asked = chat_request(body(model="demo", temperature=0.5, seed=None, messageId=None))
