@@ -27,15 +27,16 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.plain_english
 
-# Most tests wait for something, so there are more workers than cores; the slowest files come first. Tests of one file share a worker, which has a Valkey
-# and ports of its own. Two groups go apart: the chaos campaign promises times, and the browser's driver keeps an event
-# loop in its process, which tests of coroutines cannot have. Many tests play out in seconds with real processes, and a
-# machine that does something else meanwhile can fail one: a test that fails runs once more, and the report names it.
-AGAIN := --reruns 1 --reruns-delay 2 -raR
+# Most tests wait for something, so there are more workers than cores; the slowest files come first. Tests of one file
+# share a worker, which has a Valkey and ports of its own. Two groups go apart: the chaos campaign promises times, and the
+# browser's driver keeps an event loop in its process, which tests of coroutines cannot have. Many tests play out in
+# seconds with real processes, and a machine that does something else meanwhile can fail one: what failed runs once more.
+PYTEST := $(BIN)/python -m pytest
+AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 test: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest $(AGAIN) -n 5 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/acceptance/chaos
-	$(BIN)/python -m pytest $(AGAIN) tests/acceptance/chaos
-	$(BIN)/python -m pytest $(AGAIN) -n 3 --dist loadfile tests/browser
+	$(PYTEST) --cache-clear -n 5 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/acceptance/chaos || $(AGAIN)
+	$(PYTEST) tests/acceptance/chaos || $(AGAIN) tests/acceptance/chaos
+	$(PYTEST) -n 3 --dist loadfile tests/browser || $(AGAIN) tests/browser
 	$(MAKE) test-wheel
 
 # Both wheels, as users have them: without the source tree, and with the lowest versions that they admit. `make test` runs
@@ -48,7 +49,7 @@ test-lowest: setup
 
 # Which lines of the product no test reaches.
 coverage: setup $(VENV)/.ready-programs
-	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report=term:skip-covered --ignore=tests/browser
+	$(PYTEST) -n 4 --dist loadfile --cov --cov-report=term:skip-covered --ignore=tests/browser
 
 # Join the sources of the JavaScript client, clients/js/, into app/static/client/tokentail.js and tokentail.d.ts.
 client-js: setup

@@ -23,7 +23,6 @@ _TOOLS = (
     "hypothesis",
     "openai",
     "pytest",
-    "pytest-rerunfailures",
     "pytest-timeout",
     "pytest-xdist",
     "sseclient-py",
@@ -43,7 +42,7 @@ assert not util.find_spec("app") and not util.find_spec("worker")
 print("The client alone:", Client.__module__, "with", *names)
 """
 _PROCESSES = 4  # most tests wait for something
-_AGAIN = ("--reruns", "1", "--reruns-delay", "2")  # as in the Makefile
+_AGAIN = ("--last-failed", "--last-failed-no-failures", "none")  # as in the Makefile
 
 
 def direct_dependencies(pyproject: dict[str, Any]) -> set[str]:
@@ -86,8 +85,11 @@ def _test_in(folder: Path, tests: list[str]) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, away / name)
     _run(client, "-c", _CLIENT_ALONE, cwd=away)
     _run(python, "-c", "import app, tokentail, worker; print('Testing', tokentail.__path__[0])", cwd=away)
-    pytest = (python, "-m", "pytest", "--quiet", "-m", "not checkout", "-p", "no:cacheprovider", *_AGAIN)
-    _run(*pytest, "-n", str(_PROCESSES), "--dist", "loadfile", *tests, cwd=away)
+    pytest = (python, "-m", "pytest", "--quiet", "-m", "not checkout")
+    try:
+        _run(*pytest, "-n", str(_PROCESSES), "--dist", "loadfile", *tests, cwd=away)
+    except subprocess.CalledProcessError:
+        _run(*pytest, *_AGAIN, cwd=away)
     _run(*pytest, *_ACCEPTANCE, cwd=away)
 
 
