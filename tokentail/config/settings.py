@@ -76,10 +76,7 @@ class Settings:
         "TOKENTAIL_MIN_RETENTION_S", 60.0, "least retention_s that a request may ask for", least=1
     )
     max_retention_s: float = _setting(
-        "TOKENTAIL_MAX_RETENTION_S",
-        0.0,
-        "longest of a request's retention_s; 0: as long as TOKENTAIL_RETENTION_S",
-        least=0,
+        "TOKENTAIL_MAX_RETENTION_S", 0.0, "longest of a request's retention_s; 0: TOKENTAIL_RETENTION_S", least=0
     )
     erase_rewrite_s: float = _setting(
         "TOKENTAIL_ERASE_REWRITE_S",
