@@ -54,11 +54,11 @@ class Health:
         """Redis can be reached. Without workers, too: jobs can be read and queued. Raises StoreUnavailable."""
         if self.is_stopping:
             return problem(503, "This process is stopping. Send requests to another one.", {"Retry-After": "1"})
+        verdict = self._verdict.get()
+        if verdict.faults:  # before the ping, which a wrong password would fail without saying why
+            return problem(503, f"{verdict.faults[0]}.", {"Retry-After": "5"})
         with redis_errors():
             self._backend.queue_client.ping()
-        verdict = self._verdict.get()
-        if verdict.faults:
-            return problem(503, f"{verdict.faults[0]}.", {"Retry-After": "5"})
         leases = self._catalog.live()
         queued, held_out = self._places.counts()
         report = {

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.free_ports import free_ports
+from tests.integration.web_process import WebProcess
 from tests.valkey_server import ValkeyServer
+from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.preflight import Verdict, judge, judge_all
@@ -101,3 +103,15 @@ def test_each_program_ends_with_the_sentence(own_server: ValkeyServer, command: 
     assert ended.returncode == 2, ended.stderr
     assert "DB index is out of range" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_readiness_says_what_is_wrong(own_server: ValkeyServer) -> None:
+    """A password that Redis was given while the web process runs is named, as it would be at a start."""
+    with WebProcess(own_server.url) as web:
+        assert web.ask("GET", "/readyz").status == 200
+        client = own_server.connect()
+        client.config_set("requirepass", "right")
+        client.client_kill_filter(_type="normal", skipme=True)
+        words = b"refuses the user or the password"
+        eventually(lambda: words in web.ask("GET", "/readyz").body, within_s=20, what="the verdict is looked at again")
+        client.close()

@@ -22,7 +22,7 @@ from tokentail.errors import LibraryChanged, SettingsError
 from tokentail.redis.preflight import judge_all
 
 _CLIENT_VARIABLES = {"TOKENTAIL_URL", "TOKENTAIL_API_KEY"}
-REDIS_TIMEOUT_S = 5.0
+_REDIS_TIMEOUT_S = 5.0
 _SHORT_KEY = 16  # letters; a shorter one can be guessed
 
 
@@ -40,7 +40,7 @@ def check(tries_providers: bool, as_json: bool) -> int:
         return _try_providers(as_json=as_json)
     settings, faults, warnings = read_settings(os.environ)
     if settings:
-        store, silent = judge_all(filter(None, (settings.buffer, settings.queue)), REDIS_TIMEOUT_S)
+        store, silent = judge_all(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)
         faults += store.faults
         warnings += store.warnings + store.notes
         warnings += (f"Redis at {at} does not answer, and is waited for: {error}" for at, error in silent.items())
