@@ -50,6 +50,7 @@ class Writer:
     """One attempt: its log, where its upstream is, and every append it ever sent."""
 
     log: LogWriter
+    is_resumable: bool = True  # whether its upstream tells positions
     generation: str = ""  # set once it has started or resumed one
     number: int = 0  # of the generation's next element
     sent: list[Append] = field(default_factory=list)
@@ -73,7 +74,8 @@ class Writer:
             self._mark()
 
     def _mark(self) -> None:
-        self.log.upstream = f"{self.generation}@{self.number}"
+        if self.is_resumable:
+            self.log.upstream = f"{self.generation}@{self.number}"
 
 
 @dataclass(eq=False)
@@ -128,18 +130,18 @@ class LogMachine(RuleBasedStateMachine):
 
     # -- writers -----------------------------------------------------------------------------------------------------
 
-    @rule(target=writers, is_repeated=st.booleans(), may_resume=st.booleans())
-    def claim(self, is_repeated: bool, may_resume: bool) -> object:
+    @rule(target=writers, is_repeated=st.booleans(), may_resume=st.booleans(), is_resumable=st.booleans())
+    def claim(self, is_repeated: bool, may_resume: bool, is_resumable: bool) -> object:
         """An attempt asks for the job, perhaps twice because the first answer was lost."""
-        return self._claim(is_repeated, may_resume)
+        return self._claim(is_repeated, may_resume, is_resumable)
 
-    @rule(target=writers, may_resume=st.booleans())
-    def hand_over(self, may_resume: bool) -> object:
+    @rule(target=writers, may_resume=st.booleans(), is_resumable=st.booleans())
+    def hand_over(self, may_resume: bool, is_resumable: bool) -> object:
         """The job is taken from its holder, without the holder's knowledge, and another attempt takes it."""
         self.requeue(is_right=True, enqueues_off=0)
-        return self._claim(is_repeated=False, may_resume=may_resume)
+        return self._claim(is_repeated=False, may_resume=may_resume, is_resumable=is_resumable)
 
-    def _claim(self, is_repeated: bool, may_resume: bool) -> object:
+    def _claim(self, is_repeated: bool, may_resume: bool, is_resumable: bool = True) -> object:
         attempt = new_attempt()
         claim = self.store.claim(self.job_id, attempt, "w1", NOW_MS)
         if is_repeated:
@@ -149,7 +151,7 @@ class LogMachine(RuleBasedStateMachine):
             return multiple()
         assert self.model.is_claimed_as(claim)
         assert claim.generation not in self.generations
-        writer = Writer(LogWriter(self.job_id, attempt, claim))
+        writer = Writer(LogWriter(self.job_id, attempt, claim), is_resumable or bool(claim.upstream))
         if may_resume and claim.upstream:
             writer.resume()
             assert writer.generation == self.model.generation
@@ -331,6 +333,7 @@ class LogMachine(RuleBasedStateMachine):
             return None
         assert Slice(batch.generation, batch.first, batch.elements, batch.is_reset, batch.is_done) == expected
         assert (batch.status, batch.length) == (self.model.status, len(self.model.elements))
+        assert batch.token_count == self.model.token_count
         return batch
 
     # -- what must always hold ---------------------------------------------------------------------------------------
@@ -351,7 +354,11 @@ class LogMachine(RuleBasedStateMachine):
             record = {name.decode(): value.decode() for name, value in stored.record.items()}
             assert record["status"] == model.status
             assert (record["attempt"], record["generation"]) == (model.holder, model.generation)
-            assert (int(record["base"]), int(record["tokens"])) == (model.base, model.token_count)
+            assert int(record["base"]) == model.base
+            if model.elements:
+                assert self.store.view(self.job_id).token_count == model.token_count
+            else:
+                assert int(record["tokens"]) == model.token_count
             assert record.get("upstream", "") == model.upstream
         assert (stored.request is not None) == bool(model.elements)
         if model.is_open:

@@ -11,7 +11,7 @@ import msgspec
 
 from tokentail.jobs.job import CLOSED, Claim, Status
 from tokentail.log.append import Append, Appended
-from tokentail.log.counts import parse_counts, stopped_usage
+from tokentail.log.counts import counts_text, parse_counts, stopped_usage
 from tokentail.log.cursor import OPENING, Cursor
 from tokentail.log.element import End, decode, encode, is_token
 
@@ -112,7 +112,13 @@ class LogModel:
         if append.generation and present == 0:
             self.generation, self.base = append.generation, append.expected
         self.elements += new
-        self.token_count, self.upstream, self.counts = append.token_count, append.upstream, append.counts
+        if append.has_totals:
+            self.token_count, self.upstream, self.counts = append.token_count, append.upstream, append.counts
+        else:
+            assert all(map(is_token, new))
+            usage, shown = parse_counts(self.counts)
+            self.token_count += len(new)
+            self.counts = counts_text(usage, shown + sum(len(element) - 2 for element in new))
         if append.end_status is not None:
             self.status = append.end_status
         return Appended(len(self.elements))

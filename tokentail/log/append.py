@@ -22,6 +22,7 @@ class Append(msgspec.Struct, frozen=True):
     generation: str = ""  # set when elements[0] starts a generation
     calls: str = ""  # the call record, where it has changed
     end_status: Status | None = None  # set when the last element is the `end`
+    has_totals: bool = True  # else it is of tokens alone, and only they are sent: the record's totals stay behind
 
 
 class Appended(msgspec.Struct, frozen=True):

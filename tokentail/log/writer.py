@@ -14,6 +14,9 @@ from tokentail.log.counts import counts_text, parse_counts, shown_bytes_of
 from tokentail.log.element import End, Event, Start, encode
 from tokentail.redis.keys import live_channel
 
+# Of tokens that come fast, only some appends bring the totals into the record: each costs Redis as much as the token.
+_TOTALS_EVERY_MS = 200  # so that advice on polling, which knows when the last token came, is the same as without
+_MOST_UNCOUNTED = 256  # elements, which a reader of the record counts itself
 _UNSHOWN = "~"  # stands before a position in an answer of which the log has nothing yet, not even its `start`
 
 
@@ -32,6 +35,10 @@ class LogWriter:
         # The counts in an append are those at its last element, also when more was written since.
         self._token_counts = array("q")  # after each element
         self._byte_counts = array("q")
+        self._shown_counts = array("q")
+        self._last_event = -1  # index in _elements of the last one that is no token
+        self._counted = 0  # how many of _elements the record's totals are known to count
+        self._counted_at_ms = 0
         self._upstreams = [claim.upstream]
         self._upstreams_at = [0]  # how many elements had been written at each
         self._settled_upstream = claim.upstream
@@ -113,12 +120,14 @@ class LogWriter:
             self.shown_bytes += len(encoded) - 2  # without the quotes
         else:
             self.shown_bytes += shown_bytes_of(element)
+            self._last_event = len(self._elements)
             if isinstance(element, End):
                 self.end_status = element.status
         self.byte_count += len(encoded)
         self._elements.append(encoded)
         self._token_counts.append(self.token_count)
         self._byte_counts.append(self.byte_count)
+        self._shown_counts.append(self.shown_bytes)
 
     def next_append(self, now_ms: int) -> Append | None:
         """The append to send now; the same one until it is settled; None when there is nothing to send."""
@@ -151,9 +160,12 @@ class LogWriter:
             raise AttemptLost("The store lost elements that this attempt did not write.")
         if outcome.is_lost:
             self._settled = outcome.length - self._first
-        else:
+            self._counted = 0
+            return
+        self._settled = append.expected - self._first + len(append.elements)
+        if append.has_totals:
+            self._counted, self._counted_at_ms = self._settled, append.now_ms
             self._settled_calls = append.calls or self._settled_calls
-            self._settled = append.expected - self._first + len(append.elements)
             self._settled_upstream = append.upstream
             self._settled_usage = parse_counts(append.counts)[0]
 
@@ -162,6 +174,9 @@ class LogWriter:
         stop = min(len(self._elements), position + MAX_APPEND)
         if self._last_start > position:
             stop = min(stop, *(at for at in self._starts if at > position))
+        if self._is_counted_later(position, stop, now_ms):
+            elements = tuple(self._elements[position:stop])
+            return Append(self.job_id, self.attempt, self._first + position, elements, now_ms, 0, 0, has_totals=False)
         mark = bisect_right(self._upstreams_at, stop) - 1
         if stop < len(self._elements) and self._upstreams_at[mark] > position:
             stop = self._upstreams_at[mark]  # so that the upstream's position is that of the last element
@@ -175,8 +190,22 @@ class LogWriter:
             token_count=self._token_counts[stop - 1] if stop else self.token_count,
             byte_count=self._byte_counts[stop - 1] if stop else self.byte_count,
             upstream=self._upstreams[mark],
-            counts=counts_text(self.usage, self.shown_bytes),
+            counts=counts_text(self.usage, self._shown_counts[stop - 1] if stop else self.shown_bytes),
             calls=self.calls if self.calls != self._settled_calls else "",
             generation=self._starts.get(position, ""),
             end_status=self.end_status if stop == len(self._elements) else None,
+        )
+
+    def _is_counted_later(self, position: int, stop: int, now_ms: int) -> bool:
+        """Whether these are tokens alone, of which a later append may bring the record's totals."""
+        counted = self._counted
+        return (
+            max(self._last_event, self._last_start) < position < stop <= counted + _MOST_UNCOUNTED
+            and position == self._settled
+            and 0 <= now_ms - self._counted_at_ms < _TOTALS_EVERY_MS
+            and counted > 0
+            and self._token_counts[counted - 1] > 0
+            and self._upstreams[-1] == self._settled_upstream
+            and self.usage == self._settled_usage
+            and self.calls == self._settled_calls
         )

@@ -75,6 +75,6 @@ class ScriptClient:
         with redis_errors():
             pipe = self.client.pipeline(transaction=False)
             for command in many:
-                pipe.execute_command("EVALSHA", command.script.sha, 3, *command.keys, *command.args)
+                pipe.execute_command("EVALSHA", command.script.sha, len(command.keys), *command.keys, *command.args)
             replies: list[Any] = pipe.execute(raise_on_error=False)
         return replies

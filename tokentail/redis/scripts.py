@@ -25,10 +25,11 @@ from tokentail.redis.script import Command, Script
 FORMAT = 1  # of records; the scripts refuse a later one, and read a record without one as this
 ANY_LOSSES = 1_000_000  # a claim of a job however often it was lost
 
-_create, _claim, _append, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
+_create, _claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
     Script(name, preludes=("prelude",))
-    for name in ("create", "claim", "append", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
+    for name in ("create", "claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
+_append = Script("append", preludes=("usual_append", "prelude"))
 _webhook = Script("webhook", preludes=("prelude",))
 _vital, _listed, _turn, _remember = (Script(name) for name in ("vital", "listed", "turn", "remember"))
 
@@ -83,6 +84,7 @@ def create(job: NewJob, request: bytes) -> Command[bool]:
         "appended_at": "",
         "upstream": "",
         "counts": "",
+        "counted": "",
         "pace": "",
         "owner": job.owner,
         "model": job.model,
@@ -146,6 +148,8 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
 
 def append(a: Append, retention: Retention) -> Command[Appended]:
     """Append once, however often it is sent. Raises AttemptLost (when decoded) if the attempt was fenced out."""
+    if not a.has_totals:
+        return Command(_append, job_keys(a.job_id)[:2], (a.attempt, a.expected, "", *a.elements), _decode_appended)
     args = (
         a.attempt,
         a.expected,
@@ -165,10 +169,12 @@ def append(a: Append, retention: Retention) -> Command[Appended]:
     return Command(_append, job_keys(a.job_id), args, _decode_appended)
 
 
-def _decode_appended(reply: list[Any]) -> Appended:
+def _decode_appended(reply: int | list[Any]) -> Appended:
+    if isinstance(reply, int):
+        return Appended(reply)
     if reply[0] == b"fenced":
         raise AttemptLost(AttemptLost.__doc__)
-    return Appended(reply[1], reply[0] == b"lost")
+    return Appended(reply[1], is_lost=True)
 
 
 def close(job_id: str, end: End, now_ms: int, retention: Retention, *, holder: str = "*") -> Command[bool]:

@@ -1,11 +1,17 @@
 -- ARGV: attempt, expected index, now, tokens, bytes, upstream position or '', counts, generation that begins with the
 -- first element or '', status that the last element ends with or '', retention, tombstone, call record or '',
--- webhook's time, then the elements.
+-- webhook's time, then the elements. Or, of tokens alone that change nothing else in the record (`usual_append.lua`):
+-- attempt, expected index, '', then the elements.
 -- Tokens and bytes are totals, not increments, so that a repeat changes nothing.
--- Returns {'ok', length}, {'fenced', status or ''}, or {'lost', length} when elements before the expected index are gone.
+-- Returns the length, {'fenced', status or ''}, or {'lost', length} when elements before the expected index are gone.
 local attempt, expected, now = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local tokens, bytes, upstream, counts, generation, end_status = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local calls, first_element = ARGV[12], 14
+local has_totals = now ~= ''
+local first_element = has_totals and 14 or 4
+local tokens, bytes, upstream, counts, generation, end_status, calls = '', '', '', '', '', '', ''
+if has_totals then
+  tokens, bytes, upstream, counts, generation, end_status = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+  calls = ARGV[12]
+end
 
 -- The pace of the last seconds, as tokentail/log/pace.py explains it: `took_ms tokens`.
 local function paced(pace, more, gap_ms)
@@ -19,6 +25,23 @@ local function paced(pace, more, gap_ms)
   local counted = math.max(0, math.min(gap_ms, 400 * more))
   local weight = math.exp(-counted / 1000)
   return string.format('%.3f %.3f', took * weight + counted, count * weight + more)
+end
+
+-- The pace after `more` tokens since the last totals, of which `elements` has some: those before them came at the pace
+-- until then, and a pause, if there was one, was before the first of `elements`.
+local function paced_twice(pace, more, gap_ms, elements)
+  local own = 0
+  for _, element in ipairs(elements) do
+    if string.byte(element) == 34 then -- a quotation mark: it is a token
+      own = own + 1
+    end
+  end
+  local earlier, took, count = more - own, string.match(pace, '^([%d.]+) ([%d.]+)$')
+  if earlier <= 0 or not took or tonumber(count) <= 0 then
+    return paced(pace, more, gap_ms)
+  end
+  local earlier_ms = math.min(earlier * took / count, gap_ms)
+  return paced(paced(pace, earlier, earlier_ms), own, gap_ms - earlier_ms)
 end
 
 -- Law 4: only the holder appends. A writer's own `end` leaves it the holder, so that it can repeat and heal (law 8).
@@ -50,21 +73,23 @@ if #elements > 0 then
     return {'fenced', r[1]} -- law 3: nothing follows the end, not even from its own writer
   end
   redis.call('RPUSH', log, unpack(elements))
-  local before = tonumber(r[3]) or 0
-  if generation ~= '' and present == 0 then
-    redis.call('HSET', record, 'generation', generation, 'base', expected)
-    before = 0
-  end
-  local pace = paced(r[5] or '', tokens - before, now - (tonumber(r[4]) or now))
-  redis.call('HSET', record, 'tokens', tokens, 'bytes', bytes, 'appended_at', now, 'upstream', upstream, 'pace', pace,
-    'counts', counts)
-  if tokens ~= '0' and before == 0 then
-    redis.call('HSET', record, 'generation_token_at', now) -- the first one of this generation
-    redis.call('HSETNX', record, 'first_token_at', now)
-  end
 end
-if #elements == 0 and expected == length and is_open(r[1]) then
-  redis.call('HSET', record, 'upstream', upstream, 'counts', counts)
+if has_totals and (#elements > 0 or (expected == length and is_open(r[1]))) then
+  local before, gap_ms, appended_at = tonumber(r[3]) or 0, 0, r[4] or ''
+  if #elements > 0 then
+    gap_ms, appended_at = now - (tonumber(r[4]) or now), now
+    if generation ~= '' and present == 0 then
+      redis.call('HSET', record, 'generation', generation, 'base', expected)
+      before = 0
+    end
+    if tokens ~= '0' and before == 0 then
+      redis.call('HSET', record, 'generation_token_at', now) -- the first one of this generation
+      redis.call('HSETNX', record, 'first_token_at', now)
+    end
+  end
+  redis.call('HSET', record, 'tokens', tokens, 'bytes', bytes, 'appended_at', appended_at, 'upstream', upstream,
+    'pace', paced_twice(r[5] or '', tokens - before, gap_ms, elements), 'counts', counts,
+    'counted', length + #elements .. ' ' .. bytes)
 end
 if calls ~= '' and (#elements > 0 or (expected == length and is_open(r[1]))) then
   redis.call('HSET', record, 'calls', calls)
@@ -75,4 +100,4 @@ end
 if #elements > 0 then
   publish(length, elements)
 end
-return {'ok', length + #elements}
+return length + #elements

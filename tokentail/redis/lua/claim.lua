@@ -4,7 +4,7 @@
 local attempt, worker, now = ARGV[1], ARGV[2], ARGV[3]
 local r = recorded('status', 'attempt', 'tokens', 'bytes', 'upstream', 'attempts', 'owner', 'created_at', 'first_token_at',
   'losses', 'counts', 'model', 'calls', 'user', 'trace', 'queued_at',
-  'format')
+  'counted', 'format')
 if not r[1] then
   return {'refused', ''}
 end
@@ -18,7 +18,10 @@ if not is_repeat then
     return {'suspect', losses}
   end
 end
-local tokens, bytes, length, body = number(r[3]), number(r[4]), look('LLEN', log), look('GET', request) or ''
+number(r[3])
+number(r[4])
+local length, body = look('LLEN', log), look('GET', request) or ''
+local tokens, bytes, counts = with_uncounted(r[1], r[3], r[4], r[11], r[17])
 if not is_repeat then
   attempts = attempts + 1
   redis.call('HSET', record, 'status', 'running', 'attempt', attempt, 'worker', worker, 'last_worker', worker,
@@ -26,5 +29,5 @@ if not is_repeat then
   redis.call('HSETNX', record, 'started_at', now)
   publish(length, {})
 end
-return {'claimed', length, tokens, bytes, r[5] or '', r[11] or '', attempts, body, r[7] or '', r[8] or '', r[9] or '',
+return {'claimed', length, tonumber(tokens), tonumber(bytes), r[5] or '', counts or '', attempts, body, r[7] or '', r[8] or '', r[9] or '',
   r[12] or '', r[13] or '', r[14] or '', r[15] or '', r[16] or ''}

@@ -20,7 +20,7 @@ local function counted(counts)
 end
 
 local holder, element, status, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local r = recorded('status', 'attempt', 'worker', 'counts', 'format')
+local r = recorded('status', 'attempt', 'worker', 'counts', 'tokens', 'bytes', 'counted', 'format')
 if not r[1] then
   return {'absent', ''}
 end
@@ -31,13 +31,14 @@ if holder ~= '*' and holder ~= r[2] then
   return {'held', r[1]}
 end
 look('LLEN', log)
+local tokens, bytes, counts = with_uncounted(r[1], r[5], r[6], r[4], r[7])
 -- A write that needs no memory comes first: a full Redis must let jobs be closed, for that is what frees it.
 redis.call('PERSIST', record)
 -- A stopped answer has the usage that its writer knew of.
-element = string.gsub(element, '"usage":null', function() return '"usage":' .. counted(r[4] or '') end, 1)
+element = string.gsub(element, '"usage":null', function() return '"usage":' .. counted(counts or '') end, 1)
 local length = redis.call('RPUSH', log, element)
 -- Law 4: the holder is cleared, so its next append is refused.
-redis.call('HSET', record, 'attempt', '')
+redis.call('HSET', record, 'attempt', '', 'tokens', tokens or 0, 'bytes', bytes or 0)
 finish(status, now, ARGV[5], ARGV[6], ARGV[7])
 publish(length - 1, {element})
 if r[3] and r[3] ~= '' then

@@ -96,7 +96,7 @@ if readable ~= '' or not is_list then
 end
 local worker = keep('worker', is_name, '')
 keep('last_worker', is_name)
-redis.call('HDEL', record, 'upstream', 'pace', 'counts', 'calls')
+redis.call('HDEL', record, 'upstream', 'pace', 'counts', 'counted', 'calls')
 redis.call('HSET', record, 'format', 1, 'owner', ARGV[1], 'model', ARGV[2], 'attempt', '', 'generation', generation,
   'base', base)
 redis.call('RPUSH', log, element)

@@ -6,10 +6,12 @@ for _, name in ipairs({'status', 'owner', 'model', 'generation', 'attempt', 'wor
   'appended_at', 'ended_at', 'expires_at', 'shares', 'is_deleted', 'webhook'}) do
   kept[name] = true
 end
-local r = recorded('status', 'worker', 'owner', 'user', 'format')
+local r = recorded('status', 'worker', 'owner', 'user', 'tokens', 'bytes', 'counted', 'format')
 if not r[1] then
   return {}
 end
+look('LLEN', log)
+local tokens, bytes = with_uncounted(r[1], r[5], r[6], '', r[7])
 -- Erasing first, which needs no memory: a full Redis must let jobs be deleted.
 redis.call('DEL', log, request)
 for _, name in ipairs(redis.call('HKEYS', record)) do
@@ -18,7 +20,7 @@ for _, name in ipairs(redis.call('HKEYS', record)) do
   end
 end
 if is_open(r[1]) then
-  redis.call('HSET', record, 'attempt', '')
+  redis.call('HSET', record, 'attempt', '', 'tokens', tokens or 0, 'bytes', bytes or 0)
   finish('cancelled', ARGV[1], 0, ARGV[2], ARGV[4])
   if r[2] and r[2] ~= '' then
     redis.call('PUBLISH', ARGV[3] .. r[2], record)

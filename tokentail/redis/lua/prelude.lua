@@ -75,6 +75,27 @@ local function closing_element()
   return ''
 end
 
+-- The record's totals are those of the last append that brought some (tokentail/log/writer.py); what came since is
+-- tokens alone, and the totals with them are returned: tokens, bytes, counts, how many came since. `counted` is the length at that append
+-- and the bytes then: other bytes in the record are of a process that brings totals each time.
+local function with_uncounted(status, tokens, bytes, counts, counted)
+  local at, bytes_then = string.match(counted or '', '^(%d+) (%d+)$')
+  if not is_open(status) or not is_number(at) or bytes_then ~= bytes or not is_number(tokens) then
+    return tokens, bytes, counts, 0
+  end
+  local more, size = 0, 0
+  for _, element in ipairs(redis.call('LRANGE', log, at, -1)) do
+    if string.byte(element) == 34 then -- a quotation mark: it is a token
+      more, size = more + 1, size + #element
+    end
+  end
+  local known, shown = string.match(counts or '', '^(.* )(%d+)$')
+  if is_number(shown) then
+    counts = known .. (shown + size - 2 * more)
+  end
+  return tokens + more, bytes + size, counts, more
+end
+
 -- Design law 3: `end` and the status change together. Law 6: only `end` sets an expiry, on log and request alike.
 -- The record outlives them as a tombstone. With `webhook_ms` above 0 the same step notes that a webhook is due, as
 -- tokentail/jobs/webhook.py explains it, and the record is kept at least that long. A request may have

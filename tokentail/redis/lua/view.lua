@@ -13,6 +13,15 @@ for i = 1, #values do
   end
 end
 local length, closing = look('LLEN', log), ''
+local totals = redis.call('HMGET', record, 'tokens', 'bytes', 'counted')
+local tokens, bytes = with_uncounted(values[1], totals[1], totals[2], '', totals[3])
+for i = 1, #values do
+  if ARGV[i + 1] == 'tokens' then
+    values[i] = tostring(tokens)
+  elseif ARGV[i + 1] == 'bytes' then
+    values[i] = tostring(bytes)
+  end
+end
 if not is_open(values[1]) then
   closing = closing_element()
 end

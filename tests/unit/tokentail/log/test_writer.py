@@ -174,14 +174,27 @@ class PlainStore:
 
     def __init__(self) -> None:
         self.log: list[bytes] = [b"before"] * FIRST
+        self.totals = (FIRST, 3, 30)  # the record's: elements that are counted, tokens and bytes of them
 
     def append(self, append: Append) -> Appended:
         if append.expected > len(self.log):
             return Appended(len(self.log), is_lost=True)
-        self.log += append.elements[len(self.log) - append.expected :]
-        tokens = sum(map(is_token, self.log))
-        assert (append.token_count, append.byte_count) == (3 + tokens, 30 + sum(map(len, self.log[FIRST:])))
+        more = append.elements[len(self.log) - append.expected :]
+        self.log += more
+        if append.has_totals and more:
+            self.totals = (len(self.log), append.token_count, append.byte_count)
+        counted, tokens, size = self.totals
+        uncounted = self.log[counted:]
+        assert all(map(is_token, uncounted))
+        assert tokens + len(uncounted) == 3 + sum(map(is_token, self.log))
+        assert size + sum(map(len, uncounted)) == 30 + sum(map(len, self.log[FIRST:]))
         return Appended(len(self.log))
+
+    def forget(self, amount: int) -> None:
+        """Lose the last elements; a record that counted some of them is then one of an earlier moment."""
+        del self.log[max(FIRST, len(self.log) - amount) :]
+        counted = self.log[FIRST : self.totals[0]]
+        self.totals = (FIRST + len(counted), 3 + sum(map(is_token, counted)), 30 + sum(map(len, counted)))
 
 
 steps = st.lists(
@@ -207,7 +220,7 @@ def test_whatever_is_lost_the_store_ends_with_all_that_was_written(steps: list[t
             for _ in range(amount):
                 writer.write("x")
         elif step == "forget":
-            del store.log[max(FIRST, len(store.log) - amount) :]
+            store.forget(amount)
         elif append is not None:
             outcome = store.append(append)
             if step == "probe" or amount:
