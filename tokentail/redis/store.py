@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from tokentail.config.address import Address
 from tokentail.errors import JobNotFound, Unreadable
 from tokentail.jobs.job import Claim, Job, NewJob, Usage
 from tokentail.log.append import Append, Appended
@@ -32,6 +33,10 @@ _SURVEYED_AT_ONCE = 100  # elements
 
 class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
+
+    def node_of(self, job_id: str) -> Address | None:
+        """The node of the store that has the job; None of a store that is one node."""
+        return None
 
     # -- a job and its log ------------------------------------------------------------------------------------------
 

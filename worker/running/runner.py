@@ -5,7 +5,6 @@ RQ, whose worker calls `run`, nor Redis.
 """
 
 import logging
-from collections import deque
 from functools import partial
 
 import gevent
@@ -71,7 +70,6 @@ class Runner:
         self._tracing = tracing
         self._held: dict[str, Attempt] = {}  # by its token: a job that we lost may be ours again, as another attempt
         self._suspects = Suspects(settings.worker_concurrency, settings.max_losses)
-        self._kept: deque[tuple[float, LogWriter]] = deque()  # ended logs, until one lease later
         self.ended = 0  # jobs that were seen to their end here
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
         self._calls = ProviderCalls(settings, transport, backend.store, self._commit, self._meters)
@@ -133,7 +131,7 @@ class Runner:
         facts = {"provider": attempt.provider, "outcome": outcome, "tokens": writer.token_count}
         log.info("job.left", extra={**about, **facts})
         if writer.is_ended and not writer.unsettled:
-            self._kept.append((self._commit.answered_s + self._settings.lease_s, writer))
+            self._commit.keep(writer, self._settings.lease_s)
             self.ended += 1
             self._leave(claim.owner, job_id, self._spent(attempt, claim, writer))
         return outcome
@@ -231,11 +229,10 @@ class Runner:
 
     def look_after_logs(self) -> None:
         """Have the store checked against all that this process wrote lately (law 8). Call it about once a second."""
-        now = self._commit.answered_s  # a fail-over may take longer than a lease, and only then shows what was lost
-        while self._kept and self._kept[0][0] < now:
-            self._kept.popleft()
-        for writer in [*(a.writer for a in self._held.values() if a.writer), *(w for _, w in self._kept)]:
-            self._commit.probe(writer)
+        for attempt in self._held.values():
+            if attempt.writer:
+                self._commit.probe(attempt.writer)
+        self._commit.probe_kept()  # a fail-over may take longer than a lease, and only then shows what was lost
 
     def hand_over(self) -> None:
         """Stop every job that is still held, and give it back to the queue at once."""
