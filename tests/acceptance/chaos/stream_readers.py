@@ -62,12 +62,13 @@ async def _read_events(port: int, view: View, random: Random) -> None:
         async with asyncio.timeout(_OPENED_WITHIN_S):
             head = await reader.readuntil(b"\r\n\r\n")
         if _may_read(view, int(head.split(b" ", 2)[1])):
-            await _take_events(view, reader)
+            await take_events(view, reader)
     finally:
         writer.transport.abort()
 
 
-async def _take_events(view: View, reader: asyncio.StreamReader) -> None:
+async def take_events(view: View, reader: asyncio.StreamReader) -> None:
+    """Give `view` every event of a stream until it ends. Raises LOST, Violation."""
     left = b""
     while chunk := await _chunk(reader):
         *events, left = (left + chunk).split(b"\n\n")

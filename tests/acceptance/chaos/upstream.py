@@ -1,7 +1,7 @@
 """The upstream: an OpenAI-compatible server whose tokens say whose they are, and which remembers every call.
 
-A prompt is `marker tokens period_ms`. The answer to the job's n-th call is that many `MarkedToken`s, so what a reader
-has can be compared with what was sent.
+A prompt is `marker tokens period_ms`, and perhaps how many characters of padding each token has. The answer to the
+job's n-th call is that many `MarkedToken`s, so what a reader has can be compared with what was sent.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.acceptance.chaos.marked_token import MarkedToken
+from tests.acceptance.chaos.padding import padded
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -40,8 +41,8 @@ class Upstream:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def start(self, address: str = "127.0.0.1") -> None:
+        self._server = await asyncio.start_server(self._serve, address, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -77,7 +78,7 @@ class Upstream:
     async def _answer(
         self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        marker, tokens, period_ms = map(int, request["messages"][-1]["content"].split())
+        marker, tokens, period_ms, *padding = map(int, request["messages"][-1]["content"].split())
         calls = self.calls[marker]
         call = Call(marker, len(calls) + 1, tokens, time.monotonic())
         calls.append(call)
@@ -88,7 +89,8 @@ class Upstream:
                 await asyncio.sleep(max(0.0, call.began_at + (call.sent + 1) * period_ms / 1000 - time.monotonic()))
                 if reader.at_eof():
                     raise ConnectionResetError
-                writer.write(_event(_chunk({"content": MarkedToken(marker, call.number, call.sent).text})))
+                text = padded(MarkedToken(marker, call.number, call.sent).text, sum(padding))
+                writer.write(_event(_chunk({"content": text})))
                 call.sent += 1
                 await writer.drain()
             usage = {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": tokens + 3}
