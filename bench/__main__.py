@@ -1,12 +1,14 @@
 """`python -m bench [part …]`: measure, print, and compare."""
 
 import argparse
+import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench import capacity
 from bench.append import measure_append
 from bench.facade import measure_facade
 from bench.ingest import measure_ingest
@@ -25,7 +27,8 @@ from bench.soak import measure_soak
 from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
 
-_UNASKED = ("polls", "parked", "latency", "facade", "start", "append", "ingest", "memory", "lag", "parsers")
+_UNASKED = ("polls", "parked", "latency", "facade", "capacity", "start", "append", "ingest", "memory", "lag", "parsers")
+_SOAK_S = 600.0
 _PARTS = (*_UNASKED, "networks", "soak")
 
 
@@ -36,7 +39,16 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="part", help=asked)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long a soak lasts")
+    lasting = f"how long a soak lasts (600), or what is counted of a run of capacity ({capacity.SECONDS:g})"
+    parser.add_argument("--seconds", type=_positive, help=lasting)
+    parser.add_argument(
+        "--jobs", type=_count, nargs="+", metavar="N", default=capacity.JOBS, help="of capacity, at once"
+    )
+    parser.add_argument(
+        "--pairs", type=_count, default=capacity.PAIRS, help="rounds of capacity, of which each has a run"
+    )
+    another = "a checkout with a .venv, whose processes capacity measures as well; several are fine"
+    parser.add_argument("--build", type=_build, action="append", default=[], metavar="PATH", help=another)
     options = parser.parse_args()
     if unknown := set(options.parts) - set(_PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there is {', '.join(_PARTS)}")
@@ -60,7 +72,7 @@ def main() -> int:
     except OSError as error:
         parser.error(f"{options.json} cannot be written ({error.strerror})")
     try:
-        run_parts({name: part for name, part in _parts(options.seconds).items() if name in parts}, report, keep)
+        run_parts({name: part for name, part in _parts(options).items() if name in parts}, report, keep)
     except OSError as error:
         print(f"{options.json} cannot be written ({error.strerror})", file=sys.stderr)
         return 1
@@ -72,13 +84,34 @@ def main() -> int:
     return 1 if report.failures else 0
 
 
-def _parts(soak_s: float) -> dict[str, Part]:
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) < math.inf:
+        raise ValueError
+    return number
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _build(text: str) -> Path:
+    if not (Path(text) / ".venv" / "bin" / "python").exists():
+        raise argparse.ArgumentTypeError(f"{text} has no .venv: run `make setup` there")
+    return Path(text).resolve()
+
+
+def _parts(options: argparse.Namespace) -> dict[str, Part]:
     """All parts, in the order in which they run."""
+    seconds: float | None = options.seconds
+    counted = seconds or capacity.SECONDS, options.pairs, options.build
     return {
         "polls": measure_polls,
         "parked": measure_parked,
         "latency": measure_latency,
         "facade": measure_facade,
+        "capacity": lambda: capacity.measure_capacity(options.jobs, *counted),
         "start": _start,
         "append": lambda: _on_valkey(measure_append),
         "ingest": lambda: _on_valkey(measure_ingest),
@@ -86,7 +119,7 @@ def _parts(soak_s: float) -> dict[str, Part]:
         "lag": measure_lag,
         "parsers": measure_parsers,
         "networks": measure_networks,
-        "soak": lambda: measure_soak(soak_s),
+        "soak": lambda: measure_soak(seconds or _SOAK_S),
     }
 
 

@@ -5,21 +5,21 @@ shows what of it is the machine's. All take turns, and the order turns, too.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from bench.measure import Measure, latency_ms, measured, ratio, take_turns
 from bench.program import run_program
 from bench.readers import KEY, READERS, SETTINGS
-from bench.stack import Stack, free_ports, gunicorn, running_stack, started_server
+from bench.stack import Stack, running_pass_through, running_stack
 
 _TOKENS_PER_S = 50.0
 _TOKENS = {1: 200, 50: 250, 100: 250}  # streams at once → tokens of each
 _ROUNDS = 2
 _READERS_STREAMS = 50
 _LINGER_MS = 100
-_PASS_THROUGH = "pass-through: Flask, requests, gunicorn's threads"
+PASS_THROUGH = "pass-through: Flask, requests, gunicorn's threads"
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,16 @@ _WAYS = (
     _Way("WebSocket", "ws"),
     _Way(f"WebSocket, linger_ms={_LINGER_MS}", "ws", _LINGER_MS),
 )
-_PASSED = _Way(_PASS_THROUGH, "passed")
+_PASSED = _Way(PASS_THROUGH, "passed")
 _DIRECT = _Way("the upstream itself", "direct")
 
 
 def measure_latency() -> Iterator[Measure]:
     """p50 and p99 in ms, requests and bytes a token; with the most jobs, the CPU of each process, too."""
-    with running_stack(tokens_per_s=_TOKENS_PER_S) as stack, _running_pass_through(stack) as (port, pid):
+    with ExitStack() as parts:
+        stack = parts.enter_context(running_stack(tokens_per_s=_TOKENS_PER_S))
+        passed = running_pass_through(stack.upstream_port, 2 * max(_TOKENS), stack.folder)
+        port, pid = parts.enter_context(passed)
         ports = {_PASSED: port, _DIRECT: stack.upstream_port}
         pids = {**stack.pids, "pass-through": pid}
         for streams in _TOKENS:
@@ -90,7 +93,7 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
     found = take_turns((*_WAYS, _PASSED, _DIRECT), _ROUNDS, run)
     name = f"latency, {streams} {'job' if streams == 1 else 'jobs'}"
     for way in _WAYS:
-        pair, what = (found[way], found[_PASSED], _PASS_THROUGH), f"{name}, {way.name}"
+        pair, what = (found[way], found[_PASSED], PASS_THROUGH), f"{name}, {way.name}"
         for percent in (50, 99):
             yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), *pair, "difference")
         for counted in ("requests", "bytes"):
@@ -102,13 +105,3 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
             for part in runs[0]["cpu_s"]:
                 if max(run["cpu_s"][part] for run in runs) > 0.01 * runs[0]["wall_s"]:
                     yield measured(f"{name}, {way.name}, CPU of {part}", "% of a core", _share(part), runs)
-
-
-@contextmanager
-def _running_pass_through(stack: Stack) -> Iterator[tuple[int, int]]:
-    """The port and the pid of the pass-through."""
-    (port,) = free_ports(1)
-    argv = gunicorn("bench.pass_through:application()", port, 2 * max(_TOKENS))
-    upstream = f"http://127.0.0.1:{stack.upstream_port}/v1"
-    with started_server("pass_through", argv, port, stack.folder, OPENAI_BASE_URL=upstream) as child:
-        yield port, child.pid

@@ -25,13 +25,13 @@ def measure_memory() -> Iterator[Measure]:
         client = redis.Redis.from_url(stack.redis_url)
         server = HttpConnection(stack.web_port, _TIMEOUT_S)
         _run_jobs(server, client, 50)  # after which the processes keep what they keep
-        before = _used(client)
+        before = used_bytes(client)
         _run_jobs(server, client, _JOBS)
-        after = _used(client)
+        after = used_bytes(client)
         listed = client.zcard(_OF_ALL)
         names = [name for pattern in _OF_ONE_JOB for name in client.scan_iter(pattern, count=1000)]
         client.delete(_OF_ALL, *names)
-        ours = _used(client)
+        ours = used_bytes(client)
         server.close()
         client.close()
     rq = ratio(after - ours, listed)  # RQ's notes of the first jobs went, too
@@ -51,7 +51,8 @@ def _run_jobs(server: HttpConnection, client: redis.Redis, count: int) -> None:
     )
 
 
-def _used(client: redis.Redis) -> int:
+def used_bytes(client: redis.Redis) -> int:
+    """What Valkey holds, without its buffers."""
     time.sleep(1)  # until what was written has left the buffers
     found = client.info("memory")
     return int(found["used_memory"] - found["mem_clients_normal"] - found["mem_aof_buffer"])

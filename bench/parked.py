@@ -5,7 +5,6 @@ server; and nchan where it is installed. Polls as browsers send them are beside 
 each time, so that no memory of the run before is reused.
 """
 
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from bench.cores import Cores, pinned, two_cores
 from bench.measure import Measure, measured, percentile, take_turns
 from bench.peer import running_nchan
+from bench.proc import allow_descriptors
 from bench.program import program, run_program
 from bench.readers import KEY, READERS, SETTINGS
 from bench.stack import free_ports, running_stack, started_server, temporary_folder
@@ -28,8 +28,7 @@ _NAMES = {_COROUTINES: "plain coroutines", _BARE: "futures under uvicorn", _NCHA
 
 def measure_parked() -> Iterator[Measure]:
     """Memory each, and the times of waking, for each number of waiting polls that the descriptors allow."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    most = allow_descriptors()
     cores = two_cores()
     with pinned(cores.load):
         for count in _COUNTS:

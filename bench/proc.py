@@ -1,6 +1,7 @@
 """Another process's costs, as Linux tells them."""
 
 import os
+import resource
 from pathlib import Path
 
 
@@ -24,6 +25,13 @@ def rss_bytes(pid: int) -> int:
 def descriptors(pid: int) -> int:
     """How many files and sockets it has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def allow_descriptors() -> int:
+    """Allow this process, and those that it starts, as many open files as it may have; how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def connections(port: int) -> int:

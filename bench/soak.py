@@ -7,7 +7,6 @@ verdict.
 """
 
 import itertools
-import resource
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -16,7 +15,7 @@ from bench.crowd import Crowd
 from bench.follower import Follower, follower
 from bench.http_connection import HttpConnection
 from bench.measure import Measure
-from bench.proc import connections, cpu_s, descriptors, rss_bytes
+from bench.proc import allow_descriptors, connections, cpu_s, descriptors, rss_bytes
 from bench.stack import Stack, running_stack
 
 _FOLLOWERS = 2000
@@ -167,8 +166,7 @@ def _early_and_late(samples: list[float]) -> tuple[float, float]:
 
 def measure_soak(seconds: float) -> Iterator[Measure]:
     """Raises RuntimeError when memory grew, a descriptor leaked, or a reader was stuck or did not get every token."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_descriptors()
     kept = str(_KEPT_S)
     settings = {"TOKENTAIL_RETENTION_S": kept, "TOKENTAIL_TOMBSTONE_S": kept, "TOKENTAIL_LOG_LEVEL": "WARNING"}
     with running_stack(tokens_per_s=_TOKENS_PER_S, settings=settings) as stack:

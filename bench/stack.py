@@ -23,7 +23,7 @@ from tokentail.supervisor.child import Child, start_child, stop_child
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 
 TOKENS_PER_S = 20.0
-_ROOT = Path(__file__).parent.parent
+THIS_BUILD = Path(__file__).parent.parent
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 _READY_S = 20.0
 _PROBE_S = 2.0
@@ -63,9 +63,15 @@ def running_valkey() -> Iterator[str]:
 
 @contextmanager
 def running_stack(
-    *, tokens_per_s: float = TOKENS_PER_S, web_core: int | None = None, settings: Mapping[str, str] | None = None
+    *,
+    tokens_per_s: float = TOKENS_PER_S,
+    web_core: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    build: Path = THIS_BUILD,
 ) -> Iterator[Stack]:
     """Valkey, upstream, worker and web process, all ready; the web process on a core of its own, if told so.
+
+    Worker and web process are those of `build`, a checkout; one that is not this one has a `.venv` of its own.
 
     Call it from the main thread. Raises RuntimeError, with the log's end, when a part dies or is not ready in time.
     """
@@ -81,11 +87,13 @@ def running_stack(
             TOKENTAIL_PORT=str(web_port),
             OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
             TOKENTAIL_IDLE_TIMEOUT_S="600",  # the upstream's silent streams stay open
+            PYTHONPATH=str(build),
             **(settings or {}),
         )
+        python = sys.executable if build == THIS_BUILD else str(build / ".venv" / "bin" / "python")
 
         def start(name: str, module: str, is_ready: Callable[[], bool]) -> None:
-            part = started_part(name, [sys.executable, "-m", module], environment, folder, is_ready)
+            part = started_part(name, [python, "-m", module], environment, folder, is_ready)
             pids[name] = parts.enter_context(part).pid
 
         with nullcontext() if web_core is None else pinned(web_core):
@@ -129,7 +137,7 @@ def running_worker(
 def part_environment(**settings: str) -> dict[str, str]:
     """The environment of one part: what any program needs, and these settings."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {"PYTHONPATH": str(_ROOT)} | settings
+    return passed_on | {"PYTHONPATH": str(THIS_BUILD)} | settings
 
 
 def started_server(
@@ -163,6 +171,16 @@ def started_part(
         yield child
     finally:
         stop_child(child, _GRACE_S)
+
+
+@contextmanager
+def running_pass_through(upstream_port: int, threads: int, folder: Path) -> Iterator[tuple[int, int]]:
+    """The port and the pid of `bench/pass_through.py` before this upstream."""
+    (port,) = free_ports(1)
+    argv = gunicorn("bench.pass_through:application()", port, threads)
+    upstream = f"http://127.0.0.1:{upstream_port}/v1"
+    with started_server("pass_through", argv, port, folder, OPENAI_BASE_URL=upstream) as child:
+        yield port, child.pid
 
 
 def gunicorn(application: str, port: int, threads: int) -> list[str]:
