@@ -94,7 +94,7 @@ async def slots_moved_by_keys(scene: Scene) -> None:
         await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", await identity(source))
         await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", await identity(target))
         while keys := await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
-            await source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys, timeout_s=6.0)
+            await source.ask("MIGRATE", target.address, target.port, "", 0, 5000, "KEYS", *keys, timeout_s=6.0)
             await asyncio.sleep(_KEY_EACH_S)
         for node in (target, source, *(each for each in primaries if each not in (target, source))):
             await node.ask("CLUSTER", "SETSLOT", slot, "NODE", await identity(target))
@@ -145,7 +145,7 @@ async def node_cut_off(scene: Scene) -> None:
     node = await _victim(scene)
     scene.starts()
     scene.loses(scene.began_at - _UNSENT_S)
-    with cut_off(node.port):
+    with cut_off(node.address):
         await store.failed_over(node)
         await asyncio.sleep(max(0.0, scene.began_at + _AWAY_S - time.monotonic()))
 

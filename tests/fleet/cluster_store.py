@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from tests.fleet.node import Node
 from tests.fleet.patience import until
-from tests.fleet.store import Store, all_ready
+from tests.fleet.store import Store, all_ready, own_addresses
 from tests.free_ports import free_ports
 from tokentail.redis.keys import record_of
 
@@ -32,10 +32,16 @@ class ClusterStore(Store):
         self.queue = Node(ports.pop(), folder)
         # An absolute path: `disk fails` takes a node's folder away, and there it could not save its configuration.
         self.members = [
-            Node(port, folder, *_OPTIONS, "--cluster-config-file", str(folder / f"nodes-{port}.conf")) for port in ports
+            Node(
+                port,
+                folder,
+                *(*_OPTIONS, "--cluster-config-file", str(folder / f"nodes-{port}.conf")),
+                address=address,
+            )
+            for port, address in zip(ports, own_addresses(len(ports)), strict=True)
         ]
         self.nodes = [self.queue, *self.members]
-        addresses = ",".join(f"127.0.0.1:{node.port}" for node in self.members)
+        addresses = ",".join(f"{node.address}:{node.port}" for node in self.members)
         self.settings = {
             "TOKENTAIL_BUFFER_URL": f"redis+cluster://{addresses}",
             "TOKENTAIL_QUEUE_URL": f"redis://127.0.0.1:{self.queue.port}/0",
@@ -53,7 +59,7 @@ class ClusterStore(Store):
             await node.ask("CLUSTER", "ADDSLOTSRANGE", i * each, last)
             await node.ask("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
         for node in others:
-            await node.ask("CLUSTER", "MEET", "127.0.0.1", first.port)
+            await node.ask("CLUSTER", "MEET", first.address, first.port)
         for primary, replica in zip(primaries, replicas, strict=True):
             await self._follow(replica, await identity(primary))
         await self._settled()

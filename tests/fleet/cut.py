@@ -1,12 +1,10 @@
-"""Cut links on loopback: packets to and from a port are dropped without a word. It needs root and iptables."""
+"""Cut links on loopback: packets to and from an address are dropped without a word. It needs root and iptables."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-_BUS = 10_000  # a cluster's nodes speak with each other on a port so much higher
 
 
 def can_cut() -> bool:
@@ -15,17 +13,16 @@ def can_cut() -> bool:
 
 
 @contextmanager
-def cut_off(port: int) -> Iterator[None]:
-    """Nothing reaches a server's ports, and nothing leaves them, connected or not."""
-    rules = [(side, str(each)) for each in (port, port + _BUS) for side in ("--dport", "--sport")]
+def cut_off(address: str) -> Iterator[None]:
+    """Nothing reaches a server's address, and nothing leaves it, connected or not."""
     try:
-        for side, each in rules:
-            _iptables("-I", side, each)
+        for side in ("-d", "-s"):
+            _iptables("-I", side, address)
         yield
     finally:
-        for side, each in rules:
-            _iptables("-D", side, each)
+        for side in ("-d", "-s"):
+            _iptables("-D", side, address)
 
 
-def _iptables(what: str, side: str, port: str) -> None:
-    subprocess.run(["iptables", "-w", what, "INPUT", "-i", "lo", "-p", "tcp", side, port, "-j", "DROP"], check=True)
+def _iptables(what: str, side: str, address: str) -> None:
+    subprocess.run(["iptables", "-w", what, "INPUT", "-i", "lo", side, address, "-j", "DROP"], check=True)

@@ -27,6 +27,7 @@ class Node(Child):
         argv = [
             *(str(valkey_binary()), "--port", str(port), "--bind", address),
             *("--dir", str(self.folder), "--maxmemory-policy", "noeviction", "--protected-mode", "no"),
+            *("--bind-source-addr", address, "--replica-announce-ip", address, "--cluster-announce-ip", address),
             *("--enable-protected-configs", "yes", "--repl-diskless-sync-delay", "0", *_DURABLE, *options),
         ]
         super().__init__(f"node {port}", argv, self.folder / "server.log", os.environ, host)

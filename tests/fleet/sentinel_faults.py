@@ -110,7 +110,7 @@ async def primary_cut_off(scene: Scene) -> None:
     primary = await store.primary(scene.random)
     scene.starts()
     scene.loses(scene.began_at - _UNSENT_S)
-    with cut_off(primary.port):
+    with cut_off(primary.address):
         await store.failed_over(primary)
         await asyncio.sleep(max(0.0, scene.began_at + _CUT_S - time.monotonic()))
     await _demoted(scene, primary)

@@ -10,7 +10,7 @@ from tests.fleet.call import call, fields
 from tests.fleet.child import Child
 from tests.fleet.node import Node
 from tests.fleet.patience import until
-from tests.fleet.store import Store, all_ready
+from tests.fleet.store import Store, all_ready, own_addresses
 from tests.free_ports import free_ports
 from tests.valkey_server import valkey_binary
 
@@ -22,7 +22,7 @@ port {port}
 bind 127.0.0.1
 dir {folder}
 protected-mode no
-sentinel monitor {name} 127.0.0.1 {primary} 2
+sentinel monitor {name} {address} {primary} 2
 sentinel down-after-milliseconds {name} 1000
 sentinel failover-timeout {name} 5000
 sentinel parallel-syncs {name} 1
@@ -35,8 +35,10 @@ class SentinelStore(Store):
     kind = "sentinel"
 
     def __init__(self, folder: Path) -> None:
-        self.nodes = [Node(port, folder) for port in free_ports(3)]
-        self.sentinels = [Sentinel(port, folder, self.nodes[0].port) for port in free_ports(_SENTINELS)]
+        self.nodes = [
+            Node(port, folder, address=address) for port, address in zip(free_ports(3), own_addresses(3), strict=True)
+        ]
+        self.sentinels = [Sentinel(port, folder, self.nodes[0]) for port in free_ports(_SENTINELS)]
         addresses = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.settings = {"REDIS_URL": f"redis+sentinel://{addresses}/{NAME}/0"}
 
@@ -45,7 +47,7 @@ class SentinelStore(Store):
         first.start()
         await first.ready()
         for node in others:
-            node.start("--replicaof", "127.0.0.1", str(first.port))
+            node.start("--replicaof", first.address, str(first.port))
         for sentinel in self.sentinels:
             sentinel.start()
         await self._settled()
@@ -74,10 +76,10 @@ class SentinelStore(Store):
         for sentinel in self.sentinels:
             if not sentinel.is_alive:
                 sentinel.start()
-        port = await self.primary_port()
+        primary = await self.primary(Random(0))
         for node in self.nodes:
             if not node.is_alive:
-                node.start("--replicaof", "127.0.0.1", str(port))
+                node.start("--replicaof", primary.address, str(primary.port))
         await self._settled()
 
     def stop(self) -> None:
@@ -102,12 +104,14 @@ class SentinelStore(Store):
 class Sentinel(Child):
     """One sentinel."""
 
-    def __init__(self, port: int, folder: Path, primary: int) -> None:
+    def __init__(self, port: int, folder: Path, primary: Node) -> None:
         self.port = port
         own = folder / f"sentinel-{port}"
         own.mkdir(parents=True)
         configuration = own / "sentinel.conf"
-        configuration.write_text(_CONFIGURATION.format(port=port, folder=own, name=NAME, primary=primary))
+        configuration.write_text(
+            _CONFIGURATION.format(port=port, folder=own, name=NAME, address=primary.address, primary=primary.port)
+        )
         server = str(valkey_binary())
         super().__init__(f"sentinel {port}", [server, str(configuration), "--sentinel"], own / "server.log", os.environ)
 

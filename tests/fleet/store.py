@@ -1,6 +1,7 @@
 """The kinds of store: the settings that lead the product there, the nodes, and how all of them get their roles back."""
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from random import Random
@@ -57,6 +58,11 @@ class SingleStore(Store):
         if not self.nodes[0].is_alive:
             self.nodes[0].start()
         await self.nodes[0].ready()
+
+
+def own_addresses(count: int) -> list[str]:
+    """Addresses of loopback that only this run uses, so that a node can be cut off without any other."""
+    return [f"127.77.{os.getpid() % 256}.{number}" for number in range(1, count + 1)]
 
 
 async def all_ready(nodes: list[Node]) -> None:
