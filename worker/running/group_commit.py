@@ -68,7 +68,9 @@ class GroupCommit:
 
     def flush(self, writer: LogWriter) -> None:
         """Return when the store has all that was written. Raises AttemptLost."""
-        self.push(writer)
+        lane = self._current(writer)
+        lane.push(writer)
+        lane.hurry()
         self._wait(writer, 0, 0)
 
     def run(self) -> None:

@@ -1,8 +1,8 @@
 """A lane of the group commit: the appends of all jobs that one node of the store has, one round trip at a time.
 
 While one write is in flight, the elements of the node's jobs gather; when it returns, they leave in one round trip.
-Quiet, a token waits for nothing; busy, the batches grow by themselves. There is no timer to tune. A node that is slow
-or away holds up its own lane alone.
+Quiet, a token waits for nothing; busy, the batches grow by themselves, and `gathering.py` lets them grow further the
+fuller the core is. There is nothing to tune. A node that is slow or away holds up its own lane alone.
 """
 
 import logging
@@ -18,11 +18,13 @@ from tokentail.log.append import Append
 from tokentail.log.writer import LogWriter
 from tokentail.redis.store import Store
 from worker.meters import Meters
+from worker.running.gathering import Gathering, core_clock
 
 log = logging.getLogger(__name__)
 
 _MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
 MAX_PIPELINE_BYTES = 8 << 20  # and how large they may be; the job that reaches it is the last
+_LEAST_REST_S = 0.0001  # a shorter one costs more than it saves
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
 
 
@@ -51,6 +53,7 @@ class Lane:
         self._probes: dict[LogWriter, None] = {}
         self._kept: dict[LogWriter, float] = {}  # ended logs, and until when (`answered_s`) they are probed
         self._has_work = Event()
+        self._is_urgent = Event()  # an end, or somebody waits until all is settled: then nothing is gathered
         self._pauses: dict[LogWriter, float] = {}  # of those whose last append was refused: seconds between tries
         self._resting: set[LogWriter] = set()  # those of them that are not sent now
         self._told: set[type[Exception]] = set()  # refusals that a log line told of, until nothing is refused
@@ -68,11 +71,17 @@ class Lane:
         if writer not in self._resting:  # else it is sent when its pause is over
             self._due[writer] = None
             self._has_work.set()
+            if writer.is_ended:
+                self._is_urgent.set()
 
     def probe(self, writer: LogWriter) -> None:
         """Look whether the store still has what the writer wrote, and whether the writer still holds its job."""
         self._probes[writer] = None
         self._has_work.set()
+
+    def hurry(self) -> None:
+        """Somebody waits for what was pushed: send it without gathering more."""
+        self._is_urgent.set()
 
     def keep(self, writer: LogWriter, for_s: float) -> None:
         """Keep an ended log for so long, not counting the time in which the node does not answer."""
@@ -90,22 +99,26 @@ class Lane:
     def run(self) -> None:
         """Commit for as long as the process lives."""
         pause_s = 0.0
+        gathering = Gathering(core_clock())
         while True:
             self._has_work.wait()
             if pause_s:
                 gevent.sleep(pause_s)
             self._has_work.clear()
-            if self._commit():
+            self._is_urgent.clear()
+            batch = self._take()
+            if not batch:
                 pause_s = 0.0
+            elif self._commit(batch):
+                pause_s = 0.0
+                if (rest_s := gathering.rest_s()) > _LEAST_REST_S:
+                    self._is_urgent.wait(rest_s)
             else:
                 pause_s = min(max(pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
                 self._has_work.set()
 
-    def _commit(self) -> bool:
-        """One round trip for all that is due; False when the node did not take it and it must be sent again."""
-        batch = self._take()
-        if not batch:
-            return True
+    def _commit(self, batch: list[tuple[LogWriter, Append]]) -> bool:
+        """One round trip for all of it; False when the node did not take it and it must be sent again."""
         began = time.monotonic()
         try:
             outcomes = self._store.append_many([append for _, append in batch])
