@@ -86,6 +86,10 @@ class ListStore:
         return [Appended(len(self.logs[append.job_id])) for append in appends]
 
 
+def new_writer(name: str) -> LogWriter:
+    return LogWriter(name, "attempt", Claim("owner", "gen00000", 1, 0, 30, "", 1, b"{}", 7, None))
+
+
 class FullCore(Gathering):
     """Rests until the machine lets it go on, as if the bound were far away."""
 
@@ -121,7 +125,7 @@ class GatherMachine(RuleBasedStateMachine):
         """A job begins: its first element is due."""
         name = f"job{len(self.written)}"
         self.written[name] = 1
-        return LogWriter(name, "attempt", Claim("owner", "gen00000", 1, 0, 30, "", 1, b"{}", 7, None))
+        return new_writer(name)
 
     @rule(writer=writers, count=st.integers(1, 3))
     def write(self, writer: LogWriter, count: int) -> None:
@@ -188,7 +192,7 @@ def test_a_token_waits_no_longer_than_a_rest(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(FullCore, "rest_s", lambda _: 0.05)
     monkeypatch.setattr("worker.running.lane.Gathering", FullCore)
     machine = GatherMachine()
-    writer = machine.come()
+    writer = new_writer("job")
     for text in ("first", "second"):
         writer.write(text)
         machine.commit.push(writer)
