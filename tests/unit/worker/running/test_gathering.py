@@ -58,12 +58,12 @@ def test_a_load_that_is_over_is_forgotten() -> None:
 
 @given(st.lists(st.floats(-10, 10), max_size=5))
 def test_no_rest_is_beyond_its_bounds(shares: list[float]) -> None:
-    """Also when a clock was set, or goes faster than the other."""
+    """A clock may have been set, or go faster than the other."""
     assert 0.0 <= rest_at(*shares) <= LONGEST_S
 
 
 def test_the_core_clock_goes_while_its_thread_works() -> None:
-    """It is of the thread that asks, and never goes back."""
+    """The clock is of the thread that asks, and never goes back."""
     clock = core_clock()
     began = clock()
     sum(range(3_000_000))
@@ -157,7 +157,7 @@ class GatherMachine(RuleBasedStateMachine):
 
     @rule(writer=writers)
     def flush(self, writer: LogWriter) -> None:
-        """Whoever waits until all is settled is not kept waiting."""
+        """A flush ends the rest, too."""
         has_gathered = self._arrived() < self.written_by_all()
         with gevent.Timeout(30):
             self.commit.flush(writer)
