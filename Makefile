@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +46,14 @@ test-wheel: setup
 
 test-lowest: setup
 	$(BIN)/python -m tests.wheel tests/unit tests/contract tests/integration
+
+# All contracts on a primary that real Sentinels name, and real fail-overs.
+test-sentinel: setup
+	TOKENTAIL_TEST_STORE=sentinel $(PYTEST) -n 2 --dist loadfile tests/contract tests/integration/test_sentinel.py
+
+# Fail over under load, and print for how long readers were silent: [ROUNDS=3]
+fail-over: setup
+	$(BIN)/python -m tests.fail_over $(or $(ROUNDS),1)
 
 # Which lines of the product no test reaches.
 coverage: setup $(VENV)/.ready-programs

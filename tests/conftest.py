@@ -3,6 +3,7 @@
 A Valkey that cannot start fails the tests that need it; skipping them would leave the laws of the log untested.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import fakeredis
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.scripted_worker import ScriptedWorker
+from tests.sentinel_fleet import SentinelFleet
 from tests.valkey_server import ValkeyServer
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import Backend, wire
@@ -23,20 +25,22 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def valkey_server() -> Iterator[ValkeyServer]:
-    """A real Valkey for the whole session, without durability."""
-    with ValkeyServer() as server:
+def valkey_server() -> Iterator[ValkeyServer | SentinelFleet]:
+    """A real Valkey for the whole session, without durability; in `make test-sentinel` Sentinels name it."""
+    with (
+        SentinelFleet(replicas=1) if os.environ.get("TOKENTAIL_TEST_STORE") == "sentinel" else ValkeyServer() as server
+    ):
         yield server
 
 
 @pytest.fixture(scope="session")
-def valkey_url(valkey_server: ValkeyServer) -> str:
-    """The unix:// URL of the session's real Valkey."""
+def valkey_url(valkey_server: ValkeyServer | SentinelFleet) -> str:
+    """The URL of the session's real Valkey."""
     return valkey_server.url
 
 
 @pytest.fixture
-def real_client(valkey_server: ValkeyServer) -> Iterator[RedisClient]:
+def real_client(valkey_server: ValkeyServer | SentinelFleet) -> Iterator[RedisClient]:
     """A client of the session's real Valkey, which is empty and without a memory limit; it is left empty, too.
 
     The next file may start a web process before its first test asks for this, and its sweep would find what is there.

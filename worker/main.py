@@ -45,16 +45,16 @@ def main() -> int:
     try:
         settings = load_settings(os.environ)
         settings.require_redis()
+        configure_logging(settings.log_level, "worker")
         registry = build_registry(load_endpoints(settings, os.environ), settings.model)
+        backend = open_backend(settings, _REDIS_TIMEOUT_S)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    configure_logging(settings.log_level, "worker")
     if fault := model_fault(settings.model, registry.served_models()):
         log.warning("model.not_served", extra={"model": settings.model, "fault": fault})  # another worker may serve it
     logging.getLogger("rq.registry").setLevel("ERROR")  # it warns of lost jobs, a minute after the sweep took them back
     worker = new_worker_name()
-    backend = open_backend(settings, _REDIS_TIMEOUT_S)
     metrics = WorkerMetrics(settings.worker_concurrency, backend.sweeper.totals) if settings.worker_metrics else None
     tracing = open_tracing(os.environ, "tokentail-worker")
     runner = Runner(worker, settings, backend, registry, open_transport(settings), metrics, tracing)

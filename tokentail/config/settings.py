@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from tokentail.config.address import Address
+from tokentail.config.address import Address, is_http_url
+from tokentail.config.redis_url import RedisUrl
 from tokentail.config.setting_text import read_setting
 from tokentail.config.webhook_faults import webhook_faults
 from tokentail.errors import InvalidRequest, SettingsError
@@ -242,11 +242,12 @@ def _cross_checks(s: Settings) -> Iterator[str]:
         ("TOKENTAIL_QUEUE_URL", s.queue_url),
         ("TOKENTAIL_BUFFER_URL", s.buffer_url),
     ):
-        if url and _address(url)[0] not in {"redis", "rediss", "unix"}:
-            yield f"{name}: does not begin with redis://, rediss:// or unix://"
+        try:
+            _ = url and RedisUrl.parse(url)
+        except ValueError as error:
+            yield f"{name}: {error}"
     for name, url in (("OPENAI_BASE_URL", s.openai_base_url), ("TOKENTAIL_LOCAL_URL", s.local_url)):
-        scheme, host = _address(url)
-        if url and (scheme not in {"http", "https"} or not host):
+        if url and not is_http_url(url):
             yield f"{name}: is not an http:// or https:// address"
     if bool(s.queue_url) != bool(s.buffer_url) and not s.redis_url:
         yield "TOKENTAIL_QUEUE_URL and TOKENTAIL_BUFFER_URL: set both, or REDIS_URL"
@@ -286,13 +287,3 @@ def _model_faults(model: str) -> Iterator[str]:
 def _shown(text: str) -> str:
     """A setting's text; of an address without credentials, and without the values of parameters."""
     return _PARAMETER.sub(r"\1=…", _CREDENTIALS.sub("://…@", text)) if "://" in text else text
-
-
-def _address(url: str) -> tuple[str, str]:
-    """Scheme and host of a URL; both are empty for text that is not a URL."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # which is parsed only when asked for
-    except ValueError:
-        return "", ""
-    return parts.scheme, parts.hostname or ""

@@ -1,5 +1,8 @@
 """Clients: how a process connects to Redis, with threads or greenlets, and with coroutines."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -9,7 +12,10 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tokentail.redis.connection import QuickPacker, look_quickly, translate_uvloop
+from tokentail.config.redis_url import RedisUrl
+from tokentail.errors import SettingsError
+from tokentail.redis.connection import QuickPacker, go_to_primary, look_quickly, translate_uvloop, unconnected
+from tokentail.redis.primary import primary_of
 
 __all__ = ["AsyncRedisClient", "RedisClient", "address_of", "connect", "connect_async"]
 
@@ -20,27 +26,35 @@ _ASYNC_CONNECTIONS = 4  # reads take one at a time
 
 
 def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> RedisClient:
-    """A client for one Redis URL (redis://, rediss://, unix://). Connects on first use.
+    """A client for one Redis URL. Connects on first use; Sentinels that the URL names are asked from now on.
+
+    Raises SettingsError for a parameter of the URL that is not known.
 
     `timeout_s` bounds each try; a broken connection is tried once more, at once, because a pooled one may be stale.
     """
-    client: RedisClient = redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        max_connections=max_connections,
-        retry=Retry(NoBackoff(), 1),
-        health_check_interval=0,
-        command_packer=QuickPacker(),
-    )
-    look_quickly(client.connection_pool)
+    parsed = RedisUrl.parse(url)
+    with _parameters_named():
+        client: RedisClient = redis.Redis.from_url(
+            parsed.server,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=max_connections,
+            retry=Retry(NoBackoff(), 1),
+            health_check_interval=0,
+            command_packer=QuickPacker(),
+        )
+        look_quickly(client.connection_pool)
+        if parsed.sentinels:
+            go_to_primary(client.connection_pool, primary_of(parsed))
+        unconnected(client.connection_pool)
     return client
 
 
 def connect_async(url: str, timeout_s: float) -> AsyncRedisClient:
-    """A client for coroutines. Connects on first use; each try takes at most `timeout_s`."""
+    """A client for coroutines, as `connect` makes one for threads; each try takes at most `timeout_s`."""
+    parsed = RedisUrl.parse(url)
     pool = BlockingConnectionPool.from_url(
-        url,
+        parsed.server,
         protocol=2,
         max_connections=_ASYNC_CONNECTIONS,
         timeout=timeout_s,
@@ -50,10 +64,23 @@ def connect_async(url: str, timeout_s: float) -> AsyncRedisClient:
         health_check_interval=0,
     )
     translate_uvloop(pool)
+    if parsed.sentinels:
+        go_to_primary(pool, primary_of(parsed))
     return AsyncRedisClient(connection_pool=pool)
 
 
 def address_of(client: RedisClient) -> str:
     """Where the client's server is, without the password that its URL may have."""
     at = client.get_connection_kwargs()
-    return str(at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}")
+    return str(at.get("primary") or at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}")
+
+
+@contextmanager
+def _parameters_named() -> Iterator[None]:
+    """Raise SettingsError for a parameter of the URL that redis-py does not take, which has its name and no value."""
+    try:
+        yield
+    except (TypeError, ValueError, redis.exceptions.RedisError) as error:
+        name = re.search(r"'(\w+)'", str(error))
+        at_fault = f"the parameter {name[1]}" if name else "a parameter"
+        raise SettingsError([f"REDIS_URL: {at_fault} after ? is not known, or has no value that fits"]) from None

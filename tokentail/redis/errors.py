@@ -34,6 +34,17 @@ NO_DATABASE = "DB index is out of range"  # so says Redis to each new connection
 _SCRIPT_WORDS = re.compile(rf"\b(UNREADABLE|LATERFORMAT) ({PREFIX}\S+)")  # of `lua/prelude.lua`
 
 
+class NoPrimary(redis.exceptions.ConnectionError):
+    """The Sentinels name no server that takes writes, for the reason that is the text.
+
+    `is_fault`: the URL or the Sentinels must be corrected.
+    """
+
+    def __init__(self, reason: str, *, is_fault: bool = False) -> None:
+        super().__init__(reason)
+        self.is_fault = is_fault
+
+
 @contextmanager
 def redis_errors(key: str = "") -> Iterator[None]:
     """Raise StoreFull, StoreUnavailable or Unreadable in place of redis-py's errors. An Unreadable names `key`."""
@@ -42,7 +53,8 @@ def redis_errors(key: str = "") -> Iterator[None]:
     except redis.exceptions.OutOfMemoryError:
         raise StoreFull(StoreFull.__doc__) from None
     except _OUTAGES as error:
-        raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({type(error).__name__})") from None
+        reason = error if isinstance(error, NoPrimary) else type(error).__name__
+        raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({reason})") from None
     except redis.exceptions.ResponseError as error:
         said = words_of(error)
         word = said.split(" ", 1)[0]

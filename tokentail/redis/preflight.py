@@ -10,12 +10,13 @@ import redis
 
 from tokentail.errors import SettingsError, StoreUnavailable
 from tokentail.redis.client import RedisClient, address_of, connect
-from tokentail.redis.errors import NO_DATABASE, redis_errors, words_of
+from tokentail.redis.errors import NO_DATABASE, NoPrimary, redis_errors, words_of
 
 log = logging.getLogger(__name__)
 
 _LEAST_VERSION = (7, 0)  # scripts that declare themselves (#!lua), PEXPIRE with GT, SET with NX and GET
 _ONE_SERVER = "set REDIS_URL to one server that takes writes"
+_BY_SENTINELS = "to have Sentinels name the primary, write redis+sentinel://HOST:PORT,HOST:PORT/NAME"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,8 @@ def judge(client: RedisClient) -> Verdict:
         with redis_errors():
             about = client.info()
     except StoreUnavailable as error:
-        # A password may be corrected in Redis, too; but until then nothing works, and nobody would look there.
-        cause = error.__context__
-        if isinstance(cause, redis.exceptions.AuthenticationError):
-            return Verdict((f"{at} refuses the user or the password of REDIS_URL ({words_of(cause)})",))
-        if isinstance(cause, redis.exceptions.ResponseError) and words_of(cause).startswith(("DENIED", NO_DATABASE)):
-            return Verdict((f"{at} refuses every command ({words_of(cause)})",))
+        if fault := _refusal(at, error.__context__):
+            return Verdict((fault,))
         raise
     except redis.exceptions.NoPermissionError:
         return Verdict()  # the user may not ask INFO, which nothing else depends on
@@ -48,6 +45,21 @@ def judge(client: RedisClient) -> Verdict:
             return Verdict()  # the command was renamed or is left out, which is no harm either
         return Verdict((f"What answers as {at} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
     return Verdict(tuple(_faults(at, about)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
+
+
+def _refusal(at: str, cause: BaseException | None) -> str | None:
+    """The sentence for an outage that does not pass by itself.
+
+    A password may be corrected in Redis, too; but until then nothing works, and nobody would look there.
+    """
+    match cause:
+        case NoPrimary(is_fault=True):
+            return f"{at} cannot be used: {cause}; correct REDIS_URL or the Sentinels"
+        case redis.exceptions.AuthenticationError():
+            return f"{at} refuses the user or the password of REDIS_URL ({words_of(cause)})"
+        case redis.exceptions.ResponseError() if words_of(cause).startswith(("DENIED", NO_DATABASE)):
+            return f"{at} refuses every command ({words_of(cause)})"
+    return None
 
 
 def judge_all(urls: Iterable[str], timeout_s: float) -> tuple[Verdict, dict[str, str]]:
@@ -81,9 +93,9 @@ def _faults(at: str, about: Mapping[str, Any]) -> Iterable[str]:
     version = str(about.get("redis_version", ""))
     if _numbers(version) < _LEAST_VERSION:
         yield f"{at} has version {version}: 7.0 or newer is needed"
-    match about.get("redis_mode"):
+    match about.get("redis_mode") or about.get("server_mode"):  # Redis's word and Valkey's
         case "sentinel":
-            yield f"{at} is a Sentinel, which keeps no data: {_ONE_SERVER}"
+            yield f"{at} is a Sentinel, which keeps no data; {_BY_SENTINELS}"
         case "cluster":
             yield f"{at} is one node of a Cluster, which has only some of the keys: {_ONE_SERVER}"
 
