@@ -21,6 +21,7 @@ _TOOLS = (
     "fakeredis[lua]",
     "hatchling",
     "hypothesis",
+    "kubernetes-validate",
     "openai",
     "pytest",
     "pytest-timeout",

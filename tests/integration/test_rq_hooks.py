@@ -34,6 +34,7 @@ from worker.running.runner import Runner
 
 _NAME = "worker-under-test"
 _CALLED_BY_RQ = {"_set_connection", "subscribe", "unsubscribe", "prepare_job_execution", "handle_execution_ended"}
+_CALLED_BY_RQ |= {"handle_job_success"}
 _CALLED_BY_RQ |= {"request_stop_execution", "death_penalty_class", "register_birth", "set_state"}
 _CALLED_BY_US = {"prepare_execution", "handle_payload"}
 

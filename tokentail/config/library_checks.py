@@ -150,6 +150,7 @@ RQ = Inside(
         ),
         Part("rq.worker:BaseWorker._set_connection", takes="connection"),
         Part("rq.worker:BaseWorker.handle_execution_ended", takes="job queue heartbeat_ttl"),
+        Part("rq.worker:BaseWorker.handle_job_success", takes="job queue started_job_registry execution"),
         Part("rq.worker:BaseWorker.handle_payload", takes="message"),
         Part("rq.worker:BaseWorker.heartbeat", takes="timeout pipeline"),
         Part("rq.worker:BaseWorker.prepare_execution", takes="job"),

@@ -7,10 +7,11 @@ read is removed, with the record that it names.
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from gevent.event import Event
 from rq import worker_registration
 from rq.exceptions import NoSuchJobError
 from rq.executions import Execution, ExecutionRegistry
@@ -21,14 +22,16 @@ from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
+from tokentail.errors import StoreUnavailable, TokentailError
 from tokentail.jobs.queue import TASKS, job_id_of, job_in, queue_types
-from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS
+from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS, redis_errors
 from tokentail.redis.keys import rq_results
 from tokentail.redis.mending import expel, mend
 
 log = logging.getLogger(__name__)
 
 
+_RETRY_S = 1.0  # between tries at a note that Redis does not take
 _COUNTS = ("successful_job_count", "failed_job_count", "total_working_time")
 _NUMBER = re.compile(rb"[0-9]{1,15}(\.[0-9]{1,20})?(e[-+][0-9]{1,2})?")
 
@@ -66,6 +69,31 @@ def outlived() -> Iterator[None]:
         yield
     except REDIS_FAULTS as error:
         log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
+
+
+def note_in_the_end(rq_job: RQJob, note: Callable[[], None], stopping: Event) -> None:
+    """Make a note about a job. While Redis is away it is tried again, until the worker stops."""
+    tries = 0
+    while not (tries and stopping.wait(_RETRY_S)):
+        try:
+            with redis_errors():
+                return note()
+        except (TokentailError, *REDIS_FAULTS) as error:
+            if not tries:
+                log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
+            if not isinstance(error, StoreUnavailable):
+                return None
+        tries += 1
+    return None
+
+
+def put_back(rq_job: RQJob, queue: Queue) -> None:
+    """Return a job that arrived during a stop to its queue. For a moment it is in two lists, never in none."""
+    try:
+        queue.push_job_id(rq_job.id, at_front=True)
+        queue.intermediate_queue.remove(rq_job.id)
+    except REDIS_FAULTS as error:
+        log.warning("queue.put_back_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
 
 
 def job_of(queue: Any, entry: bytes) -> RQJob | None:

@@ -118,7 +118,7 @@ class GreenletWorker(BaseWorker):
         try:
             taken = self._dequeue()
             if taken is not None and self._stopping.is_set():
-                self._put_back(*taken)
+                rq_books.put_back(*taken)
                 taken = None
         except BaseException:
             self._slots.release()
@@ -144,14 +144,6 @@ class GreenletWorker(BaseWorker):
 
     def _mended(self, call: Callable[[], Any], types: Mapping[str, str] | None = None) -> Any:
         return mended(self.connection, {**rq_books.types_of(self), **(types or {})}, call)
-
-    def _put_back(self, rq_job: RQJob, queue: Queue) -> None:
-        """Return a job that arrived during the stop to its queue. For a moment it is in two lists, never in none."""
-        try:
-            queue.push_job_id(rq_job.id, at_front=True)
-            queue.intermediate_queue.remove(rq_job.id)
-        except REDIS_FAULTS as error:
-            log.warning("queue.put_back_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
 
     def _perform(self, rq_job: RQJob, queue: Queue) -> None:
         try:
@@ -258,6 +250,12 @@ class GreenletWorker(BaseWorker):
     def handle_execution_ended(self, job: RQJob, queue: Queue, heartbeat_ttl: int) -> None:
         """Note when; RQ would send it at once, and again with the result."""
         job.ended_at = job.last_heartbeat = datetime.now(UTC)
+
+    def handle_job_success(self, job: RQJob, queue: Queue, *rest: Any, **named: Any) -> None:
+        """Note that the job has run. RQ would take a refusal of this note for a failure of the job."""
+        note = partial(super().handle_job_success, job, queue, *rest, **named)
+        types = rq_books.types_of_job(job)
+        rq_books.note_in_the_end(job, lambda: self._mended(note, types), self._stopping)
 
     def _set_connection(self, connection: RedisClient) -> RedisClient:
         # RQ would raise the socket timeout to minutes, and a Redis that hangs would go unnoticed as long.
