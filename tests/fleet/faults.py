@@ -18,9 +18,9 @@ from tests.fleet.store import Store
 _REFUSED_S = 4.0
 _BUSY_S = 3
 _FROZEN_S = 12.0
-_FLOOD_JOBS = 12
+_FLOOD_JOBS = 16
 _FLOOD_PERIOD_MS = 20
-_FLOOD_PADDING = 7000  # below what is published without its elements
+_FLOOD_PADDING = 7500  # below what is published without its elements
 _HUNG_S = 6.0
 
 
@@ -119,7 +119,11 @@ async def web_frozen(scene: Scene) -> None:
         most = max(most, await _held_for_subscribers(deployment.store))
         await asyncio.sleep(0.25)
     deployment.webs[0].resume()
-    scene.notes.append(f"the store held {before / 1e6:.1f} MB for subscribers before, at most {most / 1e6:.1f} MB then")
+    flood_mb_s = _FLOOD_JOBS * _FLOOD_PADDING / _FLOOD_PERIOD_MS / 1000
+    scene.notes.append(
+        f"{flood_mb_s:.1f} MB/s for {_FROZEN_S:g} s; the store held {before / 1e6:.1f} MB for subscribers before, "
+        f"at most {most / 1e6:.1f} MB then"
+    )
 
 
 async def _held_for_subscribers(store: Store) -> int:
