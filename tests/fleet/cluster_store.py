@@ -72,6 +72,9 @@ class ClusterStore(Store):
         ports = {port for _, _, port, _ in await self.ranges()}
         return [node for node in self.members if node.port in ports]
 
+    async def leaders(self) -> object:
+        return sorted(node.port for node in await self.primaries())
+
     async def replica_of(self, primary: Node) -> Node:
         """A node that follows `primary`. Raises TimeoutError if there is none."""
         for node in self.members:

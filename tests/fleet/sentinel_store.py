@@ -63,6 +63,9 @@ class SentinelStore(Store):
                 return port
         return None
 
+    async def leaders(self) -> object:
+        return await self.primary_port()
+
     async def failed_over(self, former: Node) -> None:
         """Wait until another node than `former` is the primary and says so itself."""
 

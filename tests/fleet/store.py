@@ -27,6 +27,10 @@ class Store(ABC):
     @abstractmethod
     async def settle(self) -> None: ...
 
+    async def leaders(self) -> object:
+        """What changes when a primary is replaced; None where nothing replaces one, or nobody knows."""
+        return None
+
     async def holder(self, job_id: str) -> Node:
         """The node that has a job's log."""
         return await self.primary(Random(job_id))
