@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -130,6 +130,11 @@ servers: setup
 # Run tokentail.js in Node, Deno, Bun, with React Native's fetch, and in Firefox where it is installed, and print what works in each.
 runtimes: setup
 	$(BIN)/python -m tests.runtimes
+
+# Run both Compose projects on a Docker engine under load: kill every container, scale, update, back up and restore, fail
+# over. Needs an engine that `docker compose` reaches, or root on Debian with docker.io and debootstrap installed.
+compose-check: setup
+	$(BIN)/python -m tests.compose_check
 
 # Probe the real proxies that are installed, and Node's, and write their rows into docs/networks.md. With
 # FIGURES=networks.json: write there what `python -m bench networks --json networks.json` has found.

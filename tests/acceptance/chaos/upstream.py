@@ -41,8 +41,8 @@ class Upstream:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
-    async def start(self, address: str = "127.0.0.1") -> None:
-        self._server = await asyncio.start_server(self._serve, address, 0)
+    async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        self._server = await asyncio.start_server(self._serve, address, port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
