@@ -94,7 +94,7 @@ def wire_calls(
         store=store,
         queue=queue,
         admission=backend.admission,
-        submitter=Submitter(store, queue, backend.admission, now_ms),
+        submitter=Submitter(store, queue, backend.admission, now_ms, settings.submit_wait_ms),
         views=views,
         polls=polls,
         catalog=catalog,

@@ -93,6 +93,10 @@ class StoreUnavailable(TokentailError):
     """Redis does not answer. Nothing was lost; try again shortly."""
 
 
+class NotReplicated(StoreUnavailable):
+    """No replica of Redis confirmed the job in time, so a fail-over could lose it. Send it again, with its key."""
+
+
 class ServerStopping(TokentailError):
     """This process of the server is stopping. Nothing was lost: send the request again, and another one answers."""
 

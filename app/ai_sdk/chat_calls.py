@@ -20,6 +20,7 @@ from app.openai.submissions import Submissions, Submitted, model_meant
 from app.reading.steps import Head, RunBlocking, Stream
 from tokentail.errors import JobGone, JobNotFound, StoreFull, StoreUnavailable
 from tokentail.redis.chats import Chats, chat_of
+from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.store import Store
 
 _STREAM = {**HEADERS, "x-vercel-ai-ui-message-stream": "v1"}
@@ -83,11 +84,13 @@ class ChatCalls:
         wanted = asked.request
         if wanted.model:
             wanted = replace(wanted, model=model_meant({"model": wanted.model}, self._models, request.owner))
-        made = self._submissions.submit_asked(request, UI_CHAT, asked, wanted, stays=True)
-        chat = chat_of(request.owner, request.user, asked.chat_id)
-        with suppress(StoreUnavailable, StoreFull):  # then the chat cannot be resumed, but its answer is on its way
-            self._chats.note(chat, made.job.id, self._kept_ms(asked))
-        return made
+        chat, kept_ms = chat_of(request.owner, request.user, asked.chat_id), self._kept_ms(asked)
+
+        # Where Redis refuses it, the chat cannot be resumed, but its answer is on its way.
+        def note(trip: RoundTrip, job_id: str) -> list[Outcome[Any]]:
+            return [self._chats.note(trip, chat, job_id, kept_ms)]
+
+        return self._submissions.submit_asked(request, UI_CHAT, asked, wanted, stays=True, notes=note)
 
     def _kept_ms(self, asked: ChatRequest) -> int:
         retention, wanted_s = self._store.retention, asked.request.retention_s

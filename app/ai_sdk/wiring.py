@@ -16,7 +16,7 @@ def ai_sdk_handlers(
     store: Store, actions: JobActions, views: JobViews, polls: Polls, models: KeyModels
 ) -> dict[str, Handler]:
     """The handlers by the names of their routes, on the calls of our own interface."""
-    submissions = Submissions(actions, views, models, Repeats(store.client))
+    submissions = Submissions(actions, models, Repeats(store.client))
     chat = ChatCalls(
         submissions=submissions,
         views=views,

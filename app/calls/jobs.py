@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.calls.polls import checked
-from app.calls.positions import Catalog, QueuePositions
+from app.calls.positions import Catalog, QueuePosition, QueuePositions
 from app.http.bodies import asked_body, job_view, operators_view, text_of
 from app.http.page_query import page_query
 from app.http.request import Request
@@ -16,7 +16,8 @@ from app.reading.readers import Readers
 from app.reading.steps import hidden_from, shown_to
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound
 from tokentail.jobs.api_key import Role
-from tokentail.jobs.job import Job, Status
+from tokentail.jobs.job import Job, Status, Usage
+from tokentail.jobs.submit import Submission
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING, Cursor
 from tokentail.redis.backend import now_ms
@@ -100,27 +101,47 @@ class JobViews:
 
     def job(self, owner: str, job_id: str) -> Job:
         """The job, if it is the owner's. Raises JobNotFound (for another owner's job, too), JobGone."""
-        try:
-            job = self._store.view(checked(job_id))
-        except JobGone as gone:
-            if gone.owner != owner:
-                raise JobNotFound(JobNotFound.__doc__) from None
-            raise
-        if job.owner != owner:
-            raise JobNotFound(JobNotFound.__doc__)
-        return job
+        return _owned(owner, lambda: (self._store.view(checked(job_id)), None))[0]
+
+    def job_with_usage(self, owner: str, job_id: str) -> tuple[Job, Usage | None]:
+        """Like `job`, with the usage of an answer that is on its way, as it would be if the job was stopped now."""
+        return _owned(owner, lambda: self._store.view_with_usage(checked(job_id)))
 
     def described(self, job: Job) -> dict[str, Any]:
         """The job's view, with its queue position and what it waits for."""
         if job.status is not Status.QUEUED:
             return job_view(job)
-        place = self._places.position_of(job.id)
+        return self._queued(job, self._places.position_of(job.id))
+
+    def submitted(self, job: Job, submission: Submission) -> dict[str, Any]:
+        """The view of a job that was just submitted. The queue itself has told how many wait before it."""
+        if job.status is not Status.QUEUED:
+            return job_view(job)
+        if submission.waiting is not None:
+            return self._queued(job, QueuePosition(submission.waiting - 1, is_held=False))
+        place = self._places.latest(job.id)
+        if place is None and submission.is_held:
+            return {**self._queued(job, None), "waits_for": "share"}
+        return self._queued(job, place)
+
+    def _queued(self, job: Job, place: QueuePosition | None) -> dict[str, Any]:
         waits_for = None
         if self._catalog.is_waited_for(job.model):
             waits_for = "worker"
         elif place is not None:
             waits_for = "share" if place.is_held else "slot"
         return job_view(job, None if place is None else place.before + 1, waits_for)
+
+
+def _owned(owner: str, view: Callable[[], tuple[Job, Usage | None]]) -> tuple[Job, Usage | None]:
+    """What is viewed, if it is the owner's. Raises JobNotFound for another owner's job."""
+    try:
+        job, usage = view()
+    except JobGone as gone:
+        raise hidden_from(owner, gone) from None
+    if job.owner != owner:
+        raise JobNotFound(JobNotFound.__doc__)
+    return job, usage
 
 
 def _etag(batch: Batch) -> str:

@@ -16,6 +16,7 @@ Value = TypeVar("Value")
 Clock = Callable[[], float]
 
 _CATALOG_S = 1.0
+_OBSERVED_S = 2.0  # older observations are not used: the leases are read again
 _PLACES_S = 2.0
 _WANTED_S = 10.0  # a value that nobody asked for in this time is not kept fresh
 
@@ -38,8 +39,12 @@ class Snapshot(Generic[Value]):
 
     def get(self) -> Value:
         """The value. Raises what reading it raises; a failure is kept for nobody who asks later."""
+        return self._at_most(self._kept_s)
+
+    def _at_most(self, age_s: float) -> Value:
+        """The value, read again if it is older than `age_s`."""
         with self._lock:
-            if self._latest is not None and self._clock() - self._latest[0] < self._kept_s:
+            if self._latest is not None and self._clock() - self._latest[0] < age_s:
                 return self._latest[1]
             if (shared := self._reading) is None:
                 mine = self._reading = Future()
@@ -63,13 +68,17 @@ class Snapshot(Generic[Value]):
 
     def latest(self) -> Value | None:
         """The value as it was read last, which may be a while ago; None before that. For those who must not wait."""
-        self._wanted_at = self._clock()
+        self.want()
         return self._latest[1] if self._latest else None
 
+    def want(self) -> None:
+        """Have `refresh` keep it fresh for a while."""
+        self._wanted_at = self._clock()
+
     def refresh(self) -> None:
-        """Read it for those who asked for the latest one since a moment ago. Raises what reading it raises."""
+        """Read it for those who asked since a moment ago, before it is too old for them. Raises what reading raises."""
         if self._wanted_at is not None and self._clock() - self._wanted_at < _WANTED_S:
-            self.get()
+            self._at_most(self._kept_s / 2)
 
 
 class Catalog:
@@ -81,7 +90,7 @@ class Catalog:
         self._models = Snapshot(self._read, _CATALOG_S, clock)
 
     def models(self) -> list[ServedModel]:
-        """At most a second old. Raises StoreUnavailable."""
+        """At most a second older than what this process has observed of the workers. Raises StoreUnavailable."""
         return self._models.get()
 
     def live(self) -> dict[str, Lease]:
@@ -95,7 +104,7 @@ class Catalog:
         return not live if model is None else not dialect_of(model, models_of(live))
 
     def _read(self) -> list[ServedModel]:
-        served = models_of(self.live())
+        served = models_of(self._observer.live if self._observer.looked_within(_OBSERVED_S) else self.live())
         return served or self._fleet.last_catalog()
 
 
@@ -122,6 +131,7 @@ class QueuePositions:
 
     def position_of(self, job_id: str) -> QueuePosition | None:
         """The job's position, at most two seconds old; None if the job is not known to wait."""
+        self._places.want()
         try:
             return self._places.get().get(job_id)
         except (StoreUnavailable, Unreadable):

@@ -27,6 +27,7 @@ from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreF
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.dialects import check_dialect
 from tokentail.jobs.job import Job, Status
+from tokentail.jobs.making import AddNotes
 from tokentail.jobs.models import dialect_of
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.request import GenerationRequest, parse_request
@@ -34,6 +35,7 @@ from tokentail.jobs.spending import Spent, spent_by, spent_if_stopped
 from tokentail.jobs.submit import Submission, Submitter
 from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
+from tokentail.redis.repeats import Question
 from tokentail.redis.store import Store
 from tokentail.telemetry.tracing import Tracing
 
@@ -89,8 +91,17 @@ class JobActions:
         response = yield RunBlocking(lambda: self._accepted(request, submission, wait_s, text))
         return response
 
-    def accept(self, request: Request, asked: GenerationRequest) -> Submission:
-        """Submit what is asked, which needs not be the request's body."""
+    def accept(
+        self,
+        request: Request,
+        asked: GenerationRequest,
+        question: Question | None = None,
+        notes: AddNotes | None = None,
+    ) -> Submission:
+        """Submit what is asked, which needs not be the request's body.
+
+        `question` finds the job that a repeat without an Idempotency-Key asks for; `notes` are made with a new job.
+        """
         if request.user and asked.user not in {UNSET, request.user}:
             raise InvalidRequest(Fault("user", "is not the user of this session; leave it out"))
         asked = replace(asked, user=request.user) if request.user else asked
@@ -100,20 +111,27 @@ class JobActions:
         limits = self._keys.of_owner(request.owner).limits
         span = self._tracing.begin("submit", "server", request.headers.get("traceparent", ""))
         try:
-            submission = self._submitter.submit(request.owner, asked, model, key, limits, span.traceparent)
+            submission = self._submitter.submit(
+                request.owner, asked, model, key, limits, span.traceparent, question, notes
+            )
         except Exception as error:
             span.end(type(error).__name__)
             raise
         span.end(job_id=submission.job_id, is_new=int(submission.is_new), gen_ai__request__model=model)
         user = user_digest(request.owner, asked.user or "")
         about = {"job_id": submission.job_id, "owner": request.owner, "user": user, "model": model}
-        log.info("job.submitted", extra={**about, "is_new": submission.is_new})
+        if submission.is_repeat:
+            log.info("job.taken_again", extra={"job_id": submission.job_id})
+        else:
+            log.info("job.submitted", extra={**about, "is_new": submission.is_new})
         return submission
 
-    def bind(self, request: Request, asked: GenerationRequest, job_id: str) -> str:
-        """Have the request's Idempotency-Key stand for this job; the job for which it stands, if need be another."""
-        key = _idempotency_key(request.headers)
-        return job_id if key is None else self._submitter.bind(request.owner, asked, key, job_id)
+    def job_of(self, owner: str, submission: Submission) -> Job:
+        """The job of a submission, as it was right after. Raises StoreUnavailable where it cannot be read."""
+        try:
+            return submission.job or self._reads.job(owner, submission.job_id)
+        except JobNotFound:
+            raise StoreUnavailable("The store has lost the job in the moment after it was accepted.") from None
 
     def _accept(self, request: Request) -> Submission:
         return self.accept(request, parse_request(request.body))
@@ -124,7 +142,10 @@ class JobActions:
         if waited_s is not None:
             applied["Preference-Applied"] = f"wait={waited_s:g}"
         try:
-            view = self._reads.described(self._reads.job(request.owner, job_id))
+            if waited_s is None:
+                view = self._reads.submitted(self.job_of(request.owner, submission), submission)
+            else:
+                view = self._reads.described(self._reads.job(request.owner, job_id))
         except JobNotFound:
             raise StoreUnavailable("The store has lost the job in the moment after it was accepted.") from None
         except (StoreUnavailable, Unreadable):
@@ -147,12 +168,10 @@ class JobActions:
         """Cancel the job and erase its content. A repetition changes nothing."""
         job_id = request.job_id
         try:
-            job = self._reads.job(request.owner, job_id)
+            job, usage = self._reads.job_with_usage(request.owner, job_id)
         except JobGone:
             return Response(204)
-        spent = spent_by(job.end)
-        if not job.status.is_closed:
-            spent = spent_if_stopped(self._store.usage_so_far(job_id))
+        spent = spent_by(job.end) if job.status.is_closed else spent_if_stopped(usage)
         if not self._store.delete(checked(job_id), self._now_ms()):
             raise JobNotFound(JobNotFound.__doc__)
         log.info("job.deleted", extra={"job_id": job_id, "owner": job.owner})

@@ -3,7 +3,6 @@
 Everything here may block, so handlers call it in a step of its own.
 """
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,29 +11,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from app.calls.jobs import JobViews
 from app.calls.key_models import KeyModels
 from app.calls.submit import JobActions
 from app.http.request import Request
 from app.openai.body import Fields, fields_of
 from app.openai.following import Delivery
 from app.reading.steps import ClientLeft, RunBlocking
-from tokentail.errors import (
-    Fault,
-    InvalidRequest,
-    JobGone,
-    JobNotFound,
-    ReferenceNotFound,
-    StoreFull,
-    StoreUnavailable,
-)
+from tokentail.errors import Fault, InvalidRequest, ReferenceNotFound, StoreFull, StoreUnavailable
 from tokentail.jobs.api_key import UNLIMITED, Allowance
-from tokentail.jobs.job import Job, Status
+from tokentail.jobs.job import Job
+from tokentail.jobs.making import AddNotes
 from tokentail.jobs.models import ServedModel, dialect_of, listed_name, resolve_model
 from tokentail.jobs.request import GenerationRequest
-from tokentail.redis.repeats import Repeats, question_of
-
-log = logging.getLogger(__name__)
+from tokentail.redis.repeats import Repeats
 
 GRACE_S = 10.0  # after its last reader, for the SDKs' own repeats, which come up to 8 s later
 _ON_DISCONNECT = "tokentail-on-disconnect"
@@ -57,9 +46,8 @@ Asking = Callable[[Fields, str, str], Any]  # (fields, model, dialect) → what 
 class Submissions:
     """Makes jobs of POSTs."""
 
-    def __init__(self, actions: JobActions, views: JobViews, models: KeyModels, repeats: Repeats) -> None:
+    def __init__(self, actions: JobActions, models: KeyModels, repeats: Repeats) -> None:
         self._actions = actions
-        self._views = views
         self._models = models
         self._repeats = repeats
 
@@ -74,24 +62,27 @@ class Submissions:
         return self.submit_asked(request, path, asked, asked.request, stays=stays(asked))
 
     def submit_asked(
-        self, request: Request, path: str, asked: Any, wanted: GenerationRequest, *, stays: bool
+        self,
+        request: Request,
+        path: str,
+        asked: Any,
+        wanted: GenerationRequest,
+        *,
+        stays: bool,
+        notes: AddNotes | None = None,
     ) -> Submitted:
-        """The job for a POST whose body was read already: `asked` is what it asks, `wanted` what the model gets."""
+        """The job for a POST whose body was read already: `asked` is what it asks, `wanted` what the model gets.
+
+        `notes` are made with a new job.
+        """
         if not _goes_on(request.headers, default=stays):
             wanted = replace(wanted, on_abandon="cancel", abandon_after_s=GRACE_S)
-        question = question_of(request.owner, f"{path}\n{request.user}" if request.user else path, request.body)
-        job = self._repeated(request, question)
-        if job is not None:
-            bound_to = self._actions.bind(request, wanted, job.id)
-            if bound_to != job.id:  # the client's own Idempotency-Key stands for another job
-                job = self._views.job(request.owner, bound_to)
-            log.info("job.taken_again", extra={"job_id": job.id})
-            return Submitted(job, asked, question)
-        submission = self._actions.accept(request, wanted)
-        job_id = submission.job_id
-        with suppress(StoreUnavailable, StoreFull):  # then a repeat makes another job
-            self._repeats.note(question, job_id)
-        return Submitted(self._views.job(request.owner, job_id), asked, question, submission.allowance)
+        path = f"{path}\n{request.user}" if request.user else path
+        says_repeat = _REPEATED.fullmatch(request.headers.get("x-stainless-retry-count", "")) is not None
+        question = self._repeats.question(request.owner, path, request.body, says_repeat=says_repeat)
+        submission = self._actions.accept(request, wanted, question, notes)
+        job = self._actions.job_of(request.owner, submission)
+        return Submitted(job, asked, question.digest, submission.allowance)
 
     def answered(self, made: Submitted, answer: Delivery) -> Delivery:
         """Send the answer to a POST, and keep in mind whether its client has it."""
@@ -113,19 +104,6 @@ class Submissions:
         """The client has hung up before it received anything: for a while, the same bytes ask for this job again."""
         with suppress(StoreUnavailable, StoreFull):
             self._repeats.note_unseen(made.question, made.job.id)
-
-    def _repeated(self, request: Request, question: str) -> Job | None:
-        """The job that this request asks for again; None for a new question."""
-        unseen = self._repeats.take_unseen(question)  # also by a repeat that says so: the next equal POST is new
-        is_repeat = _REPEATED.fullmatch(request.headers.get("x-stainless-retry-count", ""))
-        job_id = self._repeats.find(question) if is_repeat else unseen
-        if job_id is None:
-            return None
-        try:
-            job = self._views.job(request.owner, job_id)
-        except (JobNotFound, JobGone):
-            return None
-        return None if job.status is Status.CANCELLED else job
 
 
 def model_meant(fields: Mapping[str, Any], models: KeyModels, owner: str) -> str:

@@ -17,7 +17,7 @@ def openai_handlers(
     store: Store, actions: JobActions, views: JobViews, polls: Polls, models: KeyModels
 ) -> dict[str, Handler]:
     """The handlers by the names of their routes, on the calls of our own interface."""
-    submissions = Submissions(actions, views, models, Repeats(store.client))
+    submissions = Submissions(actions, models, Repeats(store.client))
     chat = ChatCalls(submissions, views, polls.max_wait_s, polls.clock)
     responses = ResponsesCalls(submissions, views, actions, store, polls.clock)
     listing = ModelCalls(models)

@@ -3,7 +3,11 @@
 import json
 import zlib
 
+from rq.job import Job as RQJob
+from rq.serializers import JSONSerializer
+
 from tokentail.identifiers import new_job_id
+from tokentail.jobs.queue import open_queue
 from tokentail.redis.backend import Backend
 
 
@@ -64,3 +68,25 @@ def test_rq_carries_the_job_id_and_nothing_else_and_never_a_pickle(backend: Back
     except zlib.error:
         carried = bytes(carried)  # not compressed
     assert json.loads(carried) == ["worker.task.run", None, [job_id], {}]
+
+
+def test_the_record_is_the_one_that_rq_writes(backend: Backend) -> None:
+    """Operators' tools read it: the same fields, with the same values but for the times."""
+    by_us, by_rq = new_job_id(), new_job_id()
+    client = backend.queue_client
+    backend.queue.enqueue(by_us, 1)
+    rq_queue = open_queue(client)
+    about = {"description": by_rq, "job_timeout": -1, "result_ttl": 60, "failure_ttl": 60}
+    rq_queue.enqueue("worker.task.run", by_rq, job_id=f"{by_rq}-1", **about)
+    ours, theirs = (client.hgetall(f"rq:job:{job_id}-1") for job_id in (by_us, by_rq))
+    assert ours.keys() == theirs.keys()
+    named = {job_id: (job_id, f"{job_id}-1") for job_id in (by_us, by_rq)}
+    assert client.lrange("rq:queue:tokentail", 0, -1) == [rq_id.encode() for _, rq_id in named.values()]
+    assert client.smembers("rq:queues") == {b"rq:queue:tokentail"}
+    for field in ours.keys() - {b"created_at", b"enqueued_at", b"data", b"description"}:
+        assert ours[field] == theirs[field], field
+    found = [RQJob.fetch(f"{job_id}-1", connection=client, serializer=JSONSerializer) for job_id in (by_us, by_rq)]
+    assert [(job.func_name, list(job.args), job.description) for job in found] == [
+        ("worker.task.run", [job_id], job_id) for job_id in (by_us, by_rq)
+    ]
+    assert all(job.enqueued_at is not None and job.created_at <= job.enqueued_at for job in found)

@@ -1,8 +1,7 @@
-"""Submitting: each step can be repeated, duplicates make one job, and what a crash left undone is put right."""
+"""Submitting: each step can be repeated, and duplicates make one job."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Barrier
 
 import pytest
@@ -10,19 +9,13 @@ import pytest
 from tests.contract.single_job import NOW_MS
 from tests.scripted_worker import ScriptedWorker
 from tokentail.config.settings import load_settings
-from tokentail.errors import IdempotencyConflict, JobGone, StoreFull, StoreUnavailable
+from tokentail.errors import IdempotencyConflict, JobGone
 from tokentail.identifiers import is_job_id, new_job_id
-from tokentail.jobs.admission import Admission, AdmissionLimits, Entered, Entry
-from tokentail.jobs.api_key import NO_LIMITS, KeyLimits
-from tokentail.jobs.job import NewJob, Retention, Status
-from tokentail.jobs.queue import JobQueue
+from tokentail.jobs.job import Status
 from tokentail.jobs.request import decode_request, parse_request
 from tokentail.jobs.submit import Submission, Submitter
-from tokentail.jobs.sweep import Sweeper, SweepLimits
-from tokentail.log.cursor import BEGINNING
 from tokentail.redis.backend import Backend, wire
 from tokentail.redis.client import RedisClient
-from tokentail.redis.store import Store
 
 REQUEST = parse_request(b'{"prompt": "why", "metadata": {"a": "b"}}')
 OTHER = parse_request(b'{"prompt": "why not"}')
@@ -165,176 +158,3 @@ def test_one_key_with_two_bodies_at_the_same_moment_makes_one_job(real_client: R
     )
     assert sum(isinstance(outcome, IdempotencyConflict) for outcome in outcomes) == 4
     assert len(backend.admission.open_jobs()) == 1
-
-
-# -- crashes between any two steps -----------------------------------------------------------------------------------
-
-
-class Crashed(Exception):
-    """The web process died here."""
-
-
-@dataclass
-class Fuse:
-    """Lets `steps` steps happen and raises in place of the next."""
-
-    steps: int
-    error: Exception
-
-    def burn(self) -> None:
-        if self.steps == 0:
-            raise self.error
-        self.steps -= 1
-
-
-class FusedStore(Store):
-    """A store that fails at a given step of submitting."""
-
-    def __init__(self, client: RedisClient, retention: Retention, fuse: Fuse) -> None:
-        super().__init__(client, retention)
-        self._fuse = fuse
-
-    def remember(self, owner: str, key: str, job_id: str, digest: str, ttl_ms: int) -> tuple[str, str]:
-        self._fuse.burn()
-        return super().remember(owner, key, job_id, digest, ttl_ms)
-
-    def list_for(self, owner: str, job_id: str, now_ms: int, user: str = "") -> None:
-        self._fuse.burn()
-        super().list_for(owner, job_id, now_ms, user)
-
-    def create(self, job: NewJob, request: bytes) -> bool:
-        self._fuse.burn()
-        return super().create(job, request)
-
-
-class FusedAdmission(Admission):
-    """An admission that fails at a given step of submitting."""
-
-    def __init__(self, store: Store, queue: JobQueue, backend: Backend, fuse: Fuse) -> None:
-        super().__init__(store, queue, backend.observer, AdmissionLimits(10, 10, 1.0))
-        self._fuse = fuse
-
-    def enter(self, owner: str, job_id: str, now_ms: int, of_key: KeyLimits = NO_LIMITS, user: str = "") -> Entry:
-        self._fuse.burn()
-        return super().enter(owner, job_id, now_ms, of_key, user)
-
-
-class FusedQueue(JobQueue):
-    """A queue that fails at a given step of submitting."""
-
-    def __init__(self, client: RedisClient, fuse: Fuse) -> None:
-        super().__init__(client)
-        self._fuse = fuse
-
-    def enqueue(self, job_id: str, enqueues: int) -> None:
-        self._fuse.burn()
-        super().enqueue(job_id, enqueues)
-
-
-STEPS = ["remember", "enter", "list", "create", "enqueue"]
-
-
-def submit_until(backend: Backend, steps: int, error: Exception, key: str | None = "key") -> Submission:
-    """Submit, and fail with `error` in place of step `steps`; without a key there is no first one."""
-    fuse = Fuse(steps, error)
-    store = FusedStore(backend.buffer_client, backend.store.retention, fuse)
-    queue = FusedQueue(backend.queue_client, fuse)
-    admission = FusedAdmission(store, queue, backend, fuse)
-    return Submitter(store, queue, admission, lambda: NOW_MS).submit("owner", REQUEST, "demo", key)
-
-
-LIMITS = SweepLimits(max_losses=3, queue_timeout_s=3600)
-
-
-def sweep_at(backend: Backend, seconds_later: float) -> None:
-    now_ms = NOW_MS + int(seconds_later * 1000)
-    Sweeper(
-        backend.store, backend.queue, backend.admission, backend.fleet, backend.observer, LIMITS, lambda: now_ms
-    ).sweep()
-
-
-@pytest.mark.parametrize("steps", range(5), ids=STEPS)
-def test_a_repeat_finishes_what_a_crash_left_undone(backend: Backend, steps: int) -> None:
-    """A client that got no answer sends its submission again: one job, in the queue once."""
-    with pytest.raises(Crashed):
-        submit_until(backend, steps, Crashed())
-    job_id = submitter(backend).submit("owner", REQUEST, "demo", "key").job_id
-    assert backend.store.view(job_id).status is Status.QUEUED
-    assert [job for job, _ in backend.admission.open_jobs()] == [job_id]
-    assert backend.store.jobs_of("owner", None, 10) == [job_id]
-    assert backend.queue.waiting() == {job_id: 0}
-
-
-def test_the_sweep_enqueues_a_job_whose_enqueue_crashed(backend: Backend) -> None:
-    """Once the record is written the job is accepted, and will run, whether or not the client repeats."""
-    with pytest.raises(Crashed):
-        submit_until(backend, 4, Crashed())
-    ((job_id, _),) = backend.admission.open_jobs()
-    sweep_at(backend, 1)
-    assert backend.queue.waiting() == {}  # it may still be on its way
-    sweep_at(backend, 6)
-    assert backend.queue.waiting() == {job_id: 0}
-    sweep_at(backend, 8)
-    assert backend.queue_client.llen("rq:queue:tokentail") == 1
-
-
-def test_the_sweep_forgets_a_job_that_was_indexed_and_never_made(backend: Backend) -> None:
-    """Only after a minute, for its submission may be slow; until then it holds its client's share."""
-    with pytest.raises(Crashed):
-        submit_until(backend, 3, Crashed())
-    sweep_at(backend, 59)
-    assert len(backend.admission.open_jobs()) == 1
-    sweep_at(backend, 61)
-    assert backend.admission.open_jobs() == []
-    assert backend.admission.entered() == Entered({}, {})
-    assert backend.queue.waiting() == {}
-
-
-@pytest.mark.parametrize("step", [1, 2], ids=["list", "create"])
-def test_a_job_that_a_full_store_refused_holds_nobodys_share(backend: Backend, step: int) -> None:
-    """The client received an error; the next one must not wait for it."""
-    with pytest.raises(StoreFull):
-        submit_until(backend, step, StoreFull(), key=None)
-    assert backend.admission.open_jobs() == []
-    assert backend.admission.entered() == Entered({}, {})
-
-
-@pytest.mark.parametrize(
-    ("step", "error", "key"), [(3, StoreFull(), "key"), (2, StoreUnavailable(), None)], ids=["a repeat", "an outage"]
-)
-def test_a_job_that_may_yet_be_made_stays_counted(
-    backend: Backend, step: int, error: Exception, key: str | None
-) -> None:
-    """Another with the same key may just make it, or its reply was lost: what is made must be known to the sweep."""
-    with pytest.raises(type(error)):
-        submit_until(backend, step, error, key)
-    assert len(backend.admission.open_jobs()) == 1
-
-
-def test_a_crash_before_the_first_index_leaves_no_trace_but_the_key(backend: Backend) -> None:
-    """There is nothing to sweep, and the key still takes its own body only."""
-    with pytest.raises(Crashed):
-        submit_until(backend, 1, Crashed())
-    assert backend.admission.open_jobs() == []
-    with pytest.raises(IdempotencyConflict):
-        submitter(backend).submit("owner", OTHER, "demo", "key")
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable(), StoreFull()])
-def test_a_queue_that_is_away_or_full_does_not_undo_an_accepted_job(backend: Backend, error: Exception) -> None:
-    """The answer is 202 once the record is written; the sweep does the rest."""
-    submission = submit_until(backend, 4, error)
-    ((job_id, _),) = backend.admission.open_jobs()
-    assert submission == Submission(job_id, is_new=True)
-    batch = backend.store.read(job_id, BEGINNING, 10)
-    assert (batch.status, batch.is_done) == (Status.QUEUED, False)
-    sweep_at(backend, 6)
-    assert backend.queue.waiting() == {job_id: 0}
-
-
-@pytest.mark.parametrize("steps", range(4), ids=STEPS[:4])
-def test_a_store_that_is_away_before_the_record_is_written_is_told(backend: Backend, steps: int) -> None:
-    """Nobody is promised a job that there is not."""
-    with pytest.raises(StoreUnavailable):
-        submit_until(backend, steps, StoreUnavailable())
-    assert backend.queue.waiting() == {}

@@ -15,6 +15,7 @@ from tokentail.jobs.submit import Submitter
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend
+from tokentail.redis.client import RedisClient
 from tokentail.redis.keys import OPEN_JOBS
 
 LEASE_S = 6.0
@@ -218,7 +219,7 @@ def test_jobs_that_wait_in_the_queue_are_left_there(watch: Watch) -> None:
 class BrokenQueue(JobQueue):
     """A queue that fails when something is put in."""
 
-    def enqueue(self, job_id: str, enqueues: int) -> None:
+    def enqueue(self, job_id: str, enqueues: int) -> int:
         raise StoreUnavailable(StoreUnavailable.__doc__)
 
 
@@ -238,14 +239,17 @@ def test_a_crash_between_taking_back_and_enqueueing_is_put_right_by_the_next_swe
 
 
 class FullQueue(JobQueue):
-    """A queue whose Redis has no memory left, until the test gives it some."""
+    """A queue whose own Redis has no memory left, until the test gives it some."""
 
     is_full = True
 
-    def enqueue(self, job_id: str, enqueues: int) -> None:
+    def is_on(self, client: RedisClient) -> bool:
+        return False
+
+    def enqueue(self, job_id: str, enqueues: int) -> int:
         if self.is_full:
             raise StoreFull(StoreFull.__doc__)
-        super().enqueue(job_id, enqueues)
+        return super().enqueue(job_id, enqueues)
 
 
 def test_a_full_queue_keeps_nobody_else_from_their_end(backend: Backend) -> None:

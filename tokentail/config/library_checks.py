@@ -169,9 +169,9 @@ RQ_QUEUE = Inside(
     "rq",
     "tokentail/jobs/queue.py",
     (
-        Part("rq:Queue", "count enqueue intermediate_queue_key key redis_queues_keys remove"),
+        Part("rq:Queue", "count intermediate_queue_key key redis_queues_keys"),
         Part("rq.job:Job", "key_for"),
-        Part("rq.exceptions:DuplicateJobError"),
+        Part("rq.job:JobStatus", "QUEUED"),
         Part("rq.serializers:JSONSerializer"),
     ),
 )

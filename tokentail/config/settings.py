@@ -19,8 +19,6 @@ from tokentail.jobs.models import demo_options
 from tokentail.jobs.webhook import KEPT_MS
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
 _DATA_DIR = Path("data")
 _LEAST_SECRET = 32
 _CREDENTIALS = re.compile(r"://[^/?#]*@")
@@ -40,6 +38,9 @@ class Settings:
     redis_url: str = _setting("REDIS_URL", "", "Redis for everything; empty: `up` starts its own", secret=True)
     queue_url: str = _setting("TOKENTAIL_QUEUE_URL", "", "Redis of the queue, if another", secret=True)
     buffer_url: str = _setting("TOKENTAIL_BUFFER_URL", "", "Redis of jobs and logs, if another", secret=True)
+    submit_wait_ms: int = _setting(
+        "TOKENTAIL_SUBMIT_WAIT_MS", 0, "longest wait until a replica has a new job, or it is refused", least=0, most=500
+    )
     host: str = _setting("TOKENTAIL_HOST", "127.0.0.1", "address to listen on")
     port: int = _setting("TOKENTAIL_PORT", 8000, "port to listen on; 0: any free one", least=0, most=65535)
     data_dir: Path = _setting("TOKENTAIL_DATA_DIR", _DATA_DIR, "where `up` keeps its data")

@@ -168,6 +168,10 @@ class Observer:
         watched_s = min(self._clock() - self._began, _PACE_S)
         return sum(count for _, count in self._ends) / watched_s if watched_s > 0 else 0.0
 
+    def looked_within(self, seconds: float) -> bool:
+        """Whether the last read that counts is at most so old."""
+        return self._clock() - self._looked_at <= seconds
+
     def observe(self) -> None:
         """Read the leases. After one that failed or hung every wait begins anew: beats may have hung, too."""
         asked_at = self._clock()

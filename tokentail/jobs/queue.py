@@ -3,26 +3,38 @@
 One has the jobs, another the ended jobs whose webhook is to be tried, so that neither waits for the other.
 """
 
+import json
+import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from rq import Queue
-from rq.exceptions import DuplicateJobError
 from rq.job import Job as RQJob
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
-from tokentail.errors import Unreadable
 from tokentail.identifiers import job_id_in
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import QUEUE_NAME, WEBHOOK_QUEUE_NAME
-from tokentail.redis.mending import expel, mend, mended
+from tokentail.redis.mending import expel, mended
+from tokentail.redis.round_trip import Outcome, RoundTrip
+from tokentail.redis.script import Command, Script
 
 Value = TypeVar("Value")
 
 # The task of each queue, named and not imported: the web process never loads the worker.
 TASKS = {QUEUE_NAME: "worker.task.run", WEBHOOK_QUEUE_NAME: "worker.task.deliver"}
+_enqueue = Script("enqueue")
+# Fields of RQ's record that an operator's tool expects, and that this project leaves empty.
+_EMPTY = dict.fromkeys(
+    (
+        *("success_callback_name", "failure_callback_name", "stopped_callback_name"),
+        *("started_at", "ended_at", "last_heartbeat", "worker_name", "group_id"),
+    ),
+    "",
+)
 _HEAD = 9  # the last position among which the next job is looked for: entries that are not ours may precede it
 
 
@@ -40,36 +52,49 @@ class JobQueue:
         self._queue: Any = open_queue(client, name)
         self._result_ttl_s = result_ttl_s
 
-    def enqueue(self, job_id: str, enqueues: int) -> None:
-        """Put the job in the queue for its `enqueues`-th time. Doing it twice does it once."""
-        try:
-            with redis_errors(self._queue.key):
-                self._enqueue(job_id, enqueues)
-        except Unreadable:
-            with redis_errors(self._queue.key):
-                mend(self._client, queue_types(self._queue))
-                self._client.delete(RQJob.key_for(_rq_id(job_id, enqueues)))  # the first try may have come so far
-                self._enqueue(job_id, enqueues)
+    def is_on(self, client: RedisClient) -> bool:
+        """Whether the queue is reached by this client, so that what enqueues may join its round trips."""
+        return self._client is client
 
-    def _enqueue(self, job_id: str, enqueues: int) -> None:
-        # A duplicate: an earlier try got through.
-        with suppress(DuplicateJobError):
-            self._queue.enqueue(
-                TASKS[self._queue.name],
-                job_id,
-                job_id=_rq_id(job_id, enqueues),
-                unique=True,
-                description=job_id,
-                job_timeout=-1,  # deadlines are the worker's own
-                result_ttl=self._result_ttl_s,
-                failure_ttl=self._result_ttl_s,
-            )
+    def enqueue(self, job_id: str, enqueues: int) -> int:
+        """Put the job in the queue for its `enqueues`-th time; how many wait then. Doing it twice does it once."""
+
+        def enqueue() -> int:
+            trip = RoundTrip(self._client)
+            outcome = self.put(trip, job_id, enqueues)
+            trip.send()
+            return outcome.get()
+
+        return self._mended(enqueue)
+
+    def put(self, trip: RoundTrip, job_id: str, enqueues: int) -> Outcome[int]:
+        """Have the trip do what `enqueue` does. Its outcome raises Unreadable where `enqueue` would mend a key."""
+        rq_id, keys = _rq_id(job_id, enqueues), (self._queue.key, Queue.redis_queues_keys)
+        record = self._new_record(job_id)
+        fields = [part for pair in record.items() for part in pair]
+        return trip.call(Command(_enqueue, (RQJob.key_for(rq_id), *keys), (rq_id, *fields), int))
+
+    def _new_record(self, job_id: str) -> dict[str, str | bytes | int]:
+        """What RQ keeps of a job that was just enqueued. tests/contract/test_queue.py compares it with RQ's own."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            **_EMPTY,
+            "created_at": now,
+            "enqueued_at": now,
+            "data": zlib.compress(json.dumps((TASKS[self._queue.name], None, (job_id,), {})).encode()),
+            "origin": self._queue.name,
+            "description": job_id,
+            "timeout": -1,  # deadlines are the worker's own
+            "result_ttl": self._result_ttl_s,
+            "failure_ttl": self._result_ttl_s,
+            "status": JobStatus.QUEUED.value,
+        }
 
     def discard(self, job_id: str, enqueues: int) -> None:
         """Take a closed job out of the queue, so that no job waits behind it."""
         rq_id = _rq_id(job_id, enqueues)
         # What a worker has taken is the worker's: RQ cannot delete an execution that just ends.
-        if self._mended(lambda: self._queue.remove(rq_id)):
+        if self._mended(lambda: self._client.lrem(self._queue.key, 1, rq_id)):
             with redis_errors():
                 self._client.delete(RQJob.key_for(rq_id))
 

@@ -1,4 +1,4 @@
-"""Script calls that count open jobs in and out, with what their owners submitted and spent. Pure, as `scripts.py`."""
+"""Calls that count open jobs in and out, with what their owners submitted and spent. Pure, as `scripts.py`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Any
 from tokentail.identifiers import job_id_in
 from tokentail.jobs.api_key import KeyLimits
 from tokentail.jobs.spending import Spent
-from tokentail.redis.keys import minute_of, open_keys, usage_of_day
+from tokentail.redis.keys import admitted_jobs, held_jobs, minute_of, open_keys, usage_of_day
+from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.script import Command, Script
 
 _enter, _admit, _adopt, _reindex = (Script(name, ("users",)) for name in ("enter", "admit", "adopt", "reindex"))
@@ -78,6 +79,12 @@ def admit(
 def adopt(owner: str, job_id: str, created_at_ms: int, user: str, *, is_admitted: bool) -> Command[bool]:
     """Count an open job of a user (a digest) that an index has lost; whether it was counted nowhere."""
     return Command(_adopt, open_keys(owner), (owner, job_id, created_at_ms, int(is_admitted), user), bool)
+
+
+def counted_in(trip: RoundTrip, owner: str, job_id: str) -> tuple[Outcome[int], Outcome[float | None]]:
+    """Have the trip find out whether the job is admitted, and whether it is held out: since when, or None."""
+    admitted = trip.add("SISMEMBER", admitted_jobs(owner), job_id)
+    return admitted, trip.add("ZSCORE", held_jobs(owner), job_id)
 
 
 def users_and_turns(

@@ -63,7 +63,11 @@ class Backend:
 
 def open_backend(settings: Settings, timeout_s: float) -> Backend:
     """Wire the backend. Connects on first use; each try at Redis takes at most `timeout_s`, and there are two."""
-    return wire(connect(settings.buffer, timeout_s=timeout_s), connect(settings.queue, timeout_s=timeout_s), settings)
+    buffer_client = connect(settings.buffer, timeout_s=timeout_s)
+    # One client where both are one Redis: what is written to both leaves in one round trip.
+    is_shared = settings.queue == settings.buffer
+    queue_client = buffer_client if is_shared else connect(settings.queue, timeout_s=timeout_s)
+    return wire(buffer_client, queue_client, settings)
 
 
 def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settings) -> Backend:

@@ -5,11 +5,13 @@ nobody finds a job by the id of another owner's or user's chat.
 """
 
 import hashlib
+from typing import Any
 
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import chat_key
 from tokentail.redis.repeats import read_job
+from tokentail.redis.round_trip import Outcome, RoundTrip
 
 _OPEN_MS = 7 * 24 * 3600 * 1000  # longer than a job can be open
 
@@ -25,10 +27,9 @@ class Chats:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
-    def note(self, chat: str, job_id: str, kept_ms: int) -> None:
-        """The newest job of the chat is this one, whose content is kept for so long after its end."""
-        with redis_errors():
-            self._client.set(chat_key(chat), job_id, px=_OPEN_MS + kept_ms)
+    def note(self, trip: RoundTrip, chat: str, job_id: str, kept_ms: int) -> Outcome[Any]:
+        """Have the trip note that the newest job of the chat is this one, kept for so long after its end."""
+        return trip.add("SET", chat_key(chat), job_id, "PX", _OPEN_MS + kept_ms)
 
     def find(self, chat: str) -> str | None:
         """The newest job of the chat whose answer was not delivered."""

@@ -10,6 +10,7 @@ from tokentail.redis import scripts
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import ALL_JOBS, REBUILD
 from tokentail.redis.mending import expel, mended
+from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.script_client import ScriptClient
 
 MOST_INDEXED = 10_000  # jobs; 92 bytes of Redis each, as Valkey 9 counts them
@@ -18,11 +19,13 @@ _MOST_SCANNED = 2000  # of those, for one page
 _MAKING_MS = 60_000  # how long a job may be listed before it is made
 
 
-def add_to_index(pipe: Any, job_id: str, now_ms: int, ttl_ms: int) -> None:
-    """Have the pipeline put the job on the index, and take off the oldest beyond the limit."""
-    pipe.zadd(ALL_JOBS, {job_id: now_ms}, nx=True)
-    pipe.zremrangebyrank(ALL_JOBS, 0, -MOST_INDEXED - 1)
-    pipe.pexpire(ALL_JOBS, ttl_ms)
+def add_to_index(trip: RoundTrip, job_id: str, now_ms: int, ttl_ms: int) -> list[Outcome[Any]]:
+    """Have the round trip put the job on the index, and take off the oldest beyond the limit."""
+    return [
+        trip.add("ZADD", ALL_JOBS, "NX", now_ms, job_id),
+        trip.add("ZREMRANGEBYRANK", ALL_JOBS, 0, -MOST_INDEXED - 1),
+        trip.add("PEXPIRE", ALL_JOBS, ttl_ms),
+    ]
 
 
 def read_index(client: ScriptClient, name: str, last: str, created_ms: str, most: int) -> list[tuple[str, int]]:

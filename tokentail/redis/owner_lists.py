@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from tokentail.errors import JobGone, JobNotFound, Unreadable
 from tokentail.identifiers import job_id_in
@@ -13,7 +15,10 @@ from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import add_to_index, read_index
 from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of, user_index
 from tokentail.redis.mending import mended
+from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.script_client import ScriptClient
+
+Value = TypeVar("Value")
 
 _LIST_SLACK_MS = 7 * 24 * 3600 * 1000  # how long a list outlives the content of a job that ended as soon as it was made
 _MOSTLY_ENDED_MS = 3600 * 1000  # the age at which nearly every job has ended
@@ -34,24 +39,44 @@ class OwnerLists(ScriptClient):
 
         Now and then the oldest jobs that are gone are taken off the lists.
         """
+
+        def put() -> None:
+            trip = RoundTrip(self.client)
+            settle = self.put_on_lists(trip, owner, job_id, now_ms, user)
+            trip.send()
+            settle()
+
+        self.with_lists(owner, user, put)
+
+    def put_on_lists(self, trip: RoundTrip, owner: str, job_id: str, now_ms: int, user: str = "") -> Callable[[], None]:
+        """Have the trip do what `list_for` does. What is returned is called after it, and raises what went wrong."""
         kept_ms = self.retention.longest_ms
         # A user's list has tombstones, so that erasing the user finds them.
         lists = {owner_index(owner): kept_ms, **({user_index(user): self._until_gone_ms} if user else {})}
+        outcomes: list[Outcome[Any]] = []
+        old: dict[str, Outcome[list[bytes]]] = {}
+        for name, stays_ms in lists.items():
+            outcomes.append(trip.add("ZADD", name, "NX", now_ms, job_id))
+            outcomes.append(trip.add("PEXPIRE", name, stays_ms + _LIST_SLACK_MS))
+            oldest_ms = now_ms - stays_ms - _MOSTLY_ENDED_MS
+            old[name] = trip.add("ZRANGEBYSCORE", name, 0, oldest_ms, "LIMIT", 0, _OLD_AT_ONCE)
+        outcomes += add_to_index(trip, job_id, now_ms, kept_ms + _LIST_SLACK_MS)
 
-        def put() -> None:
-            pipe = self.client.pipeline(transaction=False)
-            for name, stays_ms in lists.items():
-                pipe.zadd(name, {job_id: now_ms}, nx=True)
-                pipe.pexpire(name, stays_ms + _LIST_SLACK_MS)
-                pipe.zrangebyscore(name, 0, now_ms - stays_ms - _MOSTLY_ENDED_MS, start=0, num=_OLD_AT_ONCE)
-            add_to_index(pipe, job_id, now_ms, kept_ms + _LIST_SLACK_MS)
-            for name, old in zip(lists, pipe.execute()[2 : 3 * len(lists) : 3], strict=True):
-                if len(old) == _OLD_AT_ONCE:
-                    self._unlist(name, self._gone(old, live_channel if name == owner_index(owner) else record_of))
+        def settle() -> None:
+            for outcome in outcomes:
+                outcome.get()
+            for name, listed in old.items():
+                if len(members := listed.get()) == _OLD_AT_ONCE:
+                    self._unlist(name, self._gone(members, live_channel if name == owner_index(owner) else record_of))
 
+        return settle
+
+    def with_lists(self, owner: str, user: str, call: Callable[[], Value]) -> Value:
+        """Make the call, which may raise Unreadable for a list of the owner or user; such a list is made anew first."""
         with redis_errors(owner_index(owner)):
-            types = dict.fromkeys(lists, "zset")
-            mended(self.client, {ALL_JOBS: "zset"}, lambda: mended(self.client, types, put, REBUILD), REBUILD)
+            for name in (owner_index(owner), *([user_index(user)] if user else ())):
+                call = partial(mended, self.client, {name: "zset"}, call, REBUILD)
+            return mended(self.client, {ALL_JOBS: "zset"}, call, REBUILD)
 
     @property
     def _until_gone_ms(self) -> int:
@@ -132,15 +157,14 @@ class OwnerLists(ScriptClient):
                 gone.append(job_id)
         self._unlist(user_index(user) if user else owner_index(owner), gone)
 
-    def _unlist_deleted(self, whose: Mapping[str, tuple[str, str]]) -> None:
-        """Take deleted jobs off the lists of their owners and users. `whose` has owner and user's digest of each."""
+    def _unlist_deleted(self, trip: RoundTrip, whose: Mapping[str, tuple[str, str]]) -> list[Outcome[int]]:
+        """Have the trip take deleted jobs off all lists. `whose` has owner and user's digest of each."""
         lists: dict[str, list[str]] = {}
         for job_id, (owner, user) in whose.items():
             lists.setdefault(owner_index(owner), []).append(job_id)
             if user:
                 lists.setdefault(user_index(user), []).append(job_id)
-        for name, job_ids in (*lists.items(), (ALL_JOBS, list(whose))):
-            self._unlist(name, job_ids)
+        return [trip.add("ZREM", name, *job_ids) for name, job_ids in (*lists.items(), (ALL_JOBS, list(whose)))]
 
     def _unlist(self, name: str, job_ids: Sequence[str | bytes]) -> None:
         """Take jobs off a list."""

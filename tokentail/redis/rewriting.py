@@ -6,12 +6,14 @@ file, at most once in that time, and asks again until a rewrite that began after
 
 import logging
 import re
+from typing import Any
 
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.keys import ERASED, REWRITING
 from tokentail.redis.mending import mended
-from tokentail.redis.scripts import vital
+from tokentail.redis.round_trip import Outcome, RoundTrip
+from tokentail.redis.scripts import vital_call
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +21,9 @@ _LEAST_BETWEEN_MS = 60_000  # between two requests, when one was refused or has 
 _BEGUN = re.compile(rb"(\w+) ([0-9]{1,14})", re.ASCII)  # the run of the server that was asked, and when
 
 
-def mark_erased(client: RedisClient, now_ms: int) -> None:
-    """Note that content was erased; also when Redis is full. An earlier mark stays."""
-    with redis_errors(ERASED):
-        client.execute_command(*vital(ERASED, "SET", now_ms, "NX"))
+def mark_erased(trip: RoundTrip, now_ms: int) -> Outcome[Any]:
+    """Have the trip note that content was erased; also when Redis is full. An earlier mark stays."""
+    return trip.call(vital_call(ERASED, "SET", now_ms, "NX"))
 
 
 class Rewriting:

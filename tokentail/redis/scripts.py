@@ -25,13 +25,15 @@ from tokentail.redis.script import Command, Script
 FORMAT = 1  # of records; the scripts refuse a later one, and read a record without one as this
 ANY_LOSSES = 1_000_000  # a claim of a job however often it was lost
 
-_create, _claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
+_claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
     Script(name, preludes=("prelude",))
-    for name in ("create", "claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
+    for name in ("claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
 _append = Script("append", preludes=("usual_append", "prelude"))
 _webhook = Script("webhook", preludes=("prelude",))
-_vital, _listed, _turn, _remember = (Script(name) for name in ("vital", "listed", "turn", "remember"))
+_create, _vital, _listed, _turn, _remember = (
+    Script(name) for name in ("create", "vital", "listed", "turn", "remember")
+)
 
 
 def whole_ms(score: float) -> int:
@@ -44,14 +46,18 @@ def take_turn(ttl_ms: int) -> Command[int]:
     return Command(_turn, (SWEEP_TURN,), (ttl_ms,), int)
 
 
-def remember(name: str, job_id: str, digest: str, ttl_ms: int) -> Command[tuple[str, str, bool]]:
-    """The job id and digest that an Idempotency-Key is bound to, and whether a binding had to be replaced."""
+def remember(name: str, job_id: str, digest: str, ttl_ms: int, instead_of: str = "") -> Command[tuple[str, str, bool]]:
+    """The job id and digest that an Idempotency-Key is bound to, and whether a binding had to be replaced.
+
+    A binding to the job `instead_of` gives way to this one.
+    """
 
     def decode_bound(reply: list[Any]) -> tuple[str, str, bool]:
         first_id, first_digest = reply[0].decode().split(" ")
         return first_id, first_digest, bool(reply[1])
 
-    return Command(_remember, (name,), (f"{job_id} {digest}", ttl_ms), decode_bound)
+    args = (f"{job_id} {digest}", ttl_ms, f"{instead_of} {digest}")
+    return Command(_remember, (name,), args, decode_bound)
 
 
 def listed(name: str, last: str, created_ms: str, most: int) -> Command[list[tuple[bytes, int]]]:
@@ -69,6 +75,11 @@ def listed(name: str, last: str, created_ms: str, most: int) -> Command[list[tup
 def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
     """A Redis command that makes one write to `key` even when memory is full."""
     return ("EVAL", _vital.source, 1, key, command, *args)
+
+
+def vital_call(key: str, command: str, *args: str | bytes | int) -> Command[Any]:
+    """Like `vital`, as a script call."""
+    return Command(_vital, (key,), (command, *args), lambda reply: reply)
 
 
 def create(job: NewJob, request: bytes) -> Command[bool]:

@@ -5,7 +5,7 @@ Unreadable come out instead.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from tokentail.config.address import Address
@@ -24,6 +24,7 @@ from tokentail.redis.job_index import JobIndex
 from tokentail.redis.owner_lists import OwnerLists
 from tokentail.redis.reader_marks import ReaderMarks
 from tokentail.redis.rewriting import mark_erased
+from tokentail.redis.round_trip import RoundTrip
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,16 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         """The usage of an answer that is on its way, as it would be if the job was stopped now."""
         key = keys.job_keys(job_id)[0]
         with redis_errors(key):
-            counts: bytes = self.client.hget(key, "counts") or b""
-        return stopped_usage(*parse_counts(counts.decode("ascii", "replace")))
+            return _usage_of(self.client.hget(key, "counts"))
+
+    def view_with_usage(self, job_id: str) -> tuple[Job, Usage | None]:
+        """`view` and `usage_so_far`, in one round trip. Raises JobNotFound, JobGone."""
+        trip = RoundTrip(self.client)
+        viewed = trip.call(scripts.view(job_id))
+        counts = trip.add("HGET", keys.job_keys(job_id)[0], "counts")
+        trip.send()
+        with self.noting():
+            return viewed.get(), _usage_of(counts.get())
 
     def claim(
         self, job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int = scripts.ANY_LOSSES
@@ -105,8 +114,11 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         outcomes = self.run_many(many)
         found = {i: whose for i, whose in zip(job_ids, outcomes, strict=True) if isinstance(whose, tuple)}
         if found:
-            mark_erased(self.client, now_ms)
-        self._unlist_deleted(found)
+            trip = RoundTrip(self.client)
+            outcomes_after = [mark_erased(trip, now_ms), *self._unlist_deleted(trip, found)]
+            trip.send()
+            for outcome in outcomes_after:
+                outcome.get()
         return [each if isinstance(each, Exception) else each is not None for each in outcomes]
 
     def revoke(self, job_id: str) -> bool:
@@ -151,11 +163,28 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
 
         A binding that cannot be read is replaced: which job it was for is lost.
         """
+        trip = RoundTrip(self.client)
+        bound = self.remember_in(trip, owner, key, job_id, digest, ttl_ms)
+        trip.send()
+        return bound()
+
+    def remember_in(
+        self, trip: RoundTrip, owner: str, key: str, job_id: str, digest: str, ttl_ms: int, instead_of: str = ""
+    ) -> Callable[[], tuple[str, str]]:
+        """Have the trip do what `remember` does; what is returned tells the outcome after it.
+
+        A binding to the job `instead_of` gives way to this one.
+        """
         name = keys.idempotency_key(owner, key)
-        first_id, first_digest, is_replaced = self.run(scripts.remember(name, job_id, digest, ttl_ms))
-        if is_replaced:
-            log.warning("key.replaced", extra={"key": name})
-        return first_id, first_digest
+        outcome = trip.call(scripts.remember(name, job_id, digest, ttl_ms, instead_of))
+
+        def bound() -> tuple[str, str]:
+            first_id, first_digest, is_replaced = outcome.get()
+            if is_replaced:
+                log.warning("key.replaced", extra={"key": name})
+            return first_id, first_digest
+
+        return bound
 
     def job_ids(self) -> Iterator[str]:
         """The ids of all jobs that have a record. Looks at every key that Redis has."""
@@ -167,3 +196,7 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     def view_many(self, job_ids: Sequence[str]) -> list[Job | Exception]:
         """`view` of each, in one round trip; JobNotFound or JobGone stand in the place of those that are not there."""
         return self.run_many([scripts.view(job_id) for job_id in job_ids])
+
+
+def _usage_of(counts: bytes | None) -> Usage | None:
+    return stopped_usage(*parse_counts((counts or b"").decode("ascii", "replace")))

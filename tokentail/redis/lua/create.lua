@@ -1,5 +1,7 @@
--- ARGV: submitted element, request, then the record's fields and values.
+-- KEYS: the job's record, log and request, in one cluster slot. ARGV: submitted element, request, then the record's fields
+-- and values.
 -- Returns 1, or 0 when the job is there already (submitting may be repeated).
+local record, log, request = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('EXISTS', record) == 1 then
   return 0
 end

@@ -9,6 +9,7 @@ import redis
 
 from tokentail.redis.keys import ERASED, REWRITING
 from tokentail.redis.rewriting import Rewriting, mark_erased
+from tokentail.redis.round_trip import RoundTrip
 
 NOW_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
@@ -41,6 +42,14 @@ class Server(fakeredis.FakeRedis):
         return None
 
 
+def erase(server: Server, now_ms: int) -> None:
+    """What every erasure does besides."""
+    trip = RoundTrip(server)
+    outcome = mark_erased(trip, now_ms)
+    trip.send()
+    outcome.get()
+
+
 @pytest.fixture
 def server() -> Server:
     return Server()
@@ -55,7 +64,7 @@ def rewriting(server: Server) -> Rewriting:
 def test_a_file_is_rewritten_once_the_first_erasure_is_old_enough(server: Server, rewriting: Rewriting) -> None:
     """Many erasures make one rewrite in the time that is set."""
     for at in range(5):
-        mark_erased(server, NOW_MS + at)
+        erase(server, NOW_MS + at)
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS - 1)
     assert server.asked == 0
     for at in range(3):
@@ -72,10 +81,10 @@ def test_without_an_erasure_nothing_is_rewritten(server: Server, rewriting: Rewr
 
 def test_an_erasure_during_a_rewrite_gets_another_one(server: Server, rewriting: Rewriting) -> None:
     """The one under way may have passed its content already."""
-    mark_erased(server, NOW_MS)
+    erase(server, NOW_MS)
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS)
     server.told["aof_rewrite_in_progress"] = 1
-    mark_erased(server, NOW_MS + HOUR_MS + 1)
+    erase(server, NOW_MS + HOUR_MS + 1)
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS + 2)
     server.told["aof_rewrite_in_progress"] = 0
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS + 3)
@@ -86,7 +95,7 @@ def test_an_erasure_during_a_rewrite_gets_another_one(server: Server, rewriting:
 
 def test_a_rewrite_that_began_before_the_erasure_does_not_count(server: Server, rewriting: Rewriting) -> None:
     """Redis is asked again when the earlier one has ended."""
-    mark_erased(server, NOW_MS)
+    erase(server, NOW_MS)
     server.told["aof_rewrite_in_progress"] = 1
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS)
     assert server.asked == 0
@@ -98,7 +107,7 @@ def test_a_rewrite_that_began_before_the_erasure_does_not_count(server: Server, 
 @pytest.mark.parametrize("change", [{"aof_last_bgrewrite_status": "err"}, {"run_id": "second"}])
 def test_a_rewrite_that_failed_is_asked_for_again(server: Server, rewriting: Rewriting, change: dict[str, Any]) -> None:
     """A full disk or a restart of Redis costs a minute, not the erasure."""
-    mark_erased(server, NOW_MS)
+    erase(server, NOW_MS)
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS)
     server.told |= change
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS + 2000)
@@ -113,7 +122,7 @@ def test_a_server_that_refuses_is_told_of_and_asked_once_a_minute(
     """Hosted servers may not know the command."""
     caplog.set_level(logging.INFO)
     server.refuses = True
-    mark_erased(server, NOW_MS)
+    erase(server, NOW_MS)
     for after_ms in (0, 2000, 59_000):
         rewriting.rewrite_if_due(NOW_MS + HOUR_MS + after_ms)
     assert [record.message for record in caplog.records] == ["erasure.not_rewritten"]
@@ -125,7 +134,7 @@ def test_a_server_that_refuses_is_told_of_and_asked_once_a_minute(
 def test_where_there_is_no_such_file_nothing_is_asked(server: Server, rewriting: Rewriting) -> None:
     """The mark goes."""
     server.told["aof_enabled"] = 0
-    mark_erased(server, NOW_MS)
+    erase(server, NOW_MS)
     rewriting.rewrite_if_due(NOW_MS + HOUR_MS)
     assert (server.asked, server.exists(ERASED, REWRITING)) == (0, 0)
 

@@ -1,0 +1,68 @@
+"""A relay in front of a Redis on a unix socket, which counts round trips."""
+
+import socket
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.relay import hang_up
+
+
+class CountingRelay:
+    """Passes everything on. What a client sends before the next reply is one round trip, on each connection."""
+
+    def __init__(self, url: str) -> None:
+        self._target = url.removeprefix("unix://")
+        self._folder = tempfile.TemporaryDirectory(prefix="tt-", dir="/tmp")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._sockets = [self._listener]
+        self._lock = threading.Lock()
+        self.round_trips = 0
+
+    @property
+    def url(self) -> str:
+        return f"unix://{Path(self._folder.name) / 'r.sock'}"
+
+    def __enter__(self) -> Self:
+        self._listener.bind(self.url.removeprefix("unix://"))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in list(self._sockets):
+            hang_up(each)
+            each.close()
+        self._folder.cleanup()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                self._sockets += [client, server]
+                is_asking = threading.Event()
+                threading.Thread(target=self._ask, args=(client, server, is_asking), daemon=True).start()
+                threading.Thread(target=self._reply, args=(server, client, is_asking), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket, is_asking: threading.Event) -> None:
+        with suppress(OSError):
+            while received := client.recv(1 << 20):
+                with self._lock:
+                    self.round_trips += not is_asking.is_set()
+                is_asking.set()
+                server.sendall(received)
+        hang_up(server)
+
+    def _reply(self, server: socket.socket, client: socket.socket, is_asking: threading.Event) -> None:
+        with suppress(OSError):
+            while received := server.recv(1 << 20):
+                is_asking.clear()
+                client.sendall(received)
+        hang_up(client)
