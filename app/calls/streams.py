@@ -19,7 +19,7 @@ from app.http.paths import JOB, JOB_STREAM, JOB_TOKENS, JOBS, RAW_STREAM
 from app.http.query import is_asked, last_event_id, poll_query, raw_stream_place, raw_stream_request
 from app.http.request import Request
 from app.http.response import Response, problem
-from app.reading.steps import Follow, Head, Read, RunBlocking, Send, Stream, read_on
+from app.reading.steps import Follow, Head, PassOn, Read, RunBlocking, Send, Stream, read_on
 from tokentail.errors import StoreUnavailable, Unreadable
 from tokentail.jobs.submit import Submission
 from tokentail.log.batch import Batch
@@ -116,13 +116,20 @@ def event_stream(request: Request, clock: Callable[[], float]) -> Stream:
         return
     yield Head(Response(200, _HEADERS))
     yield Send(_OPENING)
+
+    def make_event(batch: Batch) -> bytes:
+        return _event(str(batch.cursor), encode(batch, 0))
+
     while True:
         if batch.is_news(with_events=with_events):
-            yield Send(_event(str(batch.cursor), encode(batch, 0)))
+            yield Send(make_event(batch))
         if batch.is_done:
             return
         began = clock()
-        batch = yield from read_on(follow, batch, _HEARTBEAT_S, asked.linger_s, clock)
+        if asked.linger_s <= 0 and not batch.has_more:
+            batch, began = yield PassOn(follow, batch, make_event, began, _HEARTBEAT_S, clock)
+        wait_s = max(_HEARTBEAT_S - (clock() - began), 0.0)
+        batch = yield from read_on(follow, batch, wait_s, asked.linger_s, clock)
         if not batch.is_news(with_events=with_events):
             if clock() - began < _HEARTBEAT_S * 0.9:
                 return  # the process stops, or too many readers wait: the client reconnects, with its cursor

@@ -16,7 +16,7 @@ from app.http.rate_limits import rate_headers
 from app.http.response import Response, problem_of
 from app.openai.answer import Answer
 from app.openai.sse import HEADERS, HEARTBEAT
-from app.reading.steps import Follow, HandlerSteps, Head, Read, Send, Step, read_on_through_outages
+from app.reading.steps import Follow, HandlerSteps, Head, PassOn, Read, Send, Step, read_on_through_outages
 from tokentail.errors import JobGone, JobNotFound, TokentailError, Unreadable
 from tokentail.jobs.api_key import UNLIMITED, Allowance
 from tokentail.log.batch import Batch
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 Taken = TypeVar("Taken")
 Made = TypeVar("Made")
 # Sends an answer; its result is whether that was the job's own. What this server says of itself is no answer.
-Delivery = Generator[Step | Head | Send, Any, bool]
+Delivery = Generator[Step | Head | Send | PassOn, Any, bool]
 
 
 class Fold(Protocol):
@@ -144,11 +144,18 @@ def stream(
     head = Head(Response(200, {**headers, **job.headers}))
     began = quiet_since = clock()
     is_begun, content = False, b""
+
+    def take(batch: Batch) -> bytes:
+        return job.taken(fold.take, batch)
+
+    def is_over() -> bool:
+        return fold.is_ended
+
     try:
         batch: Batch = first or (yield job.read)
         while True:
             end = batch.end
-            content += job.taken(fold.take, batch)
+            content += take(batch)
             is_unseen = not is_begun and not has_head_at_once and not fold.is_shown
             if is_unseen and end and end["status"] != "completed":
                 yield Head(failed_response(end, job.headers))
@@ -165,6 +172,12 @@ def stream(
             if fold.is_ended or batch.is_done:
                 return True
             due_in_s = _HEARTBEAT_S - (clock() - quiet_since) if is_begun else HEAD_WITHIN_S - waited_s
+            if is_begun and not batch.has_more:
+                passing = PassOn(job.follow, batch, take, quiet_since, _HEARTBEAT_S, clock, is_over)
+                batch, quiet_since = yield passing
+                if is_over():
+                    return True
+                due_in_s = _HEARTBEAT_S - (clock() - quiet_since)
             batch = yield from read_on_through_outages(job.follow, batch, max(due_in_s, 0.01), clock)
     except TokentailError as error:
         yield Send(fold.broken(_last_error(error, job))) if is_begun else Head(refused(error, job))

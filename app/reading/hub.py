@@ -13,9 +13,11 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 from app.http.access import Caller
-from app.reading.steps import HandlerSteps, Result, RunBlocking, Step, Wait, hidden_from, shown_to
+from app.reading.passing import PartWriter, Passing
+from app.reading.steps import HandlerSteps, PassOn, Result, RunBlocking, Step, Wait, hidden_from, shown_to
 from app.reading.tails import BLIND_S, Tails
 from tokentail.errors import JobGone, ServerStopping, TokentailError, TooManyReaders
+from tokentail.log.batch import Batch
 from tokentail.log.cursor import Cursor
 
 
@@ -113,6 +115,23 @@ class Hub:
             return await self._wait(step, reader, has_place)
         reader.seen[step.job_id] = self.tails.version(step.job_id)
         return await self._read(step.owner, step.job_id, step.cursor, step.limit)
+
+    async def pass_on(self, step: PassOn, reader: Reader, writer: PartWriter) -> tuple[Batch, float]:
+        """What the step is answered with. The reader has a place. Raises what `make` raises, and ClientLeft."""
+        job_id = step.follow.job_id
+
+        def may_wait() -> bool:
+            return not (self.tails.is_closing if step.is_patient else self.is_closing)
+
+        passing = Passing(step, self.tails, writer, reader.seen[job_id], may_wait)
+        reader.on_hangup(passing.over)
+        try:
+            passing.set_result(True)  # of what came since the batch was read
+            await passing.over
+        finally:
+            passing.leave()
+            reader.seen[job_id] = passing.version
+        return passing.batch, passing.at
 
     async def run_blocking(self, function: Callable[[], Any]) -> Any:
         """What the function returns, called in a thread."""

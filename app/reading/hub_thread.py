@@ -20,7 +20,7 @@ import uvloop
 
 from app.http.access import Caller
 from app.reading.hub import Hub
-from app.reading.steps import HandlerSteps, Head, Read, Result, RunBlocking, Stream, Wait
+from app.reading.steps import HandlerSteps, Head, PassOn, Read, Result, RunBlocking, Stream, Wait
 from app.reading.tails import Tails
 from tokentail.config.settings import Settings
 from tokentail.errors import StoreUnavailable, TokentailError
@@ -118,7 +118,7 @@ class HubThread:
                 if isinstance(step, Head) and not step.is_whole:
                     is_stream = True
                     self.run(reader.enter)
-                yield step
+                answer = step.untaken if isinstance(step, PassOn) else (yield step)
         finally:
             if is_stream:
                 self._soon(reader.leave)

@@ -84,7 +84,33 @@ class Cut(msgspec.Struct, frozen=True):
     """A step: close the connection before the body is complete, so that the client knows that something is missing."""
 
 
-Stream = Generator[Step | Head | Send | Cut, Any, None]
+class PassOn(msgspec.Struct, frozen=True):
+    """A step: send what comes after `batch`, each as a part that `make` makes of it, as soon as it comes.
+
+    It is over when there is more than elements that follow (a reset, the end, an outage), when the client does not take
+    what is sent, or when nothing was sent for `at_most_s`. Answered with the last batch that was passed on, and when
+    something was sent last; perhaps at once, with what was given: the steps go on from there by `read_on`.
+    """
+
+    follow: "Follow"
+    batch: Batch
+    make: Callable[[Batch], bytes]
+    sent_at: float  # by `clock`
+    at_most_s: float
+    clock: Callable[[], float]
+    is_over: Callable[[], bool] = bool  # after each part: whether it was the last
+
+    @property
+    def is_patient(self) -> bool:
+        return self.follow.is_patient
+
+    @property
+    def untaken(self) -> tuple[Batch, float]:
+        """The answer when nothing is passed on."""
+        return self.batch, self.sent_at
+
+
+Stream = Generator[Step | Head | Send | Cut | PassOn, Any, None]
 
 
 class Follow(msgspec.Struct, frozen=True):

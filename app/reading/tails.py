@@ -178,11 +178,11 @@ class Tails:
             job.waiters.add(future)
         return future
 
-    def leave(self, job_ids: Iterable[str], future: "asyncio.Future[bool]") -> None:
-        """Nobody waits with this future any more."""
+    def leave(self, job_ids: Iterable[str], waiter: Waiter) -> None:
+        """This waiter waits no more."""
         for job_id in job_ids:
             if job := self._jobs.get(job_id):
-                job.waiters.discard(future)
+                job.waiters.discard(waiter)
                 job.read_at = self._clock()
 
     # -- what the subscription calls -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from app.http.response import Response, problem
 from app.reading.hub import Hub
 from app.serving.last_answers import GivesLastAnswers
 from app.serving.parked_polls import ParkedPoll, ParkedPolls
+from app.serving.parts import PARTS, WritesParts
 from app.serving.presence import PRESENCE, Presence, WatchfulFlow
 from app.serving.quick_polls import Admission, QuickPolls
 from app.serving.request_context import OnAnswer, refusing, with_host_of_target
@@ -28,7 +29,7 @@ _ONE_TOO_MANY = problem(503, "This process has as many connections as it takes."
 _TOO_MANY_HEADERS = problem(431, f"The request has more than {_MOST_HEADERS} headers.", _CLOSE)
 
 
-class HttpProtocol(GivesLastAnswers, DropsStalled, HttpToolsProtocol):
+class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtocol):
     """One HTTP connection."""
 
     def __init__(
@@ -169,7 +170,7 @@ class HttpProtocol(GivesLastAnswers, DropsStalled, HttpToolsProtocol):
     def _go_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
-        self.scope["state"][PRESENCE] = self._presence
+        self.scope["state"] |= {PRESENCE: self._presence, PARTS: self}
         self.url, self.expect_100_continue = url, expects
         self.headers += headers if url.startswith(b"/") else with_host_of_target(url, headers)
         is_ahead = self._is_busy
@@ -183,9 +184,8 @@ class HttpProtocol(GivesLastAnswers, DropsStalled, HttpToolsProtocol):
         return not is_taken and super()._should_upgrade()
 
     def on_body(self, body: bytes) -> None:
-        # Gathered for as long as one read lasts: uvicorn would copy all that waits for each chunk, of one byte perhaps.
         self._has_body = True
-        self._body += body
+        self._body += body  # until this read is over: uvicorn would copy all that waits for each chunk
 
     def _pass_body_on(self) -> None:
         super().on_body(bytes(self._body))
@@ -288,8 +288,8 @@ class HttpProtocol(GivesLastAnswers, DropsStalled, HttpToolsProtocol):
 
     def _refuse(self, answer: Response) -> None:
         lines = [f"HTTP/1.1 {answer.status} Refused", f"Content-Length: {len(answer.body)}", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-        words = "\r\n".join((*lines, "", "")).encode("latin-1") + answer.body
+        lines += [*(f"{name}: {value}" for name, value in answer.headers.items()), "", ""]
+        words = "\r\n".join(lines).encode("latin-1") + answer.body
         is_of_incomplete = self._is_past_head and self.cycle is self._under_way
         if self._is_busy and not is_of_incomplete:
             self._drop_incomplete()

@@ -13,7 +13,7 @@ from app.http.request import Request
 from app.http.response import Response, problem_of
 from app.http.router import Handler, Kind, Route
 from app.reading.hub import Hub
-from app.reading.steps import ClientLeft, Cut, Head, RunBlocking, Send, Stream, Wait
+from app.reading.steps import ClientLeft, Cut, Head, PassOn, RunBlocking, Send, Stream, Wait
 from app.serving.flask_app import fault
 from app.serving.request_context import OnAnswer, RequestContext
 from app.serving.sockets import Sockets
@@ -109,10 +109,15 @@ async def _send_steps(hub: Hub, steps: Stream, context: RequestContext) -> None:
                 context.cut()
                 break
             else:
-                if isinstance(step, Wait) and step.is_patient:
+                if isinstance(step, Wait | PassOn) and step.is_patient:
                     context.is_to_stay()
                 try:
-                    answer = await hub.take(step, context, has_place=has_place)
+                    if not isinstance(step, PassOn):
+                        answer = await hub.take(step, context, has_place=has_place)
+                    elif has_place:
+                        answer = await hub.pass_on(step, context, context)
+                    else:
+                        answer = step.untaken
                 except TokentailError as error:
                     send, answer = steps.throw, error
 

@@ -9,6 +9,7 @@ from typing import Any
 from app.http.access import Access, Caller
 from app.http.response import Response
 from app.reading.steps import Head
+from app.serving.parts import PARTS
 from app.serving.presence import PRESENCE
 
 Message = MutableMapping[str, Any]
@@ -57,6 +58,15 @@ class RequestContext:
         """A part of a stream."""
         if self.scope["method"] != "HEAD":
             await self._send({"type": "http.response.body", "body": content, "more_body": True})
+
+    @property
+    def can_write(self) -> bool:
+        """Whether a part of the stream can be written at once."""
+        return self.scope["method"] != "HEAD" and bool(self.scope["state"][PARTS].can_write_part)
+
+    def write_part(self, part: bytes) -> None:
+        """Write a part of the stream at once."""
+        self.scope["state"][PARTS].write_part(part)
 
     async def end(self) -> None:
         """The stream is over."""
