@@ -17,6 +17,7 @@ from tests.sentinel_fleet import Process, SentinelFleet
 from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
 from tokentail.redis.client import connect
+from tokentail.redis.errors import NoPrimary
 from tokentail.redis.preflight import Verdict, judge
 
 _TOKENS = 120
@@ -74,6 +75,30 @@ def test_a_job_outlasts_a_fail_over_and_an_old_primary_that_is_back_gets_nothing
             assert web.log.count("primary.moved") == 1, web.log
         finally:
             worker.kill()
+
+
+def test_few_sentinels_suffice_and_without_any_open_connections_go_on() -> None:
+    """Two of three hang: the third names the primary. When that one is dead, too, no new connection is made."""
+    with SentinelFleet(replicas=0) as fleet, connect(fleet.url, timeout_s=2) as first:
+        for sentinel in fleet.sentinels[:2]:
+            sentinel.signal(signal.SIGSTOP)
+        try:
+            assert first.ping()
+            fleet.sentinels[2].kill()
+            with connect(fleet.url, timeout_s=2) as second:
+
+                def is_refused() -> bool:
+                    second.connection_pool.disconnect()
+                    try:
+                        return not second.ping()
+                    except NoPrimary as error:
+                        return str(error) == "no Sentinel answers"
+
+                eventually(is_refused, within_s=20, what="no new connection is made")
+            assert first.ping()
+        finally:
+            for sentinel in fleet.sentinels[:2]:
+                sentinel.signal(signal.SIGCONT)
 
 
 # -- what is said of an address that cannot work -----------------------------------------------------------------------
