@@ -94,7 +94,7 @@ def test_each_piece_of_news_is_a_part(passed: Passed) -> None:
 
 
 def test_events_alone_are_no_news_for_a_stream_of_tokens(passed: Passed) -> None:
-    """They are behind it all the same."""
+    """Events come behind what was passed on all the same."""
 
     async def test() -> None:
         task = await passed.begin()
@@ -154,7 +154,7 @@ def test_a_new_generation_is_left_to_the_steps(passed: Passed) -> None:
 
 
 def test_a_fault_in_making_a_part_is_the_steps_own(passed: Passed) -> None:
-    """It reaches the stream, and not the readers beside it."""
+    """The fault reaches the stream, and not the readers beside it."""
 
     def make(_: Batch) -> bytes:
         raise ValueError("This cannot be made.")
