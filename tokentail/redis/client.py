@@ -44,9 +44,9 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
             command_packer=QuickPacker(),
         )
         look_quickly(client.connection_pool)
-        if parsed.sentinels:
-            go_to_primary(client.connection_pool, primary_of(parsed))
         unconnected(client.connection_pool)
+    if parsed.sentinels:
+        go_to_primary(client.connection_pool, primary_of(parsed))
     return client
 
 
