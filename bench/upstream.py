@@ -98,7 +98,7 @@ class Stream(asyncio.Protocol):
         self._wheel = wheel
         self._received = bytearray()
         self._slot: dict[Stream, None] = {}
-        self._is_flood = False
+        self._is_flood = self._is_full = False
         self._tokens = self._sent = 0  # of the answer that is under way; 0 tokens: it does not end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,7 +115,7 @@ class Stream(asyncio.Protocol):
         self._begin(request["model"], request.get("max_tokens") or 0)
 
     def _begin(self, model: str, tokens: int) -> None:
-        self._tokens, self._sent = tokens, 0
+        self._tokens, self._sent, self._is_flood = tokens, 0, model == FLOOD
         if model == REFUSED:
             self._write(_REFUSAL)
         elif model == TELL:
@@ -142,11 +142,11 @@ class Stream(asyncio.Protocol):
             self._slot.pop(self)
 
     def pause_writing(self) -> None:
-        self._is_flood = False
+        self._is_full = True
 
     def resume_writing(self) -> None:
-        self._is_flood = True
-        while self._is_flood and not self._transport.is_closing():
+        self._is_full = False
+        while self._is_flood and not (self._is_full or self._transport.is_closing()):
             self._write(_token() * _BURST)
 
     def connection_lost(self, exc: Exception | None) -> None:

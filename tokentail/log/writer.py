@@ -18,6 +18,74 @@ from tokentail.redis.keys import live_channel
 _TOTALS_EVERY_MS = 200  # so that advice on polling, which knows when the last token came, is the same as without
 _MOST_UNCOUNTED = 256  # elements, which a reader of the record counts itself
 _UNSHOWN = "~"  # stands before a position in an answer of which the log has nothing yet, not even its `start`
+_BLOCK = 64  # elements
+_QUOTES = '""'  # of a token, which are not shown
+
+
+class Written:
+    """What an attempt wrote: its elements in order, and the totals after each.
+
+    The totals are the generation's tokens, the log's bytes, and the generation's shown bytes.
+
+    The newest part is nearly all that is asked for, so the rest lies packed, a block of elements in one text: there a
+    token takes its own bytes and one more, where by itself, with its place in a list and its totals, it takes 90 more.
+    Numbers of elements count from the first one that was added.
+    """
+
+    def __init__(self, tokens: int, size: int, shown: int) -> None:
+        """The totals are those before the first element."""
+        # The first elements, a line each; and where not all of them are tokens, what is else computed: the totals.
+        self._blocks: list[tuple[bytes, tuple[array[int], ...] | None]] = []
+        self._elements: list[bytes] = []  # behind those
+        self._totals = tuple(array("q", [total]) for total in (tokens, size, shown))  # before these, then after each
+
+    def __len__(self) -> int:
+        return len(self._blocks) * _BLOCK + len(self._elements)
+
+    def add(self, element: bytes, tokens: int, size: int, shown: int) -> None:
+        """Add one element, after which the totals are these."""
+        self._elements.append(element)
+        of_tokens, of_size, of_shown = self._totals
+        of_tokens.append(tokens)
+        of_size.append(size)
+        of_shown.append(shown)
+
+    def between(self, start: int, stop: int) -> tuple[bytes, ...]:
+        """The elements from `start` up to `stop`."""
+        at = self._place(start)
+        return tuple(self._elements[at : at + stop - start])
+
+    def after(self, count: int) -> tuple[int, int, int]:
+        """Tokens, bytes and shown bytes after the first `count` elements."""
+        at = self._place(count)
+        tokens, size, shown = self._totals
+        return tokens[at], size[at], shown[at]
+
+    def pack(self, count: int) -> None:
+        """Pack what lies whole within the first `count` elements, which will hardly be asked for."""
+        while (len(self._blocks) + 1) * _BLOCK <= count:
+            text = b"\n".join(self._elements[:_BLOCK])
+            are_tokens = text.startswith(b'"') and text.count(b'\n"') == _BLOCK - 1
+            self._blocks.append((text, None if are_tokens else tuple(each[:_BLOCK] for each in self._totals)))
+            del self._elements[:_BLOCK]
+            for total in self._totals:
+                del total[:_BLOCK]
+
+    def _place(self, count: int) -> int:
+        """Where what follows the first `count` elements lies, which is unpacked: the store has lost some of it."""
+        while count < len(self._blocks) * _BLOCK:
+            text, totals = self._blocks.pop()
+            elements = text.split(b"\n")
+            if totals is None:
+                tokens, size, shown = (each[0] for each in self._totals)
+                totals = array("q"), array("q"), array("q")
+                for i, element in enumerate(reversed(elements)):
+                    size, shown = size - len(element), shown - len(element) + len(_QUOTES)
+                    for each, total in zip(totals, (tokens - i - 1, size, shown), strict=True):
+                        each.insert(0, total)
+            self._elements[:0] = elements
+            self._totals = tuple(a + b for a, b in zip(totals, self._totals, strict=True))
+        return count - len(self._blocks) * _BLOCK
 
 
 class LogWriter:
@@ -30,29 +98,26 @@ class LogWriter:
         self.token_count = claim.token_count
         self.byte_count = claim.byte_count
         self._first = claim.length  # index in the log of what this attempt wrote first
-        self._first_byte = claim.byte_count
-        self._elements: list[bytes] = []
-        # The counts in an append are those at its last element, also when more was written since.
-        self._token_counts = array("q")  # after each element
-        self._byte_counts = array("q")
-        self._shown_counts = array("q")
-        self._last_event = -1  # index in _elements of the last one that is no token
-        self._counted = 0  # how many of _elements the record's totals are known to count
-        self._counted_at_ms = 0
+        self._last_event = -1  # index in what was written of the last one that is no token
+        self._counted = 0  # how many of them the record's totals are known to count
+        self._counted_tokens = self._counted_at_ms = 0
         self._upstreams = [claim.upstream]
         self._upstreams_at = [0]  # how many elements had been written at each
         self._settled_upstream = claim.upstream
         self.usage, self.shown_bytes = parse_counts(claim.counts)  # of the generation, as far as it has come
         self._settled_usage: Usage | None = self.usage
+        # The totals in an append are those at its last element, also when more was written since.
+        self._written = Written(claim.token_count, claim.byte_count, self.shown_bytes)
         self.calls = self._settled_calls = claim.calls  # the text of the call record; set it when a call begins
         self._settled = 0  # how many of them the store is known to have
+        self._settled_size = claim.byte_count  # of the log up to there
         self._next: Start | None = None  # written before the next element
-        self._starts: dict[int, str] = {}  # index in _elements → generation that starts there
+        self._starts: dict[int, str] = {}  # index in _written → generation that starts there
         self._last_start = -1
         self.end_status: Status | None = None  # once the `end` was written
 
     def __repr__(self) -> str:
-        done = f"{self._first}+{self._settled}/{len(self._elements)}"
+        done = f"{self._first}+{self._settled}/{len(self._written)}"
         return f"<LogWriter {self.job_id} {done} {self.end_status or 'open'}>"
 
     @property
@@ -63,7 +128,7 @@ class LogWriter:
     @upstream.setter
     def upstream(self, position: str) -> None:
         self._upstreams.append(_UNSHOWN + position if position and self._next is not None else position)
-        self._upstreams_at.append(len(self._elements))
+        self._upstreams_at.append(len(self._written))
 
     @property
     def is_upstream_shown(self) -> bool:
@@ -73,12 +138,12 @@ class LogWriter:
     @property
     def unsettled(self) -> int:
         """How many elements the store is not yet known to have."""
-        return len(self._elements) - self._settled
+        return len(self._written) - self._settled
 
     @property
     def unsettled_bytes(self) -> int:
         """How many bytes the unsettled elements have."""
-        return self.byte_count - (self._byte_counts[self._settled - 1] if self._settled else self._first_byte)
+        return self.byte_count - self._settled_size
 
     @property
     def is_ended(self) -> bool:
@@ -99,7 +164,7 @@ class LogWriter:
         self._next = None
         self.generation = generation
         self.token_count = self.shown_bytes = 0
-        self._last_start = len(self._elements)
+        self._last_start = len(self._written)
         self._starts[self._last_start] = generation
         self.write(Start(generation, provider, model))
         if self.upstream:
@@ -117,17 +182,14 @@ class LogWriter:
         encoded = encode(element)
         if isinstance(element, str):
             self.token_count += 1
-            self.shown_bytes += len(encoded) - 2  # without the quotes
+            self.shown_bytes += len(encoded) - len(_QUOTES)
         else:
             self.shown_bytes += shown_bytes_of(element)
-            self._last_event = len(self._elements)
+            self._last_event = len(self._written)
             if isinstance(element, End):
                 self.end_status = element.status
         self.byte_count += len(encoded)
-        self._elements.append(encoded)
-        self._token_counts.append(self.token_count)
-        self._byte_counts.append(self.byte_count)
-        self._shown_counts.append(self.shown_bytes)
+        self._written.add(encoded, self.token_count, self.byte_count, self.shown_bytes)
 
     def next_append(self, now_ms: int) -> Append | None:
         """The append to send now; the same one until it is settled; None when there is nothing to send."""
@@ -139,7 +201,7 @@ class LogWriter:
 
     def probe(self, now_ms: int) -> Append | None:
         """An append that changes nothing in a healthy store and finds a lost tail. None before anything was written."""
-        return self._append_from(len(self._elements) - 1, now_ms) if self._elements else None
+        return self._append_from(len(self._written) - 1, now_ms) if self._written else None
 
     def claim_probe(self, now_ms: int) -> Append:
         """An append without elements, which shows whether the attempt still holds its job.
@@ -154,46 +216,51 @@ class LogWriter:
 
         Raises Unreadable if the log has more than was written: its holder alone appends to it (law 4).
         """
-        if outcome.length > self._first + len(self._elements):
+        if outcome.length > self._first + len(self._written):
             raise Unreadable(live_channel(self.job_id))
         if outcome.length < self._first:
             raise AttemptLost("The store lost elements that this attempt did not write.")
         if outcome.is_lost:
             self._settled = outcome.length - self._first
+            self._settled_size = self._written.after(self._settled)[1]
             self._counted = 0
             return
         self._settled = append.expected - self._first + len(append.elements)
+        self._settled_size = self._written.after(self._settled)[1]
+        self._written.pack(self._settled - 1)  # the last one is for probes
         if append.has_totals:
             self._counted, self._counted_at_ms = self._settled, append.now_ms
+            self._counted_tokens = append.token_count
             self._settled_calls = append.calls or self._settled_calls
             self._settled_upstream = append.upstream
             self._settled_usage = parse_counts(append.counts)[0]
 
     def _append_from(self, position: int, now_ms: int) -> Append:
         # A generation starts at the head of an append, so that one script sets both.
-        stop = min(len(self._elements), position + MAX_APPEND)
+        stop = min(len(self._written), position + MAX_APPEND)
         if self._last_start > position:
             stop = min(stop, *(at for at in self._starts if at > position))
         if self._is_counted_later(position, stop, now_ms):
-            elements = tuple(self._elements[position:stop])
+            elements = self._written.between(position, stop)
             return Append(self.job_id, self.attempt, self._first + position, elements, now_ms, 0, 0, has_totals=False)
         mark = bisect_right(self._upstreams_at, stop) - 1
-        if stop < len(self._elements) and self._upstreams_at[mark] > position:
+        if stop < len(self._written) and self._upstreams_at[mark] > position:
             stop = self._upstreams_at[mark]  # so that the upstream's position is that of the last element
+        tokens, size, shown = self._written.after(stop)
         return Append(
             job_id=self.job_id,
             attempt=self.attempt,
             expected=self._first + position,
-            elements=tuple(self._elements[position:stop]),
+            elements=self._written.between(position, stop),
             now_ms=now_ms,
             # Without elements it brings only the upstream's position, and the script leaves the counts alone.
-            token_count=self._token_counts[stop - 1] if stop else self.token_count,
-            byte_count=self._byte_counts[stop - 1] if stop else self.byte_count,
+            token_count=tokens,
+            byte_count=size,
             upstream=self._upstreams[mark],
-            counts=counts_text(self.usage, self._shown_counts[stop - 1] if stop else self.shown_bytes),
+            counts=counts_text(self.usage, shown),
             calls=self.calls if self.calls != self._settled_calls else "",
             generation=self._starts.get(position, ""),
-            end_status=self.end_status if stop == len(self._elements) else None,
+            end_status=self.end_status if stop == len(self._written) else None,
         )
 
     def _is_counted_later(self, position: int, stop: int, now_ms: int) -> bool:
@@ -204,7 +271,7 @@ class LogWriter:
             and position == self._settled
             and 0 <= now_ms - self._counted_at_ms < _TOTALS_EVERY_MS
             and counted > 0
-            and self._token_counts[counted - 1] > 0
+            and self._counted_tokens > 0
             and self._upstreams[-1] == self._settled_upstream
             and self.usage == self._settled_usage
             and self.calls == self._settled_calls

@@ -66,7 +66,7 @@ class EventStream:
         of an error is a failure.
         """
         self._known = re.compile(known).search
-        self._usual = usual
+        self._usual, self._usual_bytes = usual, usual.encode()
         self._names = ("message", *names)
         self._events_of = events_of
         self._sse = SseDecoder(is_foreign=_is_failure)
@@ -98,6 +98,21 @@ class EventStream:
             page, received = self._taken_page(received[at:])
             if page:
                 yield from self._bare(page)
+
+    def plain(self, received: bytes) -> list[bytes]:
+        """The data of whole events that are the dialect's own by their `usual` text and hold no error.
+
+        Empty for any other bytes, of which nothing is taken. Of the data itself a caller must know that it is one JSON
+        value; else, as for an empty list, it feeds the bytes.
+        """
+        if self._page or b"error" in received or b"base_resp" in received:
+            return []
+        found = self._sse.plain(received)
+        for data in found:
+            if self._usual_bytes not in data:
+                return []
+        self._is_at_line_start = self._is_at_line_start or bool(found)
+        return found
 
     def finish(self, chunks_of: Callable[[SseEvent], Iterator[Chunk]]) -> Iterator[Chunk]:
         """The chunks of the last event, where its blank line never came and its data is whole; see `last_words`.

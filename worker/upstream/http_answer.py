@@ -7,15 +7,17 @@ more than all the rest that a token costs. So what lies whole in the connection'
 else (the chunk that is cut, extensions, the last chunk and its trailers, errors) is left to http.client, whose books
 are kept.
 
-The one file that uses the insides of http.client (`fp`, `chunked`, `chunk_left`) and of urllib3 (`_fp`, the socket of a
-connection); tokentail/config/library_checks.py lists them. A body without these is read without the shortcut.
+The one file that uses the insides of http.client (`fp`, `chunked`, `chunk_left`), of urllib3 (`_fp`, the socket of a
+connection) and of gevent's sockets (`_wait`, `_read_event`); tokentail/config/library_checks.py lists them. A body
+without these is read without the shortcut.
 """
 
 import http.client
 import io
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
@@ -39,7 +41,7 @@ class HttpAnswer:
         self.is_delimited = {"content-length", "transfer-encoding"} & self.headers.keys() != set()
         self._raw = raw
         self._socket = socket_of(raw)  # None once the pool has it back
-        self._chunked = chunked_body(raw)
+        self._chunked = chunked_body(raw, self._socket)
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """The bytes that are there, waiting for the first of them; empty at the end.
@@ -76,9 +78,14 @@ class HttpAnswer:
 class ChunkedBody:
     """The body of one answer, of which http.client has read the head."""
 
-    def __init__(self, body: http.client.HTTPResponse, buffer: io.BufferedReader) -> None:
+    def __init__(
+        self, body: http.client.HTTPResponse, buffer: io.BufferedReader, wait: Callable[[], object] | None = None
+    ) -> None:
+        """`wait` returns when the socket has something to read."""
         self._body: Any = body
         self._buffer = buffer
+        self._wait = wait
+        self._is_drained = False  # the last read took all that the socket had
 
     def read_whole_chunks(self) -> bytes:
         """The content of the chunks that lie whole in the buffer, waiting for the first bytes if it is empty.
@@ -88,6 +95,8 @@ class ChunkedBody:
         body = self._body
         if body.chunk_left or body.fp is None:
             return b""  # in the middle of a chunk, or at the end
+        if self._is_drained and self._wait is not None:
+            self._wait()  # a read that finds nothing costs as much as one that finds a token
         buffered = self._buffer.peek(1)
         at = 0 if body.chunk_left is None else len(_LINE_END)  # http.client leaves the end of a chunk's last line
         whole, taken = [], 0
@@ -108,11 +117,15 @@ class ChunkedBody:
         if taken:
             self._buffer.read(taken)
             body.chunk_left = None
+        self._is_drained = 0 < taken == len(buffered) < io.DEFAULT_BUFFER_SIZE
         return b"".join(whole)
 
 
-def chunked_body(raw: Any) -> ChunkedBody | None:
-    """The body under urllib3's answer; None where it is not chunked, is compressed, or cannot be looked into."""
+def chunked_body(raw: Any, found: Any = None) -> ChunkedBody | None:
+    """The body under urllib3's answer; None where it is not chunked, is compressed, or cannot be looked into.
+
+    `found` is its socket.
+    """
     body = getattr(raw, "_fp", None)
     if (
         isinstance(body, http.client.HTTPResponse)
@@ -121,8 +134,18 @@ def chunked_body(raw: Any) -> ChunkedBody | None:
         and isinstance(body.fp, io.BufferedReader)
         and raw.headers.get("content-encoding", "identity") == "identity"
     ):
-        return ChunkedBody(body, body.fp)
+        return ChunkedBody(body, body.fp, _waiter_of(found))
     return None
+
+
+def _waiter_of(found: Any) -> Callable[[], object] | None:
+    """What waits until gevent's socket has something to read; None for any other socket."""
+    wait, event = getattr(found, "_wait", None), getattr(found, "_read_event", None)
+    if wait is None or event is None:
+        return None
+    if (pending := getattr(found, "pending", None)) is None:
+        return partial(wait, event)
+    return lambda: pending() or wait(event)  # TLS may hold more than was read
 
 
 def socket_of(raw: Any) -> socket.socket | None:

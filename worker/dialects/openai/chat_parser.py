@@ -101,7 +101,21 @@ class OpenAiChatParser:
 
     def feed(self, received: bytes) -> Iterator[Chunk]:
         """The chunks that these bytes complete. Raises ProviderFailure, after the chunks that came before it."""
-        for event in () if self._is_ended else self._events.feed(received):
+        if self._is_ended:
+            return iter(())
+        texts = []
+        for data in self._events.plain(received):
+            chunk = _usual_chunk(data)
+            if chunk is None or not (text := self._plain_text(chunk)):
+                return self._fed(received)
+            texts.append(text)
+        if not texts:
+            return self._fed(received)
+        # As nearly all reads are: whole events of plain text.
+        return iter([piece for text in texts if (piece := self._deltas.visible.piece(text))])
+
+    def _fed(self, received: bytes) -> Iterator[Chunk]:
+        for event in self._events.feed(received):
             if (chunk := _usual_chunk(event.data)) is None:
                 yield from self._chunks(event)
             elif text := self._plain_text(chunk):
@@ -242,7 +256,7 @@ class OpenAiChatParser:
             yield finish
 
 
-def _usual_chunk(text: str) -> _Chunk | None:
+def _usual_chunk(text: str | bytes) -> _Chunk | None:
     """The event as nearly all are; None for any other, and for what is no JSON object."""
     try:
         return _decoder.decode(text)

@@ -3,6 +3,7 @@
 import http.client
 import io
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -41,10 +42,10 @@ class Pieces(io.RawIOBase):
         return len(taken)
 
 
-def opened(network: Pieces) -> tuple[http.client.HTTPResponse, ChunkedBody]:
+def opened(network: Pieces, wait: Callable[[], object] | None = None) -> tuple[http.client.HTTPResponse, ChunkedBody]:
     body = http.client.HTTPResponse(cast(socket.socket, network))
     body.begin()
-    return body, ChunkedBody(body, body.fp)
+    return body, ChunkedBody(body, body.fp, wait)
 
 
 def read(body: http.client.HTTPResponse, shortcut: ChunkedBody) -> bytes:
@@ -82,6 +83,20 @@ def test_all_chunks_that_arrived_are_one_read() -> None:
     assert shortcut.read_whole_chunks() == b"abcd"
     assert network.reads == 2
     assert [read(body, shortcut) for _ in range(3)] == [b"ef", b"ghi", b""]
+
+
+def test_after_a_read_that_took_all_the_next_one_waits_before_it_looks() -> None:
+    """To ask a socket that has nothing costs as much as to read a token. Of what lies in a buffer nobody waits."""
+    waits: list[int] = []
+    large = chunk(bytes(io.DEFAULT_BUFFER_SIZE))
+    network = Pieces([_HEAD, chunk(b"a"), chunk(b"b") + b"1\r\n", b"c\r\n" + large + _LAST])
+    body, shortcut = opened(network, lambda: waits.append(network.reads))
+    assert [read(body, shortcut) for _ in range(2)] == [b"a", b"b"]
+    assert waits == [2]
+    while read(body, shortcut):
+        pass
+    assert body.isclosed()
+    assert waits == [2]
 
 
 def test_a_chunk_larger_than_the_buffer_is_read_by_http_client() -> None:
