@@ -114,7 +114,6 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     own = embedded_url(Path(settings.data_dir))
     for redis_url in dict.fromkeys((settings.buffer or own, settings.queue or own)):
         with connect_redis(redis_url, timeout_s=_REDIS_S) as client:
-            address = address_of(client)
             try:
                 verdict = judge(client)
                 for fault in verdict.faults:
@@ -128,9 +127,10 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                     client.ping()
                     ms = (time.monotonic() - began) * 1000
                     memory = client.info("memory")
+                    address = address_of(client)
             except StoreUnavailable as error:
                 remedy = "Start `tokentail up`, name its --data-dir, or set REDIS_URL"
-                yield Finding("redis", "failed", f"no Redis answers at {address}: {error}", remedy)
+                yield Finding("redis", "failed", f"no Redis answers at {address_of(client)}: {error}", remedy)
                 continue
         most = memory.get("maxmemory") or 0
         used = f"{memory['used_memory'] / 1e6:.1f} MB used" + (f" of {most / 1e6:.0f} MB" if most else "")

@@ -36,13 +36,12 @@ def store(data_dir: str | None, largest: int, as_json: bool) -> None:
 
 def _report(url: str, largest: int) -> dict[str, Any]:
     with connect(url, timeout_s=_TIMEOUT_S) as client:
-        address = address_of(client)
         try:
             census = take_census(client, largest)
         except StoreUnavailable as error:
             remedy = "is `tokentail up` running, with this --data-dir? With a Redis of your own set REDIS_URL"
-            raise StoreUnavailable(f"no Redis serves at {address}; {remedy} ({error})") from None
-    return {"address": address, **_body(census)}
+            raise StoreUnavailable(f"no Redis serves at {address_of(client)}; {remedy} ({error})") from None
+        return {"address": address_of(client), **_body(census)}
 
 
 def _body(census: Census) -> dict[str, Any]:

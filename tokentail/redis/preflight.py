@@ -30,12 +30,11 @@ class Verdict:
 
 def judge(client: RedisClient) -> Verdict:
     """What is to be said of the server. Raises StoreUnavailable while nothing answers, which may pass."""
-    at = f"Redis at {address_of(client)}"
     try:
         with redis_errors():
             about = client.info()
     except StoreUnavailable as error:
-        if fault := _refusal(at, error.__context__):
+        if fault := _refusal(_named(client), error.__context__):
             return Verdict((fault,))
         raise
     except redis.exceptions.NoPermissionError:
@@ -43,8 +42,13 @@ def judge(client: RedisClient) -> Verdict:
     except (redis.exceptions.InvalidResponse, redis.exceptions.ResponseError) as error:
         if words_of(error).lower().startswith("unknown command"):
             return Verdict()  # the command was renamed or is left out, which is no harm either
-        return Verdict((f"What answers as {at} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
+        return Verdict((f"What answers as {_named(client)} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
+    at = _named(client)
     return Verdict(tuple(_faults(at, about)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
+
+
+def _named(client: RedisClient) -> str:
+    return f"Redis at {address_of(client)}"  # by Sentinels it is known when something was asked
 
 
 def _refusal(at: str, cause: BaseException | None) -> str | None:

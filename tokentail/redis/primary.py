@@ -75,7 +75,7 @@ class Primary:
         self._connections: WeakValueDictionary[int, Connection] = WeakValueDictionary()
 
     def __str__(self) -> str:
-        return str(self._url)
+        return str(self._url) + (f", now {Address(*self._at)}" if self._at else "")
 
     @property
     def is_settled(self) -> bool:

@@ -105,6 +105,12 @@ def test_nothing_connects_to_a_primary_that_all_call_down(primary: Primary) -> N
     assert ("down" in str(refused), refused.is_fault) == (True, False)
 
 
+def test_it_is_shown_with_its_sentinels_and_where_it_is_now(primary: Primary) -> None:
+    """An operator sees in one line which server an error is about."""
+    assert str(Primary(URL)) == "mymaster (Sentinels h1:26379, h2:26379, h3:26379)"
+    assert str(primary) == "mymaster (Sentinels h1:26379, h2:26379, h3:26379), now old:6379"
+
+
 def test_silence_passes_and_a_refusal_is_a_fault() -> None:
     """What the Sentinels refuse must be corrected; before any is heard, or when none answers, one can wait."""
     primary = Primary(URL)
