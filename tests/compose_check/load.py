@@ -100,7 +100,6 @@ class Load:
             job_id = await self._accepted(f"{marker} {_TOKENS} {_PERIOD_MS}")
             view = View(job_id, marker, f"wait={wait_s}", is_events=False)
             await self._follow(view, seen, wait_s, first_tried_at)
-            seen.resets += view.resets
             if view.status == _LOST and self._may_lose:
                 seen.lost += 1
             elif (view.status, view.count) != ("completed", _TOKENS):
@@ -130,6 +129,7 @@ class Load:
                     continue
                 if reply.status == 200:
                     view.take(reply.json)
+                    seen.resets += reply.json["reset"]
                     if reply.json["tokens"]:
                         seen.arrivals.append((time.monotonic(), view.job_id))
                         if is_first:

@@ -39,6 +39,17 @@ def test_the_settings_are_valid_and_docker_waits_longer_than_a_stop_takes(servic
     assert grace_s > stop_within_s(settings)
 
 
+def test_an_update_has_new_workers_before_the_old_ones_stop() -> None:
+    """Jobs would wait until new workers have started; and a broken image would leave none."""
+    page = (ROOT / "docs" / "deployment.md").read_text().partition("**Upgrading.**")[2]
+    commands = re.findall(r"docker compose (.*)", page.partition("```sh")[2].partition("```")[0])
+    more, fewer = (int(re.findall(r"--scale worker=(\d+)", command)[0]) for command in commands[-2:])
+    assert more == 2 * fewer
+    assert {"--wait", "--no-recreate", "--no-deps"} <= set(commands[-2].split())
+    assert "--no-recreate" not in commands[-1]
+    assert "healthcheck" in BASE["services"]["worker"]
+
+
 def test_only_workers_get_keys_of_providers() -> None:
     """A web process never calls a provider."""
     assert not [name for name in BASE["services"]["web"]["environment"] if re.match("OPENAI|ANTHROPIC|GEMINI", name)]
