@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +46,10 @@ test-wheel: setup
 
 test-lowest: setup
 	$(BIN)/python -m tests.wheel tests/unit tests/contract tests/integration
+
+# All contracts on a Cluster of three nodes; `make test` runs a few.
+test-cluster: setup
+	$(PYTEST) -n 2 --dist loadfile --all-on-cluster -k cluster tests/contract
 
 # All contracts on a primary that real Sentinels name, and real fail-overs.
 test-sentinel: setup

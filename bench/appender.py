@@ -67,7 +67,7 @@ def append_ours(backend: Backend, jobs: int, tokens: int, tokens_per_s: float) -
     store = _RecordingStore(backend.store)
     lost: list[LogWriter] = []
     commit = GroupCommit(store, now_ms, lambda writer, _: lost.append(writer), NoMeters())
-    writers = [_claimed(store) for _ in range(jobs)]
+    writers = [claimed(store) for _ in range(jobs)]
     each = tokens // jobs
 
     def write(writer: LogWriter, phase: float) -> None:
@@ -81,7 +81,7 @@ def append_ours(backend: Backend, jobs: int, tokens: int, tokens_per_s: float) -
 
     committing = gevent.spawn(commit.run)
     cpu_s, wall_s = time.process_time(), time.monotonic()
-    _join(gevent.spawn(write, writer, i / jobs) for i, writer in enumerate(writers))
+    joined(gevent.spawn(write, writer, i / jobs) for i, writer in enumerate(writers))
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
     committing.kill()
     counts = {backend.store.view(writer.job_id).token_count for writer in writers}
@@ -98,7 +98,7 @@ def take_turns_only(jobs: int, tokens: int, tokens_per_s: float) -> float:
             pass
 
     cpu_s = time.process_time()
-    _join(gevent.spawn(idle, i / jobs) for i in range(jobs))
+    joined(gevent.spawn(idle, i / jobs) for i in range(jobs))
     return time.process_time() - cpu_s
 
 
@@ -123,12 +123,14 @@ def _turns(count: int, tokens_per_s: float, phase: float) -> Iterator[int]:
         yield i
 
 
-def _join(greenlets: Iterable[gevent.Greenlet]) -> None:
+def joined(greenlets: Iterable[gevent.Greenlet]) -> None:
+    """Return when all have ended. Raises what one of them raised."""
     with gevent.Timeout(_LONGEST_S):
         gevent.joinall(list(greenlets), raise_error=True)
 
 
-def _claimed(store: Store) -> LogWriter:
+def claimed(store: Store) -> LogWriter:
+    """The writer of a new job's first attempt."""
     job_id, attempt = new_job_id(), new_attempt()
     store.create(NewJob(job_id, "", "bench", now_ms()), b"{}")
     claim = store.claim(job_id, attempt, "bench", now_ms())

@@ -10,14 +10,19 @@ import fakeredis
 import pytest
 from hypothesis import settings
 
+from tests.cluster_server import ClusterServer
 from tests.scripted_worker import ScriptedWorker
 from tests.sentinel_fleet import SentinelFleet
 from tests.valkey_server import ValkeyServer
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import Backend, wire
 from tokentail.redis.client import RedisClient
+from tokentail.redis.cluster_client import ClusterClient
 
 MakeBackend = Callable[..., Backend]
+
+# The contracts that `make test` runs on a Cluster, too; `make test-cluster` runs all.
+_ON_CLUSTER = {"test_law_5_once", "test_owner_list", "test_admission"}
 
 # Speed is measured by benchmarks: how long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)
@@ -62,11 +67,39 @@ def worker(real_client: RedisClient) -> ScriptedWorker:
     return worker
 
 
-@pytest.fixture(params=["fakeredis", "valkey"])
+@pytest.fixture(scope="session")
+def cluster_server() -> Iterator[ClusterServer]:
+    """A real Cluster of three nodes for the whole session, without durability."""
+    with ClusterServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cluster_client(cluster_server: ClusterServer) -> Iterator[RedisClient]:
+    """A client of the session's Cluster, which is empty; it is left empty, too."""
+    with cluster_server.connect() as client:
+        client.flushall()
+        yield client
+        client.flushall()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-on-cluster", action="store_true", help="run all contracts on a Cluster, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a Cluster, run those contracts alone that touch most of the product, unless all are asked for."""
+    if not config.getoption("--all-on-cluster"):
+        unasked = [item for item in items if item.get_closest_marker("cluster") and item.path.stem not in _ON_CLUSTER]
+        config.hook.pytest_deselected(items=unasked)
+        items[:] = [item for item in items if item not in set(unasked)]
+
+
+@pytest.fixture(params=["fakeredis", "valkey", pytest.param("cluster", marks=pytest.mark.cluster)])
 def store_client(request: pytest.FixtureRequest) -> Iterator[RedisClient]:
     """A client of an empty store, once of each kind."""
-    if request.param == "valkey":
-        yield request.getfixturevalue("real_client")
+    if request.param != "fakeredis":
+        yield request.getfixturevalue("real_client" if request.param == "valkey" else "cluster_client")
         return
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     yield client
@@ -74,11 +107,18 @@ def store_client(request: pytest.FixtureRequest) -> Iterator[RedisClient]:
 
 
 @pytest.fixture
-def make_backend(store_client: RedisClient) -> MakeBackend:
+def queue_client(request: pytest.FixtureRequest, store_client: RedisClient) -> RedisClient:
+    """A client for the queue: the same server, where the store is one; a queue cannot be in a Cluster."""
+    is_cluster = isinstance(store_client, ClusterClient)
+    return request.getfixturevalue("real_client") if is_cluster else store_client
+
+
+@pytest.fixture
+def make_backend(store_client: RedisClient, queue_client: RedisClient) -> MakeBackend:
     """`make_backend(TOKENTAIL_RETENTION_S="1", …)`: a backend with these settings, over each store."""
 
     def make(**environment: str) -> Backend:
-        return wire(store_client, store_client, load_settings(environment))
+        return wire(store_client, queue_client, load_settings(environment))
 
     return make
 

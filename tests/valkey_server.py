@@ -41,11 +41,12 @@ def valkey_binary() -> Path:
 class ValkeyServer:
     """One server, its data in a folder of its own. `kill` and `start` make it crash and come back."""
 
-    def __init__(self, *options: str, is_durable: bool = False) -> None:
+    def __init__(self, *options: str, is_durable: bool = False, port: int = 0) -> None:
         # Unix socket paths end at 108 bytes; pytest's own temporary folders are longer.
         self._folder = Path(tempfile.mkdtemp(prefix="tt-", dir="/tmp"))
         self._socket = self._folder / "v.sock"
         self._options = ("--appendonly", "yes" if is_durable else "no", *options)
+        self._port = port  # on loopback, too
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,7 +70,9 @@ class ValkeyServer:
                     *(
                         str(valkey_binary()),
                         "--port",
-                        "0",
+                        str(self._port),
+                        "--bind",
+                        "127.0.0.1",
                         "--unixsocket",
                         str(self._socket),
                         "--unixsocketperm",

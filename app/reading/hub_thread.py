@@ -209,7 +209,7 @@ class HubThread:
         for task in running.calls:
             task.cancel()
         await asyncio.gather(*running.calls, return_exceptions=True)
-        await running.redis.connection_pool.disconnect()
+        await running.redis.aclose(close_connection_pool=True)
 
 
 class _ThreadReader:

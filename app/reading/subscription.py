@@ -1,4 +1,4 @@
-"""The subscription: one connection to Redis a process, on which all news of followed jobs comes.
+"""The subscription: one connection to Redis, or to each node of a Cluster, on which all news of followed jobs comes.
 
 It passes every message on, and reports when messages may have been missed. Nothing is lost between: a channel is
 confirmed anew after each reconnection, and what was published before that has to be read.
@@ -7,6 +7,7 @@ confirmed anew after each reconnection, and what was published before that has t
 import asyncio
 import logging
 import math
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from tokentail.redis.client import AsyncRedisClient
@@ -32,8 +33,8 @@ class Listener(Protocol):
     def heard(self, channel: str, message: bytes) -> None:
         """A message."""
 
-    def lost(self) -> None:
-        """The connection is gone; messages of all channels may be missed until each is confirmed anew."""
+    def lost(self, channels: Collection[str]) -> None:
+        """Messages of these channels may be missed until each is confirmed anew: their connection is gone."""
 
 
 class Subscription:
@@ -48,7 +49,7 @@ class Subscription:
         self._client = client
         self._listener = listener
         self._wanted: set[str] = set()
-        self._is_connected = False
+        self.is_connected = False
         self._changed: dict[str, bool] = {}  # channel → whether it was added, else dropped; since the last command
         self._has_changed = asyncio.Event()
         self._heard_at = 0.0
@@ -67,7 +68,7 @@ class Subscription:
             self._note(channel, is_added=False)
 
     def _note(self, channel: str, *, is_added: bool) -> None:
-        if self._is_connected:  # else all that is wanted then is subscribed to: what came and went is not kept
+        if self.is_connected:  # else all that is wanted then is subscribed to: what came and went is not kept
             self._changed[channel] = is_added
             self._has_changed.set()
 
@@ -84,9 +85,9 @@ class Subscription:
                 while not life.done():
                     life.cancel()
                     await asyncio.wait([life], timeout=_CANCEL_AGAIN_S)
-                self._is_connected, self._changed = False, {}
+                self.is_connected, self._changed = False, {}
                 await connection.disconnect(nowait=True)
-                self._listener.lost()
+                self._listener.lost(self._wanted)
             life.result()
             await asyncio.sleep(_RECONNECT_S)
 
@@ -95,7 +96,7 @@ class Subscription:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await connection.connect()
-            self._is_connected, self._changed = True, dict.fromkeys(self._wanted, True)
+            self.is_connected, self._changed = True, dict.fromkeys(self._wanted, True)
             self._has_changed.set()
             self._heard_at = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as tasks:

@@ -6,12 +6,12 @@ confirmation of its subscription, and the version of the tail shows a waiting re
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from app.reading.async_store import AsyncStore
-from app.reading.subscription import Subscription
+from app.reading.cluster_subscription import open_subscription
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, Unreadable
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import Cursor
@@ -90,7 +90,7 @@ class Tails:
     ) -> None:
         """`most_bytes` bounds the elements kept of all jobs together; `noting` is `Store.noting`."""
         self._store = AsyncStore(client, noting)
-        self._subscription = Subscription(client, self)
+        self._subscription = open_subscription(client, self)
         self._most_bytes = most_bytes
         self._now_ms = now_ms
         self._clock = clock
@@ -209,11 +209,12 @@ class Tails:
         if job.tail.version != version:
             job.wake()
 
-    def lost(self) -> None:
-        """The subscription's connection is gone."""
-        for job in self._jobs.values():
-            job.is_confirmed, job.was_lost = False, True
-            job.tail.stale()
+    def lost(self, channels: Collection[str]) -> None:
+        """The connection on which these came is gone."""
+        for channel in channels:
+            if job := self._jobs.get(followed_job_id(channel)):
+                job.is_confirmed, job.was_lost = False, True
+                job.tail.stale()
         # A short outage disturbs no waiting reader. In a longer one each reads for itself, and receives the error.
         asyncio.get_running_loop().call_later(BLIND_S, self._wake_the_blind)
 

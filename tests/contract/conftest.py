@@ -36,20 +36,25 @@ def loop_thread() -> Iterator[LoopThread]:
 
 # The read plane is not asked over fakeredis: that one wakes coroutines from the thread that publishes, which no event
 # loop hears.
-@pytest.fixture(params=["flask-fakeredis", "flask-valkey", "plane-valkey"])
+@pytest.fixture(
+    params=["flask-fakeredis", "flask-valkey", "plane-valkey", pytest.param("plane-cluster", marks=pytest.mark.cluster)]
+)
 def make_harness(request: pytest.FixtureRequest) -> Iterator[MakeHarness]:
     """`make_harness(TOKENTAIL_API_KEYS="k", …)`: a harness of each binding, over each store it can use."""
     binding, store = request.param.split("-")
     loop_thread = request.getfixturevalue("loop_thread") if binding == "plane" else None
     with ExitStack() as stack:
-        if store == "valkey":
-            client, url = request.getfixturevalue("real_client"), request.getfixturevalue("valkey_url")
-        else:
+        if store == "fakeredis":
             client, url = fakeredis.FakeRedis(server=fakeredis.FakeServer()), ""
             stack.callback(client.close)
+        else:
+            client, url = request.getfixturevalue("real_client"), request.getfixturevalue("valkey_url")
+        queue = client
+        if store == "cluster":
+            client, url = request.getfixturevalue("cluster_client"), request.getfixturevalue("cluster_server").url
 
         def make(*, has_worker: bool = True, **environment: str) -> HttpHarness:
-            backend = wire(client, client, load_settings(environment))
+            backend = wire(client, queue, load_settings(environment))
             harness = open_harness(backend, loop_thread, url, has_worker=has_worker, is_timeless=False, **environment)
             stack.callback(harness.close)
             return harness

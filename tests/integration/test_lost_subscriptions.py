@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -115,7 +115,7 @@ class Heard:
     def heard(self, channel: str, message: bytes) -> None:
         self.told.append(f"{channel}: {message.decode()}")
 
-    def lost(self) -> None:
+    def lost(self, channels: Collection[str]) -> None:
         self.told.append("lost")
 
 

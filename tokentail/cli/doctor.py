@@ -20,7 +20,7 @@ from tokentail.config.address import Address
 from tokentail.config.settings import Settings
 from tokentail.errors import StoreUnavailable, TokentailError
 from tokentail.jobs.job import Status
-from tokentail.redis.client import address_of
+from tokentail.redis.client import address_of, memory_of
 from tokentail.redis.client import connect as connect_redis
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.preflight import judge
@@ -126,15 +126,14 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                     began = time.monotonic()
                     client.ping()
                     ms = (time.monotonic() - began) * 1000
-                    memory = client.info("memory")
+                    memory, most = memory_of(client)
                     address = address_of(client)
             except StoreUnavailable as error:
                 remedy = "Start `tokentail up`, name its --data-dir, or set REDIS_URL"
                 yield Finding("redis", "failed", f"no Redis answers at {address_of(client)}: {error}", remedy)
                 continue
-        most = memory.get("maxmemory") or 0
-        used = f"{memory['used_memory'] / 1e6:.1f} MB used" + (f" of {most / 1e6:.0f} MB" if most else "")
-        if most and memory["used_memory"] > 0.9 * most:
+        used = f"{memory / 1e6:.1f} MB used" + (f" of {most / 1e6:.0f} MB" if most else "")
+        if most and memory > 0.9 * most:
             remedy = "Raise its maxmemory, or lower TOKENTAIL_RETENTION_S; `tokentail store` shows what fills it"
             yield Finding("redis", "warning", f"{address}: {used}", remedy)
         else:

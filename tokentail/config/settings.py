@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tokentail.config.address import Address, is_http_url
-from tokentail.config.redis_url import RedisUrl
 from tokentail.config.setting_text import read_setting
+from tokentail.config.store_faults import store_faults
 from tokentail.config.webhook_faults import webhook_faults
 from tokentail.errors import InvalidRequest, SettingsError
 from tokentail.jobs.job import Retention
@@ -238,20 +238,10 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _cross_checks(s: Settings) -> Iterator[str]:
-    for name, url in (
-        ("REDIS_URL", s.redis_url),
-        ("TOKENTAIL_QUEUE_URL", s.queue_url),
-        ("TOKENTAIL_BUFFER_URL", s.buffer_url),
-    ):
-        try:
-            _ = url and RedisUrl.parse(url)
-        except ValueError as error:
-            yield f"{name}: {error}"
+    yield from store_faults(s.redis_url, s.queue_url, s.buffer_url)
     for name, url in (("OPENAI_BASE_URL", s.openai_base_url), ("TOKENTAIL_LOCAL_URL", s.local_url)):
         if url and not is_http_url(url):
             yield f"{name}: is not an http:// or https:// address"
-    if bool(s.queue_url) != bool(s.buffer_url) and not s.redis_url:
-        yield "TOKENTAIL_QUEUE_URL and TOKENTAIL_BUFFER_URL: set both, or REDIS_URL"
     for position, key in enumerate(s.api_keys, start=1):
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             yield f"TOKENTAIL_API_KEYS: key {position} has characters that a header cannot carry"

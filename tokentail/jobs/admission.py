@@ -244,7 +244,7 @@ class Admission:
             return
         users: dict[str, str] = {}
         for at in range(0, len(job_ids), _CHUNK):
-            jobs = self._store.view_many(job_ids[at : at + _CHUNK])
+            jobs = self._store.view_all(job_ids[at : at + _CHUNK])
             users.update((job.id, job.user_digest) for job in jobs if isinstance(job, Job))
         command = admission_scripts.reindex(owner, users)
         self._mended([owner], lambda: self._store.run(command))

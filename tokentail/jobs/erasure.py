@@ -69,11 +69,9 @@ class Erasure:
     def _of_owner(self, owner: str, job_ids: Sequence[str]) -> dict[str, Job | JobGone]:
         """The jobs of this list that are the owner's and can be erased, tombstones among them."""
         found: dict[str, Job | JobGone] = {}
-        for job_id, viewed in zip(job_ids, self._store.view_many(job_ids), strict=True):
+        for job_id, viewed in zip(job_ids, self._store.view_all(job_ids), strict=True):
             is_spoilt = isinstance(viewed, Unreadable) and not isinstance(viewed, LaterFormat)
             job = self._made_readable(job_id) if is_spoilt else viewed
-            if isinstance(job, StoreUnavailable):
-                raise job
             if isinstance(job, Job | JobGone) and job.owner == owner:
                 found[job_id] = job
         return found

@@ -72,7 +72,7 @@ class Sweeper:
         self._others = others  # what else is looked at in each sweep; each gets the time
         self.totals = SweepTotals()
         self._abandonment = Abandonment(store, admission, now_ms)
-        self._refusal: StoreFull | None = None  # of this sweep, the latest
+        self._refusal: StoreFull | StoreUnavailable | None = None  # of this sweep, the latest
         self._faulty: set[str] = set()  # jobs and clients that this sweep failed with
         self._told: set[str] = set()  # those that the one before failed with, which the log names
 
@@ -90,7 +90,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Look at every open job once.
 
-        Raises StoreUnavailable at once, StoreFull in the end: what needs no memory is done all the same.
+        Raises StoreUnavailable at once, or, of a single job's node, in the end, as StoreFull: the rest is done.
         """
         self._refusal = None
         entered, open_jobs = self._admission.entered(), self._admission.open_jobs()
@@ -144,7 +144,7 @@ class Sweeper:
         for at in range(0, len(found), _CHUNK):
             chunk = found[at : at + _CHUNK]
             self._store.index_webhooks(chunk)
-            for job_id, job in zip(chunk, self._store.view_many(chunk), strict=True):
+            for job_id, job in zip(chunk, self._store.view_all(chunk), strict=True):
                 if isinstance(job, Job):
                     jobs += 1
                     with self._each_for_itself(job_id):
@@ -174,7 +174,7 @@ class Sweeper:
         elif isinstance(error, JobGone):
             self._admission.leave(error.owner, job_id)
         elif isinstance(error, StoreUnavailable):
-            raise error
+            self._refusal = error  # its node of a Cluster is away; the jobs of the others go on
         elif isinstance(error, LaterFormat):
             # Newer processes look after it; after all the time that a job may take, none of them is left.
             if age_s > self._limits.queue_timeout_s + self._limits.longest_attempt_s:

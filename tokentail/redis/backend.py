@@ -12,7 +12,7 @@ from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.jobs.webhook_sweep import WebhookSweep
-from tokentail.redis.client import RedisClient, connect
+from tokentail.redis.client import RedisClient, connect, memory_of
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.keys import WEBHOOK_QUEUE_NAME
 from tokentail.redis.rewriting import Rewriting
@@ -50,14 +50,13 @@ class Backend:
         return max(now_ms - queued_at_ms, 0) / 1000
 
     def memory_used(self) -> float:
-        """The part of the memory of the logs' Redis that is used; 0 where it has no limit or does not tell."""
+        """The part of the memory of the logs' Redis, or of its fullest node, that is used; 0 where it has no limit."""
         with suppress(Unreadable), redis_errors():
             try:
-                told = self.buffer_client.info("memory")
+                used, most = memory_of(self.buffer_client)
             except REPLIED_ERRORS:
                 return 0.0  # its user may not ask
-            most = told.get("maxmemory") or 0
-            return float(told["used_memory"]) / most if most else 0.0
+            return used / most if most else 0.0
         return 0.0
 
 

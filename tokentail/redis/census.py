@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from tokentail.redis.client import RedisClient
+from tokentail.redis.client import RedisClient, servers_of
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import job_of, kind_of, record_of
 
@@ -40,15 +40,17 @@ def take_census(client: RedisClient, largest: int) -> Census:
 
 
 def _server(client: RedisClient) -> dict[str, Any]:
-    about = client.info()
+    """What the server is, or of a Cluster what its nodes are together."""
+    told = [server.info() for server in servers_of(client)]
+    about = told[0]
     name = "Valkey" if "valkey_version" in about else "Redis"
     return {
         "version": f"{name} {about.get('valkey_version') or about['redis_version']}",
-        "memory": about["used_memory"],
-        "memory_limit": about["maxmemory"],  # 0: none
+        "memory": sum(each["used_memory"] for each in told),
+        "memory_limit": sum(each["maxmemory"] for each in told),  # 0: none
         "when_full": about["maxmemory_policy"],
-        "append_only_file": bool(about["aof_enabled"]),
-        "append_only_file_bytes": about.get("aof_current_size", 0),
+        "append_only_file": all(each["aof_enabled"] for each in told),
+        "append_only_file_bytes": sum(each.get("aof_current_size", 0) for each in told),
     }
 
 

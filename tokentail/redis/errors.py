@@ -27,6 +27,7 @@ _OUTAGES = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.ClusterDownError,  # MASTERDOWN, too
     redis.exceptions.TryAgainError,
+    redis.exceptions.AskError,  # MOVED, too: the slot went on each time when a command was sent on
 )
 _OUTAGE_WORDS = {"BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNKILLABLE"}
 _IN_PIPELINE = " of pipeline caused error: "  # redis-py puts the command and this before what Redis said

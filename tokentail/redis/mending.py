@@ -44,10 +44,10 @@ def is_wrong_type(error: Exception) -> bool:
 
 
 def mend(client: Any, types: Mapping[str, str]) -> None:
-    """Drop each key of `types` (key → type, all in one cluster slot) that holds another type."""
-    dropped = client.eval(_mend.source, len(types), *types, *types.values())
-    for key, found in zip(dropped[::2], dropped[1::2], strict=True):
-        log.warning("key.dropped", extra={"key": key.decode(), "found": found.decode()})
+    """Drop each key of `types` (key → type) that holds another type."""
+    for key, kind in types.items():  # each for itself: they may be on several nodes
+        for found in client.eval(_mend.source, 1, key, kind)[1:]:
+            log.warning("key.dropped", extra={"key": key, "found": found.decode()})
 
 
 def expel(client: Any, key: str, kind: str, members: Iterable[bytes]) -> None:

@@ -10,6 +10,7 @@ import redis
 
 from tokentail.errors import SettingsError, StoreUnavailable
 from tokentail.redis.client import RedisClient, address_of, connect
+from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.errors import NO_DATABASE, NoPrimary, redis_errors, words_of
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 _LEAST_VERSION = (7, 0)  # scripts that declare themselves (#!lua), PEXPIRE with GT, SET with NX and GET
 _ONE_SERVER = "set REDIS_URL to one server that takes writes"
 _BY_SENTINELS = "to have Sentinels name the primary, write redis+sentinel://HOST:PORT,HOST:PORT/NAME"
+_BY_NODES = "for jobs and logs on a Cluster set TOKENTAIL_BUFFER_URL to redis+cluster://HOST:PORT,HOST:PORT"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,33 @@ class Verdict:
 
 
 def judge(client: RedisClient) -> Verdict:
-    """What is to be said of the server. Raises StoreUnavailable while nothing answers, which may pass."""
+    """What is to be said of the server, or of a Cluster. Raises StoreUnavailable while nothing answers."""
+    if not isinstance(client, ClusterClient):
+        return _judge(client, is_node=False)
+    at = _named(client)
+    try:
+        with redis_errors():
+            nodes = client.servers()
+    except StoreUnavailable as error:
+        if fault := _refusal(at, error.__context__):
+            return Verdict((fault,))
+        raise
+    except redis.exceptions.ResponseError as error:
+        return Verdict((f"{at} is no Cluster ({words_of(error)}): write redis:// in the place of redis+cluster://",))
+    verdicts, silent = [], []
+    for node, of_node in nodes.items():
+        try:
+            verdicts.append(_judge(of_node, is_node=True))
+        except StoreUnavailable:
+            silent.append(f"Redis at {node}, a node of the Cluster, does not answer: its jobs wait")
+    if client.uncovered:
+        silent.append(f"{at}: no node has {client.uncovered} of the Cluster's slots, so their jobs wait")
+    whole = _joined(verdicts)
+    return Verdict(whole.faults, (*whole.warnings, *silent), whole.notes)
+
+
+def _judge(client: RedisClient, *, is_node: bool) -> Verdict:
+    """What is to be said of one server, which should be a node of a Cluster or should not be one."""
     try:
         with redis_errors():
             about = client.info()
@@ -44,7 +72,7 @@ def judge(client: RedisClient) -> Verdict:
             return Verdict()  # the command was renamed or is left out, which is no harm either
         return Verdict((f"What answers as {_named(client)} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
     at = _named(client)
-    return Verdict(tuple(_faults(at, about)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
+    return Verdict(tuple(_faults(at, about, is_node=is_node)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
 
 
 def _named(client: RedisClient) -> str:
@@ -76,8 +104,12 @@ def judge_all(urls: Iterable[str], timeout_s: float) -> tuple[Verdict, dict[str,
                 verdicts.append(judge(client))
             except StoreUnavailable as error:
                 silent[address_of(client)] = str(error)
+    return _joined(verdicts), silent
+
+
+def _joined(verdicts: Iterable[Verdict]) -> Verdict:
     parts = zip(*((each.faults, each.warnings, each.notes) for each in verdicts), strict=True)
-    return Verdict(*(tuple(chain.from_iterable(part)) for part in parts)), silent
+    return Verdict(*(tuple(chain.from_iterable(part)) for part in parts))
 
 
 def require_store(urls: Iterable[str], timeout_s: float) -> dict[str, str]:
@@ -93,15 +125,15 @@ def require_store(urls: Iterable[str], timeout_s: float) -> dict[str, str]:
     return silent
 
 
-def _faults(at: str, about: Mapping[str, Any]) -> Iterable[str]:
+def _faults(at: str, about: Mapping[str, Any], *, is_node: bool) -> Iterable[str]:
     version = str(about.get("redis_version", ""))
     if _numbers(version) < _LEAST_VERSION:
         yield f"{at} has version {version}: 7.0 or newer is needed"
     match about.get("redis_mode") or about.get("server_mode"):  # Redis's word and Valkey's
         case "sentinel":
             yield f"{at} is a Sentinel, which keeps no data; {_BY_SENTINELS}"
-        case "cluster":
-            yield f"{at} is one node of a Cluster, which has only some of the keys: {_ONE_SERVER}"
+        case "cluster" if not is_node:
+            yield f"{at} is one node of a Cluster, which has only some of the keys; {_BY_NODES}"
 
 
 def _warnings(at: str, about: Mapping[str, Any]) -> Iterable[str]:

@@ -4,11 +4,13 @@ An erasure leaves a mark with its time. Once the mark is old enough, the process
 file, at most once in that time, and asks again until a rewrite that began after the erasure has succeeded.
 """
 
+import hashlib
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokentail.redis.client import RedisClient
+from tokentail.redis.client import RedisClient, servers_of
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.keys import ERASED, REWRITING
 from tokentail.redis.mending import mended
@@ -58,14 +60,21 @@ class Rewriting:
         is_early = asked is not None and now_ms - int(asked[2]) < _LEAST_BETWEEN_MS
         if is_early and asked and asked[1] == b"refused":
             return
-        told = self._client.info()
-        if not told.get("aof_enabled"):
+        told = [server.info() for server in servers_of(self._client)]
+        runs = _runs(told)
+        if not any(each.get("aof_enabled") for each in told):
             self._client.delete(REWRITING)  # there is no file to rewrite
-        elif told.get("aof_rewrite_in_progress") or told.get("aof_rewrite_scheduled"):
+        elif any(each.get("aof_rewrite_in_progress") or each.get("aof_rewrite_scheduled") for each in told):
             pass  # it may have begun before the erasure; ours follows, or is this one
-        elif asked and asked[1].decode() == told["run_id"] and told["aof_last_bgrewrite_status"] == "ok":
+        elif asked and asked[1].decode() == runs and all(each["aof_last_bgrewrite_status"] == "ok" for each in told):
             self._client.delete(REWRITING)
             log.info("erasure.rewritten")
         elif not is_early:
             self._client.execute_command("BGREWRITEAOF")
-            self._client.set(REWRITING, f"{told['run_id']} {now_ms}")
+            self._client.set(REWRITING, f"{runs} {now_ms}")
+
+
+def _runs(told: Sequence[Mapping[str, Any]]) -> str:
+    """A name for these runs of all servers: another when one of them was started anew, or has become another one."""
+    runs = sorted(str(each["run_id"]) for each in told)
+    return runs[0] if len(runs) == 1 else hashlib.sha256(" ".join(runs).encode()).hexdigest()

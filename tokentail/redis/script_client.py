@@ -16,6 +16,16 @@ from tokentail.telemetry.log_lines import tell_unreadable
 _MOST_SUSPECTS = 1000
 
 
+def by_digest(call: Command[Any]) -> tuple[Any, ...]:
+    """The call as it is sent to a server that knows the script."""
+    return "EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args
+
+
+def whole(call: Command[Any]) -> tuple[Any, ...]:
+    """The call with the script itself, which the server knows from then on."""
+    return "EVAL", call.script.source, len(call.keys), *call.keys, *call.args
+
+
 class ScriptClient:
     """Runs scripts on one Redis. Its methods raise this project's errors."""
 
@@ -25,16 +35,11 @@ class ScriptClient:
 
     def run(self, command: Command[Reply]) -> Reply:
         """Send one command and decode its reply."""
-        script = command.script
         with self.noting(), redis_errors(command.keys[0]):
             try:
-                reply = self.client.execute_command(
-                    "EVALSHA", script.sha, len(command.keys), *command.keys, *command.args
-                )
+                reply = self.client.execute_command(*by_digest(command))
             except redis.exceptions.NoScriptError:
-                reply = self.client.execute_command(
-                    "EVAL", script.source, len(command.keys), *command.keys, *command.args
-                )
+                reply = self.client.execute_command(*whole(command))
             return command.answer(reply)
 
     @contextmanager
@@ -52,15 +57,15 @@ class ScriptClient:
             raise
 
     def run_many(self, many: Sequence[Command[Reply]]) -> list[Reply | Exception]:
-        """Send calls of one script, on jobs, in one round trip; each has its own outcome."""
+        """Send script calls, on jobs, in one round trip; each has its own outcome."""
         if not many:
             return []
-        replies = self._send_many(many)
-        if any(is_script_missing(reply) for reply in replies):
-            # All calls are of one script, and each can be repeated.
-            with redis_errors():
-                self.client.script_load(many[0].script.source)
-            replies = self._send_many(many)
+        replies = self._send_many([by_digest(command) for command in many])
+        # Servers of a Cluster learn scripts one by one; a replica that was promoted knows none.
+        if missing := [place for place, reply in enumerate(replies) if is_script_missing(reply)]:
+            again = self._send_many([whole(many[place]) for place in missing])
+            for place, reply in zip(missing, again, strict=True):
+                replies[place] = reply
         return [self._outcome(command, reply) for command, reply in zip(many, replies, strict=True)]
 
     def _outcome(self, command: Command[Any], reply: Any) -> Any:
@@ -71,10 +76,10 @@ class ScriptClient:
         except Exception as error:
             return error
 
-    def _send_many(self, many: Sequence[Command[Reply]]) -> list[Any]:
+    def _send_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         with redis_errors():
             pipe = self.client.pipeline(transaction=False)
-            for command in many:
-                pipe.execute_command("EVALSHA", command.script.sha, len(command.keys), *command.keys, *command.args)
+            for call in calls:
+                pipe.execute_command(*call)
             replies: list[Any] = pipe.execute(raise_on_error=False)
         return replies

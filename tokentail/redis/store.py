@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from tokentail.config.address import Address
-from tokentail.errors import JobNotFound, Unreadable
+from tokentail.errors import JobNotFound, StoreUnavailable, Unreadable
 from tokentail.jobs.job import Claim, Job, NewJob, Usage
 from tokentail.log.append import Append, Appended
 from tokentail.log.batch import Batch
@@ -18,6 +18,7 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
+from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import JobIndex
@@ -36,8 +37,8 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
 
     def node_of(self, job_id: str) -> Address | None:
-        """The node of the store that has the job; None of a store that is one node."""
-        return None
+        """Which node of a Cluster has the job, as far as is known; None of any other store, which is one node."""
+        return self.client.node_of(keys.record_of(job_id)) if isinstance(self.client, ClusterClient) else None
 
     # -- a job and its log ------------------------------------------------------------------------------------------
 
@@ -196,6 +197,14 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     def view_many(self, job_ids: Sequence[str]) -> list[Job | Exception]:
         """`view` of each, in one round trip; JobNotFound or JobGone stand in the place of those that are not there."""
         return self.run_many([scripts.view(job_id) for job_id in job_ids])
+
+    def view_all(self, job_ids: Sequence[str]) -> list[Job | Exception]:
+        """As `view_many`. Raises StoreUnavailable if that is the outcome of any: its node of a Cluster is away."""
+        jobs = self.view_many(job_ids)
+        for job in jobs:
+            if isinstance(job, StoreUnavailable):
+                raise job
+        return jobs
 
 
 def _usage_of(counts: bytes | None) -> Usage | None:

@@ -17,7 +17,7 @@ def test_a_transport_that_is_closed_is_a_lost_connection(monkeypatch: pytest.Mon
 
     async def ping() -> None:
         client = connect_async("redis://127.0.0.1:1", 1.0)
-        connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        connection = client.connection_pool.make_connection()
         monkeypatch.setattr(redis.asyncio.Connection, "send_packed_command", closed)
         await connection.send_packed_command(b"PING")
 

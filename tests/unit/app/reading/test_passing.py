@@ -15,6 +15,7 @@ from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
 from tokentail.log.element import Reasoning
 from tokentail.log.writer import LogWriter
+from tokentail.redis.keys import live_channel
 
 
 class Client:
@@ -118,7 +119,7 @@ def test_what_cannot_be_passed_on_is_left_to_the_steps(passed: Passed, how: str)
         elif how == "a stop":
             passed.hub.close()
         else:
-            passed.tails.lost()
+            passed.tails.lost([live_channel(passed.job_id)])
             passed.tails.wake()
         batch, _ = await task
         assert passed.client.parts == []

@@ -162,7 +162,7 @@ def test_a_connection_lost_while_a_tail_is_read_makes_that_read_worth_nothing(
         await settled()
         seen = harness.tails.version(job_id)
         waiter = harness.tails.waiter([(job_id, seen)])
-        harness.tails.lost()
+        harness.tails.lost([live_channel(job_id)])
         harness.worker.say(writer, "nobody hears this")
         harness.missed()
         if is_confirmed_again:

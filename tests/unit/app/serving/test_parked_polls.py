@@ -19,6 +19,7 @@ from tokentail.config.settings import load_settings
 from tokentail.log.cursor import BEGINNING
 from tokentail.log.element import Reasoning
 from tokentail.redis.backend import wire
+from tokentail.redis.keys import live_channel
 
 ANYBODY = Admission([], b"", Caller(""), "")
 ANOTHER = Admission([], b"", Caller("another"), "")
@@ -151,7 +152,7 @@ def test_a_tail_that_is_stale_sends_its_polls_the_long_way(harness: ParkingHarne
     async def test() -> None:
         job_id = await live(harness)
         connection, _ = await harness.park(job_id, wait_s=20, query=query)
-        harness.tails.lost()
+        harness.tails.lost([live_channel(job_id)])
         harness.at_s += 5
         await asyncio.sleep(1.2)  # a short outage would have disturbed nobody
         assert not connection.answers

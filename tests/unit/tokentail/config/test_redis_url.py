@@ -34,6 +34,35 @@ def test_servers_and_sentinels_have_users_of_their_own() -> None:
     assert url.sentinel_urls == ("redis://it:%3Aq%2F@h:26379/?",)
 
 
+def test_nodes_of_a_cluster_are_listed_and_share_a_user() -> None:
+    """The nodes tell of others, whose URLs are made in the same way."""
+    url = RedisUrl.parse("rediss+cluster://me:p%40w@h1,h2:1,[::1]/0?ssl_ca_certs=/ca.pem")
+    assert url.nodes == (Address("h1", 6379), Address("h2", 1), Address("::1", 6379))
+    assert url.url_of(Address("::2", 7)) == "rediss://me:p%40w@[::2]:7/0?ssl_ca_certs=/ca.pem"
+    assert RedisUrl.parse("redis+cluster://h").url_of(Address("h", 6379)) == "redis://@h:6379/0?"
+    assert "p%40w" not in repr(url)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"REDIS_URL": "redis+cluster://h"},
+        {"REDIS_URL": "redis+cluster://h", "TOKENTAIL_BUFFER_URL": "redis://h"},
+        {"REDIS_URL": "redis://h", "TOKENTAIL_QUEUE_URL": "redis+cluster://h"},
+    ],
+)
+def test_the_queue_cannot_be_on_a_cluster(settings: dict[str, str]) -> None:
+    """A sentence says what to set, however the queue came to be there."""
+    with pytest.raises(SettingsError, match="the queue cannot be in a Cluster: set TOKENTAIL_BUFFER_URL"):
+        load_settings(settings)
+
+
+def test_jobs_and_logs_may_be_on_a_cluster() -> None:
+    """REDIS_URL may name it, too, where the queue has a URL of its own."""
+    for name in ("TOKENTAIL_BUFFER_URL", "REDIS_URL"):
+        load_settings({name: "redis+cluster://h", "TOKENTAIL_QUEUE_URL": "redis+sentinel://h/n"})
+
+
 @pytest.mark.parametrize(
     ("text", "server", "sentinel"),
     [
@@ -75,6 +104,11 @@ def test_tls_is_for_both_kinds_of_server_or_for_one(text: str, server: str, sent
         ("redis+sentinel://h/n/0/1", "a database that is not a number"),
         ("redis+sentinel://h/n?sentinel_pasword=hidden", "unknown parameter sentinel_pasword"),
         ("redis+sentinel://h/n?sentinel_tls=hidden", "neither yes nor no"),
+        ("redis+cluster://", "a node, number 1 of its list"),
+        ("redis+cluster://h,hidden:port", "a node, number 2 of its list"),
+        ("redis+cluster://h/1", "only number 0"),
+        ("redis+cluster://:hid/den@h", "cannot be read"),
+        ("redis+cluster://h@hidden/@", "cannot be read"),
     ],
 )
 def test_a_bad_url_is_a_sentence_without_its_secrets(text: str, words: str) -> None:
