@@ -53,6 +53,8 @@ REDIS = Inside(
         Part("redis.connection:ConnectionPool", "connection_class connection_kwargs"),
         Part("redis.connection:HiredisRespSerializer", "pack"),
         Part("redis._parsers.hiredis:_HiredisParser", "_reader"),
+        Part("redis._parsers.hiredis:NOT_ENOUGH_DATA"),
+        Part("redis.client:Pipeline._execute_pipeline", takes="connection commands raise_on_error"),
         Part("redis.asyncio.connection:ConnectionPool", "connection_class connection_kwargs make_connection"),
         Part("redis.asyncio.connection:AbstractConnection", "_writer connect disconnect send_command"),
         Part("redis.asyncio.connection:Connection", "_connect host on_connect_check_health port"),
@@ -144,9 +146,8 @@ RQ = Inside(
     (
         Part(
             "rq.worker:BaseWorker",
-            "bootstrap executions get_heartbeat_ttl get_state maintain_heartbeats perform_job "
-            "pubsub_channel_name run_maintenance_tasks should_run_maintenance_tasks subscribe teardown "
-            "unsubscribe",
+            "bootstrap executions get_heartbeat_ttl get_state maintain_heartbeats perform_job pubsub_channel_name "
+            "run_maintenance_tasks should_run_maintenance_tasks subscribe teardown unsubscribe",
         ),
         Part("rq.worker:BaseWorker._set_connection", takes="connection"),
         Part("rq.worker:BaseWorker.handle_execution_ended", takes="job queue heartbeat_ttl"),
@@ -206,9 +207,7 @@ GEVENT_SOCKETS = Inside(
     "gevent", "worker/upstream/http_answer.py", (Part("gevent.socket:socket", "_wait _read_event"),)
 )
 GEVENT_HUB = Inside(
-    "gevent",
-    "app/reading/hub_thread.py",
-    (Part("gevent:get_hub"), Part("gevent.core:loop", "run_callback_threadsafe")),
+    "gevent", "app/reading/hub_thread.py", (Part("gevent:get_hub"), Part("gevent.core:loop", "run_callback_threadsafe"))
 )
 URLLIB3 = Inside(
     "urllib3",

@@ -1,22 +1,26 @@
 """Connections to Redis: the one file that uses the inside of redis-py, which tokentail/config/library_checks.py lists.
 
-Two costs of redis-py's, which a worker would pay for each token, are taken out.
+Three costs of redis-py's, which a worker would pay for each token, are taken out.
 
 redis-py's pool looks at each connection that it gives out: whether it was closed, or holds a reply that was never read.
 Under gevent that look is a `poll` through the event loop: each round trip waits for its turn twice, and a busy process
-has long turns. And redis-py looks at every argument before hiredis packs them, which takes longer than the packing.
+has long turns. redis-py looks at every argument before hiredis packs them, which takes longer than the packing. And a
+pipeline of redis-py's does more for each reply to a script call than hiredis does.
 """
 
 import _socket
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 import hiredis
 import redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import ConnectionPool as AsyncConnectionPool
 from redis.asyncio import Redis
+from redis.client import Pipeline
 from redis.connection import ConnectionPool, HiredisRespSerializer
 
 from tokentail.redis.name_lookup import look_up_within
@@ -84,6 +88,39 @@ class QuickPacker(HiredisRespSerializer):
     def pack(self, *args: Any) -> list[bytes]:
         """The command as Redis takes it."""
         return [hiredis.pack_command(args)] if args[0] == "EVALSHA" else super().pack(*args)
+
+
+class QuickClient(redis.Redis):
+    """Like its base, with quick pipelines."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "QuickPipeline":
+        """A pipeline; quick, where it is no transaction and all its commands are script calls."""
+        return QuickPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class QuickPipeline(Pipeline):
+    """Like its base; script calls alone are packed, and their replies taken in, without a look at each."""
+
+    def _execute_pipeline(self, connection: Any, commands: Sequence[Any], raise_on_error: bool) -> list[Any]:
+        if raise_on_error or not all(args[0] == "EVALSHA" for args, _ in commands):
+            return super()._execute_pipeline(connection, commands, raise_on_error)  # type: ignore[no-any-return,no-untyped-call]
+        connection.send_packed_command([b"".join([hiredis.pack_command(args) for args, _ in commands])])
+        return [_reply(connection) for _ in commands]
+
+
+def _reply(connection: Any) -> Any:
+    """The next reply; an error that Redis sent is one. Raises redis-py's errors when the connection is lost."""
+    reader = getattr(connection._parser, "_reader", None)
+    reply = NOT_ENOUGH_DATA if reader is None else reader.gets()
+    if reply is NOT_ENOUGH_DATA:
+        try:
+            return connection.read_response()
+        except redis.exceptions.ResponseError as error:
+            return error
+    if isinstance(reply, redis.exceptions.ConnectionError):
+        connection.disconnect()
+        raise reply
+    return reply
 
 
 class _QuickLook:

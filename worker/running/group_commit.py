@@ -96,7 +96,8 @@ class GroupCommit:
             greenlet = gevent.spawn(lane.run)
             greenlet.link_exception(lambda failed: self._failed.set_exception(failed.exception))
             self._greenlets.append(greenlet)
-        self._in[writer] = lane
+        if self._in.get(writer) is not lane:
+            self._in[writer] = lane
         return lane
 
     def settled(self, writer: LogWriter) -> None:
