@@ -23,3 +23,95 @@ from tokentail.redis.connection import (
     translate_uvloop,
     unconnected,
 )
+from tokentail.redis.primary import primary_of
+
+__all__ = ["AsyncRedisClient", "RedisClient", "address_of", "connect", "connect_async", "memory_of", "servers_of"]
+
+# redis-py's annotations describe its synchronous, asynchronous and cluster clients at once, and fit none of them.
+RedisClient = Any
+AsyncRedisClient = Any
+
+_ASYNC_CONNECTIONS = 4  # reads take one at a time
+
+
+def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> RedisClient:
+    """A client for one Redis URL. Connects on first use; Sentinels that the URL names are asked from now on.
+
+    Raises SettingsError for a parameter of the URL that is not known.
+
+    `timeout_s` bounds each try; a broken connection is tried once more, at once, because a pooled one may be stale.
+    """
+    parsed = RedisUrl.parse(url)
+    if parsed.nodes:
+        return ClusterClient(
+            parsed.nodes,
+            lambda node, most_s: connect(parsed.url_of(node), timeout_s=most_s, max_connections=max_connections),
+            timeout_s,
+        )
+    with _parameters_named():
+        client: RedisClient = QuickClient.from_url(
+            parsed.server,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=max_connections,
+            retry=Retry(NoBackoff(), 1),
+            health_check_interval=0,
+            command_packer=QuickPacker(),
+        )
+        look_quickly(client.connection_pool)
+        unconnected(client.connection_pool)
+    if parsed.sentinels:
+        go_to_primary(client.connection_pool, primary_of(parsed))
+    return client
+
+
+def connect_async(url: str, timeout_s: float) -> AsyncRedisClient:
+    """A client for coroutines, as `connect` makes one for threads; each try takes at most `timeout_s`."""
+    parsed = RedisUrl.parse(url)
+    if parsed.nodes:
+        return AsyncCluster(parsed.nodes, lambda node: connect_async(parsed.url_of(node), timeout_s))
+    pool = BlockingConnectionPool.from_url(
+        parsed.server,
+        protocol=2,
+        max_connections=_ASYNC_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=AsyncRetry(NoBackoff(), 1),
+        health_check_interval=0,
+    )
+    translate_uvloop(pool)
+    if parsed.sentinels:
+        go_to_primary(pool, primary_of(parsed))
+    return Redis(connection_pool=pool)
+
+
+def servers_of(client: RedisClient) -> list[RedisClient]:
+    """A client of each server that has keys: of a Cluster its nodes, else this client alone."""
+    return list(client.servers().values()) if isinstance(client, ClusterClient) else [client]
+
+
+def memory_of(client: RedisClient) -> tuple[int, int]:
+    """How many bytes of memory are used and how many there are, of the fullest server; 0 of 0 has no limit."""
+    told = [server.info("memory") for server in servers_of(client)]
+    pairs = [(int(each["used_memory"]), int(each.get("maxmemory") or 0)) for each in told]
+    return max(pairs, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0)
+
+
+def address_of(client: RedisClient) -> str:
+    """Where the client's server is, without the password that its URL may have."""
+    if isinstance(client, ClusterClient):
+        return ",".join(map(str, client.seeds))
+    at = client.get_connection_kwargs()
+    return str(at.get("primary") or at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}")
+
+
+@contextmanager
+def _parameters_named() -> Iterator[None]:
+    """Raise SettingsError for a parameter of the URL that redis-py does not take, which has its name and no value."""
+    try:
+        yield
+    except (TypeError, ValueError, redis.exceptions.RedisError) as error:
+        name = re.search(r"'(\w+)'", str(error))
+        at_fault = f"the parameter {name[1]}" if name else "a parameter"
+        raise SettingsError([f"REDIS_URL: {at_fault} after ? is not known, or has no value that fits"]) from None
