@@ -48,6 +48,7 @@ class SlotMap:
 
     def __init__(self) -> None:
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self.owners: list[Address] = []  # the nodes that have slots
         self.nodes: list[Address] = []  # of the Cluster, replicas included
         self.version = 0  # grows with each change
 
@@ -55,11 +56,6 @@ class SlotMap:
     def is_known(self) -> bool:
         """Whether any node has told anything."""
         return bool(self.nodes)
-
-    @property
-    def owners(self) -> list[Address]:
-        """The nodes that have slots."""
-        return [node for node in dict.fromkeys(self._owners) if node is not None]
 
     @property
     def uncovered(self) -> int:
@@ -87,7 +83,7 @@ class SlotMap:
             return False
         if owners != self._owners:
             self._owners = owners
-            self.version += 1
+            self._changed()
         self.nodes = list(nodes)
         return True
 
@@ -95,7 +91,11 @@ class SlotMap:
         """A node has said that this other one has the slot now."""
         if self._owners[slot] != owner:
             self._owners[slot] = owner
-            self.version += 1
+            self._changed()
+
+    def _changed(self) -> None:
+        self.owners = [node for node in dict.fromkeys(self._owners) if node is not None]
+        self.version += 1
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Split:
         """What is to be sent now: one part for each node."""
         parts: dict[tuple[Address, bool], Part] = {}
         before: Address | None = None
-        anywhere = next(iter(self._slots.owners), None)
+        anywhere = self._slots.owners[0] if self._slots.owners else None
         for place, asked in self._waiting:
             key = key_in(self._commands[place][0])
             owner = (self._slots.owner_of(key) if key is not None else before) or anywhere
