@@ -16,7 +16,7 @@ from tests.job_follower import JobFollower
 from tests.sentinel_fleet import Process, SentinelFleet
 from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
-from tokentail.redis.client import connect
+from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import NoPrimary
 from tokentail.redis.preflight import Verdict, judge
 
@@ -77,6 +77,10 @@ def test_a_job_outlasts_a_fail_over_and_an_old_primary_that_is_back_gets_nothing
             worker.kill()
 
 
+def sentinels_that_are_silent(client: RedisClient) -> list[str]:
+    return [note for note in judge(client).notes if note.startswith("the Sentinel at 127.0.0.1:")]
+
+
 def test_few_sentinels_suffice_and_without_any_open_connections_go_on() -> None:
     """Two of three hang: the third names the primary. When that one is dead, too, no new connection is made."""
     with SentinelFleet(replicas=0) as fleet, connect(fleet.url, timeout_s=2) as first:
@@ -85,6 +89,7 @@ def test_few_sentinels_suffice_and_without_any_open_connections_go_on() -> None:
         try:
             assert first.ping()
             fleet.sentinels[2].kill()
+            eventually(lambda: len(sentinels_that_are_silent(first)) == 3, within_s=20, what="each silence is noted")
             with connect(fleet.url, timeout_s=2) as second:
 
                 def is_refused() -> bool:
@@ -160,8 +165,9 @@ def test_sentinels_that_do_not_answer_are_waited_for(guarded: SentinelFleet) -> 
 
 def test_a_program_ends_with_the_sentence(guarded: SentinelFleet, tmp_path: Path) -> None:
     """Exit code 2, before anything runs."""
-    environment = {"PATH": os.environ["PATH"], "REDIS_URL": guarded.url.replace("/tokentail/", "/other/")}
+    environment = {"PATH": os.environ["PATH"], "REDIS_URL": guarded.url.replace("/tokentail/", ",127.0.0.1:1/other/")}
     argv = [sys.executable, "-m", "tokentail", "check"]
     ended = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2, ended.stderr
     assert "know no primary of this name" in ended.stderr
+    assert "sentinel.silent" not in ended.stderr

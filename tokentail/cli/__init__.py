@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import logging
 import os
 import sys
 
@@ -80,6 +81,7 @@ def tokentail() -> None:
 
 def main() -> None:
     """Run the command line; an error that is to be expected is one line on stderr and an exit code."""
+    logging.getLogger("tokentail").addHandler(logging.NullHandler())  # or Python prints warnings without their facts
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows another

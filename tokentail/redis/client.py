@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tokentail.config.address import Address
 from tokentail.config.redis_url import RedisUrl
 from tokentail.errors import SettingsError
 from tokentail.redis.async_cluster import AsyncCluster
@@ -23,9 +24,18 @@ from tokentail.redis.connection import (
     translate_uvloop,
     unconnected,
 )
-from tokentail.redis.primary import primary_of
+from tokentail.redis.primary import Primary, primary_of
 
-__all__ = ["AsyncRedisClient", "RedisClient", "address_of", "connect", "connect_async", "memory_of", "servers_of"]
+__all__ = [
+    "AsyncRedisClient",
+    "RedisClient",
+    "address_of",
+    "connect",
+    "connect_async",
+    "memory_of",
+    "servers_of",
+    "silent_sentinels",
+]
 
 # redis-py's annotations describe its synchronous, asynchronous and cluster clients at once, and fit none of them.
 RedisClient = Any
@@ -104,6 +114,12 @@ def address_of(client: RedisClient) -> str:
         return ",".join(map(str, client.seeds))
     at = client.get_connection_kwargs()
     return str(at.get("primary") or at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}")
+
+
+def silent_sentinels(client: RedisClient) -> list[Address]:
+    """The Sentinels of the client's URL that do not answer."""
+    primary: Primary | None = client.get_connection_kwargs().get("primary")
+    return primary.silent if primary else []
 
 
 @contextmanager

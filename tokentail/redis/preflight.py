@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from tokentail.errors import SettingsError, StoreUnavailable
-from tokentail.redis.client import RedisClient, address_of, connect
+from tokentail.redis.client import RedisClient, address_of, connect, silent_sentinels
 from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.errors import NO_DATABASE, NoPrimary, redis_errors, words_of
 
@@ -72,7 +72,9 @@ def _judge(client: RedisClient, *, is_node: bool) -> Verdict:
             return Verdict()  # the command was renamed or is left out, which is no harm either
         return Verdict((f"What answers as {_named(client)} is no Redis ({type(error).__name__}): {_ONE_SERVER}",))
     at = _named(client)
-    return Verdict(tuple(_faults(at, about, is_node=is_node)), tuple(_warnings(at, about)), tuple(_notes(at, about)))
+    silent = [f"the Sentinel at {each} does not answer" for each in silent_sentinels(client)]
+    notes = (*_notes(at, about), *silent)
+    return Verdict(tuple(_faults(at, about, is_node=is_node)), tuple(_warnings(at, about)), notes)
 
 
 def _named(client: RedisClient) -> str:

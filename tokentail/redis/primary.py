@@ -78,6 +78,11 @@ class Primary:
         return str(self._url) + (f", now {Address(*self._at)}" if self._at else "")
 
     @property
+    def silent(self) -> list[Address]:
+        """The Sentinels that do not answer."""
+        return sorted(self._silent, key=str)
+
+    @property
     def is_settled(self) -> bool:
         """Whether enough Sentinels have been asked: more than half have answered, or none is left to ask."""
         answers = [said for said in self._said.values() if isinstance(said, Answer)]
