@@ -43,6 +43,7 @@ class Campaign:
         self._markers = itertools.count(1).__next__
         self._scenes: list[Scene] = []
         self._names: list[str] = []  # of the scenes' faults
+        self._is_over = False
         self._replaced_at: list[float] = []  # when another node was named as a primary
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._submissions = Submissions(deployment.ports, self._markers, self._may_lose)
@@ -67,6 +68,7 @@ class Campaign:
             for name, count in self._deployment.tracebacks().items():
                 self._tell(f"{name} has logged {count} tracebacks")
         finally:
+            self._is_over = True
             self._submissions.abandon()
             for task in (*self._readers.values(), *tasks):
                 task.cancel()
@@ -163,7 +165,7 @@ class Campaign:
 
     async def _watch_leaders(self) -> None:
         known = None
-        while True:
+        while not self._is_over:  # a cancellation alone may be lost in redis-py
             with suppress(TimeoutError):
                 named = await self._deployment.store.leaders()
                 if named is not None and known is not None and named != known:
