@@ -59,7 +59,7 @@ def main() -> int:
     else:
         deployment = Deployment(_STORES[options.store](folder), folder, more=more)
     campaign = Campaign(deployment, options.seed, _tell)
-    rounds = _rounds(chosen, Random(options.seed), time.monotonic() + options.minutes * 60)
+    rounds = _rounds(chosen, Random(options.seed), options.minutes)
     code = _conclude(campaign, rounds, folder)
     if options.write and not code:
         write_into(options.write, options.store, table(campaign.outcomes.values()))
@@ -80,8 +80,9 @@ def _conclude(campaign: Campaign, rounds: Iterator[Fault], folder: Path) -> int:
     return code
 
 
-def _rounds(faults: list[Fault], random: Random, until: float) -> Iterator[Fault]:
-    """Every fault in turn, shuffled anew each time."""
+def _rounds(faults: list[Fault], random: Random, minutes: float) -> Iterator[Fault]:
+    """Every fault in turn, shuffled anew each time; the minutes begin with the first."""
+    until = time.monotonic() + minutes * 60
     while time.monotonic() < until:
         for fault in random.sample(faults, len(faults)):
             if time.monotonic() >= until:
