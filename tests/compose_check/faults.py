@@ -82,11 +82,11 @@ def _fail_over(project: Project) -> None:
     service, container = _primary(project)
     docker("kill", container)
     project.ready(WORKERS)
-    assert _primary(project)[0] != service
+    assert _primary(project)[0] != service, "no fail-over"
     project.compose("start", service)
     time.sleep(_QUIET_S)
     role = project.compose("exec", "--no-TTY", service, "valkey-cli", "role").split()[0]
-    assert role == "slave", role
+    assert role == "slave", f"{service} returned as {role}"
 
 
 def _hang_primary(project: Project) -> None:
@@ -95,17 +95,15 @@ def _hang_primary(project: Project) -> None:
     time.sleep(_HUNG_S)
     docker("unpause", container)
     project.ready(WORKERS)
-    assert _primary(project)[0] != service
+    assert _primary(project)[0] != service, "no fail-over"
 
 
 def _restart_all(project: Project) -> None:
-    """As a machine that starts anew, all but the upstream: the primary is the one of before."""
+    """As a machine that starts anew, but for the upstream. Readers find their answers again, and their jobs end."""
     services = set(project.compose("config", "--services").split()) - {"upstream"}
-    before, _ = _primary(project)
     project.compose("stop", *services)
     project.compose("start", *services)
     project.ready(WORKERS)
-    assert _primary(project)[0] == before
 
 
 COMPOSE = (

@@ -80,6 +80,13 @@ def test_each_node_of_the_sentinel_file_has_an_address_and_a_volume_of_its_own()
     assert {name for name in addresses if name != "valkey"} == set(SENTINEL["volumes"])
 
 
+@pytest.mark.parametrize("service", ["web", "worker"])
+def test_processes_stop_before_the_nodes_that_they_need(service: str) -> None:
+    """Workers would drain into a store that is away."""
+    before = set(BASE["services"][service]["depends_on"]) | set(SENTINEL["services"][service]["depends_on"])
+    assert before == set(nodes("valkey") | nodes("sentinel"))
+
+
 def test_the_sentinel_files_valkeys_keep_what_the_one_valkey_keeps() -> None:
     """Durable, and nothing is evicted."""
     options = set(re.findall(r"--[a-z-]+ \S+", filled(BASE["services"]["valkey"]["command"])))
