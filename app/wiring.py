@@ -34,7 +34,7 @@ from tokentail.jobs.submit import Submitter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.client import AsyncRedisClient
 from tokentail.redis.store import Store
-from tokentail.telemetry.tracing import NoTracing, Tracing
+from tokentail.telemetry.spans import NoTracing, Tracing
 
 _TAIL_BYTES = 64 << 20  # of elements in memory, in all
 

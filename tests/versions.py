@@ -156,7 +156,7 @@ def _status(url: str, job_id: str) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        return requests.get(f"{url}/healthz", timeout=5).status_code == 200
     except requests.RequestException:
         return False
 

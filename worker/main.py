@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from tokentail.config.endpoints import load_endpoints
@@ -83,7 +84,6 @@ def main() -> int:
     )
     beat = Beat(runner, backend, registry.served_models(), settings.worker_concurrency)
     try:
-        _begin_to_beat(beat)  # before the first claim, so that nobody takes us for dead
         _run(rq_worker, runner, backend, beat, settings)
     finally:
         beat.stop()
@@ -103,9 +103,10 @@ def _open_deliverer(settings: Settings, backend: Backend, metrics: WorkerMetrics
 
 def _run(rq_worker: GreenletWorker, runner: Runner, backend: Backend, beat: "Beat", settings: Settings) -> None:
     """Work until told to stop, with everything that goes on beside the jobs."""
-    _essential(runner.commit_forever)
     # A worker that cannot raise its lease must not go on taking jobs, which would be taken back from it one by one.
     _essential(lambda: _repeat("lease", beat.beat, TokentailError))
+    beat.has_begun.wait()  # before the first claim, so that nobody takes us for dead
+    _essential(runner.commit_forever)
     _essential(lambda: _repeat("logs", runner.look_after_logs))
     _essential(lambda: _repeat("observe", backend.observer.observe))
     _essential(lambda: _repeat("sweep", backend.sweeper.sweep_in_turn))
@@ -131,6 +132,7 @@ class Beat:
         self._backend = backend
         self._models = models
         self.slots = slots
+        self.has_begun = Event()
         self._counter = 0
         self._is_stopped = False
         self._round_trip = BoundedSemaphore(1)  # one at a time, so that none lands after the lease was taken back
@@ -142,6 +144,7 @@ class Beat:
                 self._counter += 1
                 lease = Lease(self._counter, self.slots, self._runner.attempts, self._models, self._runner.ended)
                 self._backend.fleet.beat(self._runner.worker, lease)
+                self.has_begun.set()
 
     def stop(self) -> None:
         """Take the lease back, once a beat that is under way has been answered; no beat follows."""
@@ -162,20 +165,6 @@ def _wait_for_redis(settings: Settings) -> None:
                 log.warning("redis.unavailable", extra={"at": address, "error": error})
             is_told = True
         gevent.sleep(_RETRY_S)
-
-
-def _begin_to_beat(beat: Beat) -> None:
-    """Raise the lease for the first time, as soon as the store takes it."""
-    is_told = False
-    while True:
-        try:
-            beat.beat()
-            return
-        except (StoreUnavailable, StoreFull) as error:
-            if not is_told:
-                log.warning("lease.store_unavailable", extra={"error": str(error)})
-                is_told = True
-            gevent.sleep(_RETRY_S)
 
 
 def _cancel(backend: Backend, job_id: str) -> None:

@@ -12,6 +12,7 @@ from app.calls.usage import UsageCalls
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response, problem
+from tokentail.errors import NothingServed
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
 from tokentail.redis.backend import Backend, now_ms
@@ -51,7 +52,10 @@ class Health:
         return json_response({"status": "ok"})
 
     def ready(self, _request: Request) -> Response:
-        """Redis can be reached. Without workers, too: jobs can be read and queued. Raises StoreUnavailable."""
+        """Redis can be reached, and submissions are taken. Without workers, too: jobs can be read and queued.
+
+        Raises StoreUnavailable, and NothingServed while no worker has ever said which models there are.
+        """
         if self.is_stopping:
             return problem(503, "This process is stopping. Send requests to another one.", {"Retry-After": "1"})
         verdict = self._verdict.get()
@@ -60,6 +64,8 @@ class Health:
         with redis_errors():
             self._backend.queue_client.ping()
         leases = self._catalog.live()
+        if not leases and not self._catalog.models():
+            raise NothingServed(NothingServed.__doc__)
         queued, held_out = self._places.counts()
         report = {
             "status": "ready",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.calls.positions import Catalog
 from tokentail.config.key_ring import KeyRing
-from tokentail.errors import InvalidRequest, ModelForbidden
+from tokentail.errors import InvalidRequest, ModelForbidden, NothingServed
 from tokentail.jobs.models import ServedModel, full_name, model_fault, resolve_model
 
 
@@ -32,15 +32,29 @@ class KeyModels:
 
         Raises ModelForbidden, InvalidRequest, NothingServed, StoreUnavailable.
         """
-        if not asked and self.listed(owner):
-            return resolve_model(None, self.listed(owner), self._default_of(owner))
-        return self.permitted(owner, lambda models: resolve_model(asked or None, models, self._default_model))
+        return self._by_the_newest(lambda: self._resolved(owner, asked))
 
     def permitted(self, owner: str, find: Callable[[list[ServedModel]], str]) -> str:
         """The model that `find` finds among those that are served, if the owner may use it.
 
         A refusal names only models that the owner may use.
         """
+        return self._by_the_newest(lambda: self._permitted(owner, find))
+
+    def _by_the_newest(self, find: Callable[[], str]) -> str:
+        """What `find` finds. It refuses nothing by an old catalog: a worker may just have come with the model."""
+        try:
+            return find()
+        except (InvalidRequest, ModelForbidden, NothingServed):
+            self._catalog.renew()
+            return find()
+
+    def _resolved(self, owner: str, asked: str | None) -> str:
+        if not asked and self.listed(owner):
+            return resolve_model(None, self.listed(owner), self._default_of(owner))
+        return self._permitted(owner, lambda models: resolve_model(asked or None, models, self._default_model))
+
+    def _permitted(self, owner: str, find: Callable[[list[ServedModel]], str]) -> str:
         limits, served = self._keys.of_owner(owner).limits, self._catalog.models()
         try:
             model = find(served)

@@ -41,6 +41,10 @@ class Snapshot(Generic[Value]):
         """The value. Raises what reading it raises; a failure is kept for nobody who asks later."""
         return self._at_most(self._kept_s)
 
+    def renew(self) -> Value:
+        """The value, read now, or by the thread that is reading. Raises what reading it raises."""
+        return self._at_most(0.0)
+
     def _at_most(self, age_s: float) -> Value:
         """The value, read again if it is older than `age_s`."""
         with self._lock:
@@ -87,11 +91,20 @@ class Catalog:
     def __init__(self, fleet: Fleet, observer: Observer, clock: Clock) -> None:
         self._fleet = fleet
         self._observer = observer  # observed elsewhere, each second
+        self._is_doubted = False  # the last observation, by somebody who was not found in it
         self._models = Snapshot(self._read, _CATALOG_S, clock)
 
     def models(self) -> list[ServedModel]:
-        """At most a second older than what this process has observed of the workers. Raises StoreUnavailable."""
-        return self._models.get()
+        """At most a second older than what this process has observed of the workers. Raises StoreUnavailable.
+
+        There are none only where the leases say so now.
+        """
+        return self._models.get() or self.renew()
+
+    def renew(self) -> list[ServedModel]:
+        """The models of the leases of now, which are not left to the last observation. Raises StoreUnavailable."""
+        self._is_doubted = True
+        return self._models.renew()
 
     def live(self) -> dict[str, Lease]:
         """The leases of the workers that live, read now. Raises StoreUnavailable."""
@@ -104,7 +117,9 @@ class Catalog:
         return not live if model is None else not dialect_of(model, models_of(live))
 
     def _read(self) -> list[ServedModel]:
-        served = models_of(self._observer.live if self._observer.looked_within(_OBSERVED_S) else self.live())
+        is_doubted, self._is_doubted = self._is_doubted, False
+        is_observed = not is_doubted and self._observer.looked_within(_OBSERVED_S)
+        served = models_of(self._observer.live if is_observed else self.live())
         return served or self._fleet.last_catalog()
 
 

@@ -37,7 +37,7 @@ from tokentail.jobs.user import user_digest
 from tokentail.log.element import End
 from tokentail.redis.repeats import Question
 from tokentail.redis.store import Store
-from tokentail.telemetry.tracing import Tracing
+from tokentail.telemetry.spans import Tracing
 
 log = logging.getLogger(__name__)
 

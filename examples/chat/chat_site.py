@@ -55,6 +55,7 @@ def ask(chat: str) -> dict[str, Any]:
     if not isinstance(question, str) or not question.strip() or not asked:
         abort(422, "Send a question, and an Idempotency-Key.")
     with turns() as db:
+        db.execute("BEGIN IMMEDIATE")  # of two questions at the same moment, one is first
         before = settled(db, chat)
         if known := [turn for turn in before if turn["asked"] == asked]:
             return shown(known[0])

@@ -10,6 +10,7 @@ const { server, turns: earlier } = await read(await fetch(chat));
 const { Tokentail } = await import(`${server}/tokentail.js`);
 
 async function read(response) {
+  if (response.status === 409) throw new Error("Another question is being answered. Ask again when it has its answer.");
   if (!response.ok) throw new Error(`The site answered ${response.status}.`);
   return response.json();
 }
@@ -22,7 +23,6 @@ async function show(turn) {
   const answer = turns.appendChild(document.createElement("p"));
   answer.textContent = turn.answer || (turn.status ? `(no answer: ${turn.status})` : "");
   if (turn.status !== null) return;
-  button.disabled = true;
   const reader = new Tokentail({ url: server, token: turn.token ?? undefined });
   for await (const step of reader.follow(turn.job)) {
     if (step.reset) answer.textContent = ""; // the model began anew
@@ -30,7 +30,6 @@ async function show(turn) {
     state.textContent = step.status;
     if (step.error) state.textContent = step.error.message;
   }
-  button.disabled = false;
 }
 
 /** Submit a question. The key makes one turn of it, however often the request is repeated. */
@@ -42,15 +41,15 @@ async function ask(text) {
   await show(turn);
 }
 
-const tell = (error) => {
-  state.textContent = error.message;
-  button.disabled = false;
-};
+const tell = (error) => (state.textContent = error.message);
 
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  ask(question.value).catch(tell);
+  if (button.disabled) return; // one question at a time
+  button.disabled = true;
+  await ask(question.value).catch(tell);
+  button.disabled = false;
 });
 
-button.disabled = false; // without this script the button has no effect
 for (const turn of earlier) await show(turn).catch(tell);
+button.disabled = false; // without this script the button has no effect

@@ -8,31 +8,34 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from websockets.sync.client import connect
 
 from tests.acceptance.test_wsgi import SERVERS, is_followed, running_server
 from tests.event_reader import EventReader
 from tests.integration.web_process import Site, WebProcess
 from tests.scripted_worker import ScriptedWorker
+from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
+from tokentail.config.settings import load_settings
 from tokentail.jobs.job import Status
+from tokentail.redis.backend import wire
 from tokentail.redis.client import RedisClient
 from tokentail.redis.keys import READER_MARKS
 
 AFTER_S = 10
+KINDS = ("asgi", "gthread")
 PROMPT = json.dumps({"prompt": "why", "on_abandon": "cancel", "abandon_after_s": AFTER_S}).encode()
 LEASE = {"TOKENTAIL_LEASE_S": "600"}
 
 
-@pytest.fixture(params=["asgi", "gthread"])
-def web(request: pytest.FixtureRequest, worker: ScriptedWorker, valkey_url: str, tmp_path: Path) -> Iterator[Site]:
-    """A web process, over an empty store in which a worker serves demo and takes no job."""
-    if request.param == "asgi":
+@contextmanager
+def web_process(kind: str, valkey_url: str, folder: Path) -> Iterator[Site]:
+    """Our own server's process, or that of a WSGI server."""
+    if kind == "asgi":
         with WebProcess(valkey_url, **LEASE) as process:
             yield process
     else:
-        with running_server(valkey_url, tmp_path, SERVERS[request.param], **LEASE) as server:
+        with running_server(valkey_url, folder, SERVERS[kind], **LEASE) as server:
             yield server
 
 
@@ -65,9 +68,27 @@ def polling(web: Site, job_id: str) -> Iterator[None]:
         polls.result(20)
 
 
-def test_a_job_ends_when_its_last_reader_has_left(web: Site, worker: ScriptedWorker, real_client: RedisClient) -> None:
+def test_a_job_ends_when_its_last_reader_has_left(tmp_path: Path) -> None:
     """Polls, a stream and a socket each keep their job for longer than a job without readers lasts, which was
-    submitted after them; when they have left, these jobs end, too."""
+    submitted after them; when they have left, these jobs end, too. Both servers, each on a store of its own, are tried
+    at the same time: nearly all of it is waiting."""
+    with ThreadPoolExecutor(len(KINDS)) as scenes:
+        list(scenes.map(lambda kind: play(kind, tmp_path / kind), KINDS))
+
+
+def play(kind: str, folder: Path) -> None:
+    """One server, over an empty store in which a worker serves demo and takes no job."""
+    folder.mkdir()
+    with ValkeyServer() as valkey, web_process(kind, valkey.url, folder) as web:
+        client = valkey.connect()
+        worker = ScriptedWorker(wire(client, client, load_settings({})))
+        worker.beat()
+        see_all_end(web, worker, client)
+        client.close()
+
+
+def see_all_end(web: Site, worker: ScriptedWorker, real_client: RedisClient) -> None:
+    """Submit, read, leave, and wait for the ends."""
     polled, streamed, *rest = jobs = [submitted(web) for _ in range(3 if isinstance(web, WebProcess) else 2)]
     with ExitStack() as readers:
         readers.enter_context(polling(web, polled))

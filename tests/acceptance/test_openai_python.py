@@ -116,14 +116,14 @@ def test_a_background_response_is_resumed_cancelled_and_deleted(client: OpenAI) 
         client.responses.retrieve(slow_id)
 
 
-def test_a_gateway_that_cuts_at_ten_seconds_costs_one_generation(shared_up: Up) -> None:
-    """An answer of 25 s reaches the SDK by its own two repeats, from one job."""
+def test_a_gateway_that_cuts_an_answer_twice_costs_one_generation(shared_up: Up) -> None:
+    """An answer of two and a half times the gateway's limit reaches the SDK by its own two repeats, from one job."""
     before = {job["id"] for job in shared_up.get("/v1/jobs")["jobs"]}
     with (
-        CuttingRelay(int(shared_up.url.rpartition(":")[2]), cuts_after_s=10, bad_every=1000) as gateway,
+        CuttingRelay(int(shared_up.url.rpartition(":")[2]), cuts_after_s=4, bad_every=1000) as gateway,
         client_of(f"http://127.0.0.1:{gateway.port}") as client,
     ):
-        answer = client.chat.completions.create(model="demo?tokens=50&tps=2", messages=HI)
+        answer = client.chat.completions.create(model="demo?tokens=20&tps=2", messages=HI)
     made = [job for job in shared_up.get("/v1/jobs")["jobs"] if job["id"] not in before]
     assert [job["id"] for job in made] == [answer.id.partition("-")[2]]
     assert made[0]["attempts"] == 1

@@ -16,6 +16,7 @@ import requests
 from tests.acceptance.running import TOKENTAIL, environment, is_alive, running_up, start, wait_for_end
 from tests.free_ports import free_ports
 from tests.scrape import Scrape
+from tests.scripted_worker import ScriptedWorker
 from tests.waiting import eventually
 from tokentail.config.settings import load_settings
 from tokentail.jobs.job import Status
@@ -138,8 +139,9 @@ def test_a_second_signal_does_not_wait_for_running_jobs(tmp_path: Path, jobs: Jo
         assert jobs.statuses(*work) == {Status.QUEUED}
 
 
-def test_web_processes_of_one_command_drain_together(tmp_path: Path, valkey_url: str) -> None:
+def test_web_processes_of_one_command_drain_together(tmp_path: Path, valkey_url: str, worker: ScriptedWorker) -> None:
     """From SIGTERM on each of them says at /readyz that it stops, and serves; a second signal ends that."""
+    del worker  # its beat is what makes them ready
     (port,) = free_ports(1)
     settings = {"REDIS_URL": valkey_url, "TOKENTAIL_PORT": str(port), "TOKENTAIL_DRAIN_S": "60"}
     with running("web", tmp_path, **settings) as crew:

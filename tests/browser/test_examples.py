@@ -146,6 +146,7 @@ def test_the_chat_keeps_its_history_over_reloads(
             writer = worker.take(next(client.jobs()).id)
             worker.say(writer, answer)
             shown_in_time(a_page, [*shown, question, answer])
+            a_page.evaluate("document.getElementById('form').requestSubmit()")  # in the middle of an answer
             a_page.reload()
             worker.say(writer, " so", COMPLETED)
             shown += [question, f"{answer} so"]

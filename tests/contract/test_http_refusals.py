@@ -170,8 +170,11 @@ def test_without_a_key_nothing_of_v1_is_shown(make_harness: MakeHarness) -> None
 
 
 def test_readiness_tells_who_works(make_harness: MakeHarness) -> None:
-    """/readyz is 200 while Redis answers, with or without workers."""
+    """/readyz is 200 while Redis answers, with or without workers, once submissions can be taken."""
     harness = make_harness(has_worker=False)
+    assert "tokentail worker" in assert_problem(harness.get("/readyz"), 503)["detail"]
+    harness.worker.beat(ServedModel("demo", "demo", "demo"))
+    harness.backend.fleet.leave("scripted")
     jobs = {"held": 0, "queued": 0, "held_out": 0}
     alone = json_of(harness.get("/readyz"))
     assert "tokentail worker" in alone.pop("warning")

@@ -138,6 +138,17 @@ def test_before_any_worker_came_the_answer_says_so(make_harness: MakeHarness) ->
     assert other.submit().status_code == 202
 
 
+def test_what_readiness_has_named_is_taken_at_once(make_harness: MakeHarness) -> None:
+    """A web process that was asked for models a moment before a worker came with them refuses none of these."""
+    harness = make_harness(has_worker=False)
+    assert json_of(harness.get("/v1/models"))["data"] == []
+    for name in ("demo", "demo-two", "demo-three"):
+        assert harness.submit({"prompt": "a", "model": name}).status_code in {422, 503}
+        harness.worker.beat(ServedModel(name, "demo", "demo"))
+        assert json_of(harness.get("/readyz"))["models"] == [name]
+        assert harness.submit({"prompt": "a", "model": name}).status_code == 202
+
+
 def test_the_same_key_and_body_is_the_same_job(harness: HttpHarness) -> None:
     """An Idempotency-Key makes a repeat harmless, however the JSON is written; another body is a conflict."""
     first = harness.submit({"prompt": "why", "max_tokens": 5}, Idempotency_Key="k 1")

@@ -11,9 +11,11 @@ import pytest
 
 from tests.free_ports import free_ports
 from tests.integration.web_process import WebProcess
+from tests.scripted_worker import DEMO
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
+from tokentail.jobs.fleet import Fleet, Lease
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.preflight import Verdict, judge, judge_all
 
@@ -107,9 +109,10 @@ def test_each_program_ends_with_the_sentence(own_server: ValkeyServer, command: 
 
 def test_readiness_says_what_is_wrong(own_server: ValkeyServer) -> None:
     """A password that Redis was given while the web process runs is named, as it would be at a start."""
+    client = own_server.connect()
+    Fleet(client).beat("worker", Lease(1, 4, [], [DEMO]))
     with WebProcess(own_server.url) as web:
         assert web.ask("GET", "/readyz").status == 200
-        client = own_server.connect()
         client.config_set("requirepass", "right")
         client.client_kill_filter(_type="normal", skipme=True)
         words = b"refuses the user or the password"

@@ -26,6 +26,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from tests import foreign_content
 from tokentail.errors import StoreUnavailable
+from tokentail.identifiers import new_job_id
 from tokentail.jobs.queue import JobQueue, open_queue
 from tokentail.redis.client import RedisClient
 from worker import task
@@ -262,6 +263,22 @@ def test_a_task_that_is_not_ours_is_never_called(
     for _ in range(3):
         _turn(worker)
     assert runner.ran == ["job"]
+    assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"), [("worker.task.run", ["{id}", "more"]), ("worker.jobs.start", ["{id}"]), ("run", [])]
+)
+def test_a_job_that_another_version_has_enqueued_in_its_own_way_runs(
+    worker: _Noting, queue: Queue, runner: _Runner, task: str, arguments: list[str]
+) -> None:
+    """The RQ id tells which job it is. Its entry is made anew, and nothing that its record names is called."""
+    job_id = new_job_id()
+    queue.enqueue(task, *(argument.format(id=job_id) for argument in arguments), job_id=f"{job_id}-3")
+    _turn(worker)
+    assert queue.get_job_ids() == [f"{job_id}-3"]
+    _turn(worker)
+    assert runner.ran == [job_id]
     assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
 
 

@@ -3,6 +3,7 @@
 import gzip
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,6 +123,45 @@ def test_a_compressed_body_is_read_all_the_same(transport: HttpTransport) -> Non
 
     with raw_server(script) as server:
         assert whole(transport.send(call_to(server))) == text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "deflate, gzip"])
+@pytest.mark.parametrize("left_out", [1, 9, 200])
+def test_a_compressed_body_that_was_cut_inside_its_chunks_is_truncated(
+    transport: HttpTransport, coding: str, left_out: int
+) -> None:
+    """HTTP's own end is there, as a gateway writes it whose upstream was lost; the end of what it compressed is not."""
+    text = b"".join(b"data: %d\n\n" % (i * i) for i in range(2_000))
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        packed = zlib.compress(text) if "deflate" in coding else text
+        packed = gzip.compress(packed) if "gzip" in coding else packed
+        head = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Encoding: %s\r\n\r\n" % coding.encode())
+        connection.send(head + chunk(packed[:50]) + chunk(packed[50:-left_out]) + chunk(b""))
+
+    with raw_server(script) as server:
+        answer = transport.send(call_to(server))
+        received = answer.read()
+        failure = failure_of_body(answer).failure
+    assert text.startswith(received)
+    assert (failure.kind, failure.is_retryable) == ("truncated", True)
+    assert "compressed" in failure.message
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"and something else", gzip.compress(b" and more")], ids=["nothing", "words", "a_part"]
+)
+def test_what_stands_behind_a_compressed_body_does_not_make_it_cut(transport: HttpTransport, behind: bytes) -> None:
+    """Another compressed part is read, too; anything else is left out, as other clients do."""
+
+    def script(connection: Connection) -> None:
+        connection.take_request()
+        packed = gzip.compress(b"whole") + behind
+        connection.send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(packed), packed))
+
+    with raw_server(script) as server:
+        assert whole(transport.send(call_to(server))) == b"whole" + (b" and more" if behind[:1] == b"\x1f" else b"")
 
 
 @pytest.mark.parametrize("head", [CHUNKED + chunk(b"some")[:-3], HEAD + b"Content-Length: 99\r\n\r\nsome"])

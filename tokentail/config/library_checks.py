@@ -118,10 +118,7 @@ UVICORN_SERVER = Inside(
     "uvicorn",
     "app/serving/server.py",
     (
-        Part(
-            "uvicorn.server:Server",
-            "config force_exit handle_exit lifespan run server_state servers should_exit shutdown",
-        ),
+        Part("uvicorn.server:Server", "config force_exit lifespan run server_state servers should_exit"),
         Part("uvicorn.server:Server.shutdown", takes="sockets"),
         Part("uvicorn.config:Config", "http_protocol_class"),
         Part("uvicorn.server:ServerState", "connections"),
@@ -144,11 +141,9 @@ RQ = Inside(
     "rq",
     "worker/running/rq_worker.py",
     (
-        Part(
-            "rq.worker:BaseWorker",
-            "bootstrap executions get_heartbeat_ttl get_state maintain_heartbeats perform_job pubsub_channel_name "
-            "run_maintenance_tasks should_run_maintenance_tasks subscribe teardown unsubscribe",
-        ),
+        Part("rq.worker:BaseWorker", "bootstrap executions get_heartbeat_ttl get_state maintain_heartbeats"),
+        Part("rq.worker:BaseWorker", "perform_job pubsub_channel_name run_maintenance_tasks"),
+        Part("rq.worker:BaseWorker", "should_run_maintenance_tasks subscribe teardown unsubscribe"),
         Part("rq.worker:BaseWorker._set_connection", takes="connection"),
         Part("rq.worker:BaseWorker.handle_execution_ended", takes="job queue heartbeat_ttl"),
         Part("rq.worker:BaseWorker.handle_job_success", takes="job queue started_job_registry execution"),
@@ -212,7 +207,14 @@ GEVENT_HUB = Inside(
 URLLIB3 = Inside(
     "urllib3",
     "worker/upstream/http_answer.py",
-    (Part("urllib3.response:HTTPResponse", "_fp connection read1"), Part("urllib3.connection:HTTPConnection", "sock")),
+    (
+        Part("urllib3.response:HTTPResponse", "_decoder _fp connection read1"),
+        Part("urllib3.response:GzipDecoder", "_obj _state"),
+        Part("urllib3.response:GzipDecoderState", "SWALLOW_DATA"),
+        Part("urllib3.response:DeflateDecoder", "_obj"),
+        Part("urllib3.response:MultiDecoder", "_decoders"),
+        Part("urllib3.connection:HTTPConnection", "sock"),
+    ),
 )
 HTTP_CLIENT = Inside(
     PYTHON,

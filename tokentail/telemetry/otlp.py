@@ -14,7 +14,7 @@ from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tokentail.telemetry.tracing import Kind, Span
+from tokentail.telemetry.spans import Kind, Span
 
 _KINDS = {
     "server": SpanKind.SERVER,

@@ -123,17 +123,19 @@ class OllamaParser:
         for call in fields["tool_calls"] if isinstance(fields.get("tool_calls"), list) else ():
             if isinstance(call, dict) and isinstance(function := call.get("function"), dict):
                 function["arguments"] = function.get("arguments") or {}  # each call is whole
-        yield from self._content.take(fields, Told.LAST_PIECE if is_done else Told.PIECE)
+        goes_on = self._finish is not None  # after a last word: some servers say it on every line
+        yield from self._content.take(fields, Told.LAST_PIECE if is_done and not goes_on else Told.PIECE)
         if is_done:
-            yield from self._ending_chunks(line)
+            yield from self._ending_chunks(line, may_wait=goes_on)
 
-    def _ending_chunks(self, line: dict[str, Any]) -> Iterator[Chunk]:
+    def _ending_chunks(self, line: dict[str, Any], *, may_wait: bool) -> Iterator[Chunk]:
         yield from self._content.rest()
         # Servers before 2024 gave no reason.
         finish = finish_of(line.get("done_reason")) or Finish(FinishReason.STOP)
         if finish.reason is FinishReason.STOP and self._content.calls.are_any:
             finish = replace(finish, reason=FinishReason.TOOL_CALLS)  # Ollama says the same of an answer and of calls
-        yield from self._deltas.at_finish()
+        if not (may_wait and self._deltas.is_holding):  # else the next line tells what it is
+            yield from self._deltas.at_finish()
         self._finish = finish
         yield finish
         usage = Usage(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tokentail.jobs.job import Claim
-from tokentail.telemetry.tracing import NO_SPAN, NoTracing, Span, Tracing
+from tokentail.telemetry.spans import NO_SPAN, NoTracing, Span, Tracing
 from worker.chunk import ProviderFailure
 from worker.running.deadlines import DeadlinePassed
 from worker.upstream.provider import HttpCall

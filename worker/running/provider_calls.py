@@ -22,7 +22,7 @@ from tokentail.log.element import decode
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms
 from tokentail.redis.store import Store
-from tokentail.telemetry.tracing import Span
+from tokentail.telemetry.spans import Span
 from worker.chunk import BegunAnew, PositionLost, ProviderFailure
 from worker.meters import Meters
 from worker.running.attempt import Attempt

@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from tokentail.errors import StoreUnavailable, TokentailError
-from tokentail.jobs.queue import TASKS, job_id_of, job_in, queue_types
+from tokentail.jobs.queue import TASKS, JobQueue, job_id_of, job_in, queue_types
 from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS, redis_errors
 from tokentail.redis.keys import rq_results
 from tokentail.redis.mending import expel, mend
@@ -97,7 +97,10 @@ def put_back(rq_job: RQJob, queue: Queue) -> None:
 
 
 def job_of(queue: Any, entry: bytes) -> RQJob | None:
-    """RQ's record of an entry that was taken from the queue. An entry that is no job of ours is dropped: None."""
+    """RQ's record of an entry that was taken from the queue. An entry that is no job of ours is dropped: None.
+
+    So is one whose record names a task as another version would, or cannot be read; its job enters the queue again.
+    """
     reason = "foreign"
     try:
         rq_job = RQJob.fetch(entry.decode(), connection=queue.connection, serializer=JSONSerializer)
@@ -108,12 +111,14 @@ def job_of(queue: Any, entry: bytes) -> RQJob | None:
     except Exception as error:
         reason = type(error).__name__
     queue.connection.lrem(queue.intermediate_queue_key, 0, entry)
-    is_ours = job_in(entry) is not None
-    if is_ours:
+    job_id = job_in(entry)
+    if job_id is not None and reason == NoSuchJobError.__name__:
+        return None  # it was discarded at this moment
+    if job_id is not None:
         queue.connection.delete(RQJob.key_for(entry.decode()))
-    if not is_ours or reason != NoSuchJobError.__name__:  # a job that was discarded at this moment has no record
-        extra = {"key": queue.key, "rq_id": entry.decode() if is_ours else "", "error": reason}
-        log.error("queue.unreadable", extra=extra)
+        JobQueue(queue.connection, name=queue.name).enqueue(job_id, int(entry.rpartition(b"-")[2]))
+    extra = {"key": queue.key, "rq_id": entry.decode() if job_id is not None else "", "error": reason}
+    log.error("queue.unreadable", extra=extra)
     return None
 
 

@@ -28,7 +28,7 @@ from tokentail.jobs.spending import Spent, input_estimate, output_estimate, spen
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.telemetry.log_lines import facts_of
-from tokentail.telemetry.tracing import Tracing
+from tokentail.telemetry.spans import Tracing
 from worker.chunk import ProviderFailure
 from worker.dialects.registry import Registry
 from worker.meters import Meters, NoMeters

@@ -17,6 +17,7 @@ from worker.upstream.text import paired
 _MAX_WORD = 100  # characters of a provider's own word
 _MOST_TYPES = 100  # of skipped content in one answer
 _LONGEST_COUNT = 16  # digits
+_TEXT_NAMES = ("text", "value", "content", "thinking", "refusal", "transcript")  # of an object's field with a text
 _BLANK: tuple[Any, ...] = (None, "", [], {}, False)
 
 
@@ -65,6 +66,24 @@ def has_content(fields: dict[str, Any], structural: frozenset[str]) -> bool:
 def words(value: Any) -> str:
     """A text of the provider's as the log can hold it; empty for all that is no text."""
     return paired(value) if isinstance(value, str) else ""
+
+
+def joined_text(value: Any) -> str:
+    """The text of a delta: a text, an object that holds one and no other, or a list of such.
+
+    Raises ProviderFailure (malformed) for anything else, of which it is not clear what the text is.
+    """
+    if isinstance(value, str):  # as nearly all are
+        return value
+    return "".join(map(_only_text, value if isinstance(value, list) else () if value is None else [value]))
+
+
+def _only_text(value: Any) -> str:
+    held = [value.get(name) for name in _TEXT_NAMES] if isinstance(value, dict) else [value]
+    texts = [text for text in held if text is not None]
+    if len(texts) != 1 or not isinstance(texts[0], str):
+        raise malformed_event()
+    return texts[0]
 
 
 def citation(url: Any, title: Any, text: Any = "", span: tuple[Any, Any] = (None, None), offset: int = 0) -> Citation:

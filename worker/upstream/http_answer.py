@@ -8,8 +8,8 @@ else (the chunk that is cut, extensions, the last chunk and its trailers, errors
 are kept.
 
 The one file that uses the insides of http.client (`fp`, `chunked`, `chunk_left`), of urllib3 (`_fp`, the socket of a
-connection) and of gevent's sockets (`_wait`, `_read_event`); tokentail/config/library_checks.py lists them. A body
-without these is read without the shortcut.
+connection, the decoders of compressed bodies) and of gevent's sockets (`_wait`, `_read_event`);
+tokentail/config/library_checks.py lists them. A body without these is read without the shortcut.
 """
 
 import http.client
@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3.response import DeflateDecoder, GzipDecoder, GzipDecoderState, MultiDecoder
 
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
@@ -58,6 +59,10 @@ class HttpAnswer:
         except (HTTPError, OSError) as error:
             self.close()
             raise _read_failure(error) from None
+        if not received and _is_cut(getattr(self._raw, "_decoder", None)):
+            self.close()
+            message = "The provider's compressed answer breaks off in its middle."
+            raise provider_failure(FailureKind.TRUNCATED, message, is_retryable=True)
         if self._raw.closed:
             # Read whole: urllib3 has put the connection back into the pool, where another job may have taken it.
             self._socket = None
@@ -157,6 +162,16 @@ def socket_of(raw: Any) -> socket.socket | None:
         reader = getattr(getattr(raw, "_fp", None), "fp", None)
         found = getattr(getattr(reader, "raw", None), "_sock", None)
     return found
+
+
+def _is_cut(decoder: Any) -> bool:
+    """Whether what a decoder unpacks has not come to its end, though the body that holds it has."""
+    if isinstance(decoder, MultiDecoder):
+        return any(map(_is_cut, decoder._decoders))
+    is_gzip = isinstance(decoder, GzipDecoder)
+    if is_gzip and decoder._state == GzipDecoderState.SWALLOW_DATA:
+        return False  # something else stands behind it, which urllib3 leaves out
+    return (is_gzip or isinstance(decoder, DeflateDecoder)) and not decoder._obj.eof
 
 
 def _read_failure(error: Exception) -> ProviderFailure:

@@ -148,7 +148,7 @@ class SaidText:
 
     def last_piece(self, piece: str) -> str:
         """Like `piece`, for one that may tell the whole text, of which the last part has not been shown."""
-        if self._cumulative is not None and self._cumulative.are_repeated_by(piece):
+        if self._cumulative is not None and (not self._shown or self._cumulative.are_repeated_by(piece)):
             return self.piece(piece)
         return self.part_ended() + self._last_piece(piece)
 

@@ -168,10 +168,12 @@ class CallInPieces:
 def arguments_text(arguments: Any) -> str:
     """A call's arguments as text, in whatever form they came: JSON's text as it is, any other value as JSON.
 
-    Raises ProviderFailure (malformed) for what JSON cannot express, such as NaN.
+    A list of texts is the pieces of one. Raises ProviderFailure (malformed) for what JSON cannot express, such as NaN.
     """
     if arguments is None:
         return ""
+    if isinstance(arguments, list) and arguments and all(isinstance(piece, str) for piece in arguments):
+        return "".join(arguments)
     return arguments if isinstance(arguments, str) else json_text(arguments)
 
 

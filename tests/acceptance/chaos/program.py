@@ -17,10 +17,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Program:
     """`python -m module`, its output appended to a file. It dies with the thread that started it."""
 
-    def __init__(self, module: str, name: str, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, name: str, folder: Path, settings: Mapping[str, str], python: str = sys.executable
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._argv = [sys.executable, "-m", module]
+        self._argv = [python, "-P", "-m", module]
         self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_a_repeated_question_is_one_turn(site: str, up: Up, client: Client) -> N
         assert reader.job(first["job"]).id == first["job"]
         with pytest.raises(ApiError):
             reader.job(other)
+
+
+def test_of_questions_at_the_same_moment_one_is_asked(site: str) -> None:
+    """In the middle of an answer, and before there is one: a conversation has one open turn."""
+    with ThreadPoolExecutor(6) as clients:
+        answers = list(clients.map(lambda n: asked(site, "at once", "Why?", f"key {n}"), range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
+    assert len(history(site, "at once")) == 1
 
 
 def test_nonsense_is_refused(site: str) -> None:

@@ -5,14 +5,16 @@ asks. What it does know has to have its form.
 """
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 from tokentail.jobs.job import FailureKind, Usage
 from tokentail.log.element import Media, Reasoning
 from tokentail.sse import MAX_EVENT_BYTES, SseEvent
 from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure, takes_reason_back
 from worker.dialects.anthropic.blocks import APPENDED, NOTHING_TO_SHOW, Block, cited, shown, state_of
-from worker.upstream.content import SkippedContent, has_content, json_size, token_count
+from worker.dialects.anthropic.fields import block_index, field, objects
+from worker.upstream.content import SkippedContent, has_content, joined_text, json_size, token_count
 from worker.upstream.deltas import Deltas
 from worker.upstream.event_stream import PINGS, EventStream, event_json, malformed_event
 from worker.upstream.finish_words import finish_of
@@ -25,9 +27,6 @@ _EVENTS = {
 }
 _INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")  # their sum is the input
 _COUNTS = (*_INPUT_COUNTS, "output_tokens")
-
-_Form = TypeVar("_Form")
-
 
 _STRUCTURE = frozenset({"type", "index"})  # fields that say where an event belongs
 # Deltas that say what their block is, for servers that leave out its start.
@@ -86,23 +85,23 @@ class AnthropicParser:
         kind = message.get("type") or event.type
         if not isinstance(kind, str):
             raise malformed_event()
-        index = _number(message.get("index"))
+        index = block_index(message.get("index"))
         if kind == "content_block_delta":
-            yield from self._delta(index, _get(message, "delta", dict) or {})
+            yield from chain.from_iterable(self._delta(index, delta) for delta in objects(message, "delta"))
         elif kind == "content_block_start":
-            yield from self._begin(index, _get(message, "content_block", dict) or {})
+            yield from self._begin(index, field(message, "content_block", dict) or {})
         elif kind == "content_block_stop":
             yield from self._end(index)
         elif kind == "message_start":
-            begun = _get(message, "message", dict) or {}
-            self._begun_with = _get(begun, "content", list) or []
+            begun = field(message, "message", dict) or {}
+            self._begun_with = field(begun, "content", list) or []
             counts = begun.get("usage")
             if isinstance(counts, dict):
                 # Its output is what was written before the answer, and never the last word.
                 counts = {name: count for name, count in counts.items() if name != "output_tokens"}
             yield from self._usage(counts)
         elif kind == "message_delta":
-            yield from self._message_delta(_get(message, "delta", dict) or {})
+            yield from chain.from_iterable(map(self._message_delta, objects(message, "delta")))
             yield from self._usage(message.get("usage"))
         elif kind == "message_stop":
             self._is_ended = True
@@ -113,7 +112,7 @@ class AnthropicParser:
 
     def _delta(self, index: int | None, delta: dict[str, Any]) -> Iterator[Chunk]:
         self._finish = None
-        kind = _get(delta, "type", str) or ""
+        kind = field(delta, "type", str) or ""
         if (block := self._open.get(index)) is None and kind in _STARTS:
             yield from self._begin(index, {"type": _STARTS[kind]})
             block = self._open.get(index)
@@ -126,7 +125,7 @@ class AnthropicParser:
 
     def _appended(self, block: Block, kind: str, delta: dict[str, Any]) -> Iterator[Chunk]:
         name, of_block = APPENDED[kind]
-        piece = arguments_text(delta.get(name)) if name == "partial_json" else _get(delta, name, str) or ""
+        piece = (arguments_text if name == "partial_json" else joined_text)(delta.get(name))
         if not piece:
             return
         if kind == "text_delta":
@@ -135,7 +134,7 @@ class AnthropicParser:
             yield from self._thinking(block, piece)
         elif kind == "input_json_delta" and block.place is not None:
             block.arguments = ""
-            call_id, call_name = _get(delta, "id", str) or "", _get(delta, "name", str) or ""
+            call_id, call_name = field(delta, "id", str) or "", field(delta, "name", str) or ""
             yield from self._deltas.tool_call(block.place, call_id, call_name, piece)
         else:
             self._keep(len(piece))
@@ -147,7 +146,7 @@ class AnthropicParser:
         """Begin a block. One that is open under the same index ends with that."""
         self._finish = None
         yield from self._end(index)
-        block = Block(_get(begun_as, "type", str) or "", begun_as)
+        block = Block(field(begun_as, "type", str) or "", begun_as)
         if len(self._blocks) >= _MOST_BLOCKS:
             message = f"The provider sent more than {_MOST_BLOCKS} content blocks in one answer."
             raise provider_failure(FailureKind.MALFORMED, message)
@@ -155,15 +154,15 @@ class AnthropicParser:
         self._open[index] = block
         self._is_separated = self._is_separated or block.kind != "text"
         if block.kind == "text":
-            block.citations += _get(begun_as, "citations", list) or []
-            yield from self._text(block, _get(begun_as, "text", str) or "")
+            block.citations += field(begun_as, "citations", list) or []
+            yield from self._text(block, joined_text(begun_as.get("text")))
         elif block.kind == "thinking":
-            yield from self._thinking(block, _get(begun_as, "thinking", str) or "")
+            yield from self._thinking(block, joined_text(begun_as.get("thinking")))
         elif block.kind == "tool_use":
             block.place, self._tool_count = self._tool_count, self._tool_count + 1
             block.arguments = arguments_text(begun_as.get("input"))
             self._keep(len(block.arguments))  # until the block has ended
-            call_id, name = _get(begun_as, "id", str) or "", _get(begun_as, "name", str) or ""
+            call_id, name = field(begun_as, "id", str) or "", field(begun_as, "name", str) or ""
             yield from self._deltas.tool_call(block.place, call_id, name, "")
         else:
             self._keep(json_size(begun_as) if block.kind in NOTHING_TO_SHOW else 0)
@@ -283,16 +282,3 @@ def _events_of(message: dict[str, Any]) -> list[dict[str, Any]]:
         {"type": "message_delta", "delta": message, "usage": message.get("usage")},
         {"type": "message_stop"},
     ]
-
-
-def _number(value: Any) -> int | None:
-    """A block's index, which some servers write as a string. Raises ProviderFailure for all that is no number."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else _get({"": value}, "", int)
-
-
-def _get(value: dict[str, Any], name: str, form: type[_Form]) -> _Form | None:
-    """A field, where it is there and not null. Raises ProviderFailure when it has another form."""
-    found = value.get(name)
-    if found is None or isinstance(found, form):
-        return found
-    raise malformed_event()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tokentail.jobs.job import FailureKind, Usage
-from worker.chunk import Chunk, Terminal, UsageReport, provider_failure
+from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure, takes_reason_back
 from worker.dialects.google.array_body import ArrayBody
 from worker.dialects.google.parts import AnswerParts, Shown
 from worker.upstream.content import token_count
@@ -61,6 +61,7 @@ class GeminiParser:
         self._parts = AnswerParts(earlier or Shown())
         self._index: int | None = None  # of the candidate that is the answer: one is asked for
         self._usage: Usage | None = None  # the last one given
+        self._finish: Finish | None = None  # the last one, until an event without one goes on
         self._is_ended = False
 
     def feed(self, received: bytes) -> Iterator[Chunk]:
@@ -75,7 +76,10 @@ class GeminiParser:
         for event in self._stream.feed(self._body.rest()):
             yield from self._chunks(event.data)
         yield from self._stream.finish(lambda event: self._chunks(event.data))
-        yield from self._waiting(self._parts.rest())
+        rest = list(self._waiting(self._parts.rest()))
+        yield from rest
+        if self._finish is not None and any(map(takes_reason_back, rest)):
+            yield self._finish  # what was held back belongs before it
 
     def cut(self) -> Iterator[Chunk]:
         return self._waiting(self._parts.deltas.cut())
@@ -115,11 +119,15 @@ class GeminiParser:
         self._parts.sources(candidate.grounding_metadata, candidate.citation_metadata, candidate.url_context_metadata)
         said = candidate.finish_message
         word = candidate.finish_reason or candidate.snake_finish_reason
-        yield from self._parts.take(parts, is_last=bool(word))
+        goes_on = self._finish is not None  # after a last word: older models say STOP in every event
+        self._finish = None if parts else self._finish
+        yield from self._parts.take(parts, has_word=bool(word), is_last=bool(word) and not goes_on)
         finish = finish_of(word, said if isinstance(said, str) else "")
-        if finish is not None:  # older models say STOP in every event
-            yield from self._parts.rest()
-            yield replace(finish, reason=self._parts.calls.sharpened(finish.reason))
+        if finish is not None:
+            if not (goes_on and self._parts.deltas.is_holding):  # else the next event tells what it is
+                yield from self._parts.rest()
+            self._finish = replace(finish, reason=self._parts.calls.sharpened(finish.reason))
+            yield self._finish
 
 
 def _place(candidate: _Candidate) -> int:

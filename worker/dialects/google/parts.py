@@ -10,7 +10,7 @@ from tokentail.log.element import Code, Media, ProviderToolCall, Reasoning, Tool
 from worker.chunk import Chunk
 from worker.dialects.google.grounding import AnswerText, citation_chunks, grounding_chunks, url_chunks
 from worker.dialects.google.partial_call import PartialCall
-from worker.upstream.content import SkippedContent, json_size, json_text, storable, words
+from worker.upstream.content import SkippedContent, joined_text, json_size, json_text, storable, words
 from worker.upstream.deltas import Deltas, Told
 from worker.upstream.event_stream import event_json, malformed_event
 from worker.upstream.whole_tool_calls import WholeToolCalls
@@ -78,14 +78,15 @@ class AnswerParts:
             "audioTranscription": self._transcription,
         }
 
-    def take(self, parts: list[dict[str, Any]], *, is_last: bool) -> Iterator[Chunk]:
-        """The parts of one event; `is_last` where the event has the model's last word."""
+    def take(self, parts: list[dict[str, Any]], *, has_word: bool, is_last: bool) -> Iterator[Chunk]:
+        """The parts of one event. It `has_word` where the model's last word is in it, as in each event of some models;
+        `is_last` where there was none before."""
         told = Told.LAST_PIECE if is_last else Told.PIECE
         parts = [_camel(part) for part in parts]
-        for part in self._without_told_calls(parts) if is_last else parts:
+        for part in self._without_told_calls(parts) if has_word else parts:
             is_thought = bool(part.get("thought"))
             self._keep_state(part)
-            if text := _text(part, "text"):
+            if text := joined_text(part.get("text")):
                 yield from self.deltas.reasoning(text, told) if is_thought else self._visible(text, told)
             for name, value in part.items():
                 if name in self._others and isinstance(value, dict) and not (is_thought and name == "inlineData"):

@@ -245,13 +245,16 @@ class OpenAiChatParser:
             beside = {name: value for name, value in beside.items() if name not in TEXTS}
         if beside:
             fields["beside"] = beside
+        goes_on = self._finish is not None  # after a last word: some servers say it in every event
+        is_last = bool(word) and not goes_on
         for name, each in fields.items():
             # In a stream of deltas, a message is the whole of what they were.
             is_whole = name == "message" and self._has_deltas
             self._has_deltas = self._has_deltas or name != "message"
-            yield from self._content.take(each, Told.WHOLE if is_whole else Told.LAST_PIECE if word else Told.PIECE)
+            yield from self._content.take(each, Told.WHOLE if is_whole else Told.LAST_PIECE if is_last else Told.PIECE)
         if (finish := finish_of(word)) is not None:
-            yield from self._deltas.at_finish()
+            if not (goes_on and self._deltas.is_holding):  # else the next event tells what it is
+                yield from self._deltas.at_finish()
             self._finish = finish
             yield finish
 

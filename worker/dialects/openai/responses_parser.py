@@ -16,10 +16,11 @@ from worker.chunk import Chunk, Finish, Position, ProviderFailure, Terminal, Usa
 from worker.dialects.openai.responses_content import ResponsesContent
 from worker.dialects.openai.responses_items import Item, Names
 from worker.dialects.openai.responses_position import ResponsesPosition, is_number
-from worker.upstream.content import has_content, token_count
+from worker.upstream.content import has_content, joined_text, token_count
 from worker.upstream.event_stream import PINGS, EventStream, event_json, event_struct, malformed_event
 from worker.upstream.finish_words import finish_of
 from worker.upstream.provider_error import named_failure
+from worker.upstream.tool_call import arguments_text
 
 _ENDINGS = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 _FAILED = ("failed", "cancelled")
@@ -181,10 +182,11 @@ class OpenAiResponsesParser:
         names = Names(event.output_index, event.item_id, number)
         if name in _TEXTS and stage in {"delta", "done"}:
             stream, field = _TEXTS[name]
+            read = arguments_text if stream == "arguments" else joined_text
             if stage == "delta":
-                yield from self._content.piece(stream, names, _text(event.delta))
+                yield from self._content.piece(stream, names, read(event.delta))
             else:
-                yield from self._content.whole(stream, names, _text(getattr(event, field)))
+                yield from self._content.whole(stream, names, read(getattr(event, field)))
         elif name in _PARTS and stage in {"added", "done"}:
             yield from self._content.part(names, event.part, is_whole=stage == "done")
         elif name in _TOLD_BY_THE_ITEM:

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tokentail.telemetry.tracing import NO_SPAN, NoTracing, open_tracing
+from tokentail.telemetry.spans import NO_SPAN, NoTracing
+from tokentail.telemetry.tracing import open_tracing
 
 _ADDRESS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 

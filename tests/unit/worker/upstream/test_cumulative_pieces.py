@@ -80,6 +80,41 @@ def test_text_in_cumulative_pieces_is_shown_once(dialect: str, texts: tuple[str,
         assert [other["type"] for other in others if other["type"] not in {"terminal", "usage"}] == ["finish"]
 
 
+def of_last_words(dialect: str, *texts: str) -> bytes:
+    """A stream in which each piece comes with the finish reason, as older models of Gemini send it."""
+    match dialect:
+        case "gemini":
+            found = [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"} for text in texts]
+            return events(*({"candidates": [each]} for each in found))
+        case "openai_chat":
+            return events(*({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]} for text in texts))
+        case "openai_completions":
+            return events(*({"choices": [{"text": text, "finish_reason": "stop"}]} for text in texts))
+    lines = ({"message": {"content": text}, "done": True, "done_reason": "stop"} for text in texts)
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize("dialect", ["gemini", "ollama", "openai_chat", "openai_completions"])
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        (GROWN, GROWN[-1]),
+        (("I", *GROWN, GROWN[-1]), GROWN[-1]),
+        (("A text of some length", "A text of some length, and its end."), "A text of some length, and its end."),
+        (("I", " am", " a", " fish."), GROWN[-1]),
+        (("ha", "ha", "ha"), "hahaha"),
+    ],
+    ids=["grown", "each_twice", "grown_once", "plain", "alike"],
+)
+def test_a_finish_reason_with_each_piece_doubles_nothing(dialect: str, texts: tuple[str, ...], whole: str) -> None:
+    """Whether the pieces are cumulative shows with a later one; what waited for that stands before the last reason."""
+    for pieces in every_split(of_last_words(dialect, *texts)):
+        chunks = played(pieces, provider=PROVIDERS[dialect])
+        assert "".join(chunk for chunk in chunks if isinstance(chunk, str)) == whole
+        others = [chunk for chunk in chunks if isinstance(chunk, str) or chunk["type"] not in {"terminal", "usage"}]
+        assert others[-1]["type"] == "finish"
+
+
 @given(st.lists(WORDS, min_size=3, max_size=8), st.booleans())
 def test_a_text_that_grows_with_each_piece_is_shown_once(words: list[str], is_told_twice: bool) -> None:
     """Whatever it says, once three of its pieces are more than blanks."""
