@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel fail-over coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,10 +54,6 @@ test-cluster: setup
 # All contracts on a primary that real Sentinels name, and real fail-overs.
 test-sentinel: setup
 	TOKENTAIL_TEST_STORE=sentinel $(PYTEST) -n 2 --dist loadfile -k "not fakeredis" tests/contract tests/integration/test_sentinel.py
-
-# Fail over under load, and print for how long readers were silent: [ROUNDS=3]
-fail-over: setup
-	$(BIN)/python -m tests.fail_over $(or $(ROUNDS),1)
 
 # Which lines of the product no test reaches.
 coverage: setup $(VENV)/.ready-programs
