@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions rolling-versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -106,6 +106,11 @@ release: setup
 # Upgrade from another version, and go back to it, while a job runs: make versions FROM=v0.1.0
 versions: setup
 	$(BIN)/python -m tests.versions $(or $(FROM),$(error Say which version: make versions FROM=v0.1.0))
+
+# Replace processes of another version by those of this tree and back, one by one and under load, each from its wheels:
+# make rolling-versions [FROM=v0.1.0] [SECONDS=60]
+rolling-versions: setup
+	$(BIN)/python -m tests.rolling_versions $(or $(FROM),v0.1.0) --seconds $(or $(SECONDS),60)
 
 # Fetch the newest SDKs of the providers, and print what they define and the tables in docs/dialects lack.
 sdk-drift: setup
