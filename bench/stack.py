@@ -209,4 +209,7 @@ def listens(port: int) -> bool:
 
 def _has_worker(web_port: int) -> bool:
     with HttpConnection(web_port, _PROBE_S) as server:
-        return bool(server.get("/readyz")["workers"])
+        try:
+            return bool(server.get("/readyz")["workers"])
+        except RuntimeError:
+            return False  # it answers 503 until a worker has named its models
