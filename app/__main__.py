@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 
-from tokentail.config.library_checks import WEB, exit_if_changed
+from tokentail.config.library_checks import exit_if_changed
+from tokentail.config.library_parts import WEB
 
 exit_if_changed(WEB)  # before the imports that would fail
 

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from tokentail.config.library_checks import WSGI, require
+from tokentail.config.library_checks import require
+from tokentail.config.library_parts import WSGI
 
 require(WSGI)  # before the imports that would fail
 

@@ -11,7 +11,8 @@ from gevent import monkey  # noqa: E402
 
 monkey.patch_all()
 
-from tokentail.config.library_checks import WORKER, exit_if_changed  # noqa: E402
+from tokentail.config.library_checks import exit_if_changed  # noqa: E402
+from tokentail.config.library_parts import WORKER  # noqa: E402
 
 exit_if_changed(WORKER)  # before the imports that would fail
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tokentail.config.library_checks import PROVIDERS, exit_if_changed
+from tokentail.config.library_checks import exit_if_changed
+from tokentail.config.library_parts import PROVIDERS
 
 exit_if_changed(PROVIDERS)  # before the imports that would fail
 

@@ -14,7 +14,8 @@ import app
 import tokentail
 import worker
 from tokentail.config import library_checks as insides
-from tokentail.config.library_checks import ALL, PYTHON, Inside, Part, require
+from tokentail.config.library_checks import require
+from tokentail.config.library_parts import ALL, PYTHON, Inside, Part
 from tokentail.errors import LibraryChanged
 
 _SOURCES = [path for package in (app, tokentail, worker) for path in sorted(Path(package.__path__[0]).rglob("*.py"))]

@@ -16,7 +16,8 @@ from tokentail.cli.exit_code import ExitCode
 from tokentail.config.default_model import require_default_model
 from tokentail.config.endpoints import provider_file_faults
 from tokentail.config.key_ring import KeyRing
-from tokentail.config.library_checks import ALL, require
+from tokentail.config.library_checks import require
+from tokentail.config.library_parts import ALL
 from tokentail.config.settings import Settings, load_settings
 from tokentail.errors import LibraryChanged, SettingsError
 from tokentail.redis.preflight import judge_all

@@ -4,7 +4,8 @@ import os
 
 import click
 
-from tokentail.config.library_checks import SUPERVISOR, WEB, WORKER, require
+from tokentail.config.library_checks import require
+from tokentail.config.library_parts import SUPERVISOR, WEB, WORKER
 
 require(SUPERVISOR)  # before the imports that would fail; each child looks for itself
 

@@ -1,4 +1,4 @@
-"""Connections to Redis: the one file that uses the inside of redis-py, which tokentail/config/library_checks.py lists.
+"""Connections to Redis: the one file that uses the inside of redis-py, which tokentail/config/library_parts.py lists.
 
 Three costs of redis-py's, which a worker would pay for each token, are taken out.
 

@@ -9,7 +9,7 @@ are kept.
 
 The one file that uses the insides of http.client (`fp`, `chunked`, `chunk_left`), of urllib3 (`_fp`, the socket of a
 connection, the decoders of compressed bodies) and of gevent's sockets (`_wait`, `_read_event`);
-tokentail/config/library_checks.py lists them. A body without these is read without the shortcut.
+tokentail/config/library_parts.py lists them. A body without these is read without the shortcut.
 """
 
 import http.client
