@@ -19,7 +19,7 @@ _EXAMPLE = "redis+sentinel://host1,host2,host3/mymaster/0"
 _NODES_EXAMPLE = "redis+cluster://host1,host2,host3"
 _ANY_NODE = "@node/"
 _NO_AND_YES = {"no": "redis", "yes": "rediss"}
-_RESERVED = "in a user or password write @ as %40, / as %2F, ? as %3F and # as %23"
+_RESERVED = "in a user or password write @ as %40, / as %2F, ? as %3F, # as %23 and [ as %5B"
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _sentinels_of(text: str) -> tuple[str, str, tuple[Address, ...], tuple[str, 
     own = f"{quote(ours.get('username', ''), safe='')}:{quote(ours.get('password', ''), safe='')}"
     about_tls = urlencode([(key, value) for key, value in rest if key.startswith("ssl_") and tls == "yes"])
     urls = tuple(f"{_NO_AND_YES[tls]}://{own}@{each}/?{about_tls}" for each in sentinels)
+    _check_server(server)
     return server, unquote(name), sentinels, urls
 
 
@@ -110,11 +111,16 @@ def _nodes_of(text: str) -> tuple[str, tuple[Address, ...]]:
     scheme, credentials, hosts, path, query = (part or "" for part in match.groups())
     if path.strip("/") not in {"", "0"}:
         raise ValueError(f"names a database, and a Cluster has only number 0; write {_NODES_EXAMPLE}")
-    return f"{scheme}://{credentials}{_ANY_NODE}0?{query}", _listed(hosts, _NODE_PORT, "node")
+    server = f"{scheme}://{credentials}{_ANY_NODE}0?{query}"
+    _check_server(server)
+    return server, _listed(hosts, _NODE_PORT, "node")
 
 
 def _listed(hosts: str, port: int, noun: str) -> tuple[Address, ...]:
-    return tuple(_each(number, host, port, noun) for number, host in enumerate(hosts.split(","), start=1))
+    """The addresses, each once."""
+    return tuple(
+        dict.fromkeys(_each(number, host, port, noun) for number, host in enumerate(hosts.split(","), start=1))
+    )
 
 
 def _each(number: int, host: str, port: int, noun: str) -> Address:

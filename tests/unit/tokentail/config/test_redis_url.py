@@ -27,6 +27,11 @@ def test_sentinels_are_listed_with_the_name_of_their_primary() -> None:
     assert str(url) == "my name (Sentinels h1:26379, h2:1, [::1]:26379, [::2]:2)"
 
 
+def test_an_address_that_is_written_twice_is_one() -> None:
+    """Half of the listed Sentinels could otherwise be one."""
+    assert RedisUrl.parse("redis+sentinel://h1,h2,h1:26379/n").sentinels == (Address("h1", 26379), Address("h2", 26379))
+
+
 def test_servers_and_sentinels_have_users_of_their_own() -> None:
     """What stands before the hosts is for the servers; nothing of it is sent to a Sentinel."""
     url = RedisUrl.parse("redis+sentinel://me:p%40w@h/name/2?sentinel_username=it&sentinel_password=%3Aq%2F&protocol=3")
@@ -98,6 +103,8 @@ def test_tls_is_for_both_kinds_of_server_or_for_one(text: str, server: str, sent
         ("redis+sentinel://::1/n", "a Sentinel, number 1 of its list"),
         ("redis+sentinel://:hid/den@h/n", "cannot be read"),
         ("redis+sentinel://:hid#den@h/n", "cannot be read"),
+        ("redis+sentinel://:hid[den@h/n", "no valid host and port"),
+        ("redis+cluster://:hid[den@h", "no valid host and port"),
         ("redis+sentinel://h", "names no primary"),
         ("redis+sentinel://h/", "names no primary"),
         ("redis+sentinel://h/n/hidden", "a database that is not a number"),
