@@ -2,20 +2,28 @@
 
 http.client knows one interim response, 100. It takes 103 (Early Hints) or 102 for the final one, and the connection for
 free again: the final response would then be read by the next call, which may be another job's.
+
+Each response has a small buffer: a worker has hundreds of them open, and in each of them seldom more than one token.
 """
 
 import http.client
+import io
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+BUFFER_BYTES = 2048  # io's own are four times as large
 _MOST_INTERIM = 100
 _NO_BODY = 204
 
 
 class _FinalResponse(http.client.HTTPResponse):
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.fp: Any = io.BufferedReader(self.fp.detach(), BUFFER_BYTES)
+
     def begin(self) -> None:
         super().begin()
         for _ in range(_MOST_INTERIM):

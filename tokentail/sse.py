@@ -52,6 +52,7 @@ class SseDecoder:
         self._id_bytes = 0
         self._is_first_line = True
         self._is_after_cr = False  # an LF that comes next belongs to the CR before it
+        self._is_between = False  # what comes next begins an event
 
     def feed(self, received: bytes) -> list[SseEvent]:
         """The events that these bytes complete. Raises EventTooLarge; the decoder is of no use after that."""
@@ -60,6 +61,8 @@ class SseDecoder:
         events: list[SseEvent] = []
         for at in range(0, len(received), _AT_ONCE):
             self._take(received[at : at + _AT_ONCE], events)
+        is_amid = self._is_first_line or self._line or self._data or self._type or self._is_after_cr
+        self._is_between = not is_amid
         return events
 
     def plain(self, received: bytes) -> list[bytes]:
@@ -67,11 +70,12 @@ class SseDecoder:
 
         Empty for any other bytes. Nothing is taken: a caller that uses the data does not feed these bytes.
         """
-        if received[-2:] != b"\n\n" or b"\r" in received:
+        if not self._is_between or received[-2:] != b"\n\n" or b"\r" in received:
             return []
-        if self._is_first_line or self._line or self._data or self._type or self._is_after_cr:
-            return []
-        found, most = [], self._limit - self._id_bytes
+        most = self._limit - self._id_bytes
+        if received.find(b"\n") == len(received) - 2:  # one event, as in most reads
+            return [received[6:-2]] if received[:6] == b"data: " and len(received) - 2 <= most else []
+        found = []
         for block in received[:-2].split(b"\n\n"):
             if block[:6] != b"data: " or b"\n" in block or len(block) > most:
                 return []

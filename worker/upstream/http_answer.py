@@ -23,6 +23,7 @@ from typing import Any
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 from urllib3.response import DeflateDecoder, GzipDecoder, GzipDecoderState, MultiDecoder
 
+from tokentail.final_response import BUFFER_BYTES
 from tokentail.jobs.job import FailureKind
 from worker.chunk import ProviderFailure, provider_failure
 
@@ -122,7 +123,7 @@ class ChunkedBody:
         if taken:
             self._buffer.read(taken)
             body.chunk_left = None
-        self._is_drained = 0 < taken == len(buffered) < io.DEFAULT_BUFFER_SIZE
+        self._is_drained = 0 < taken == len(buffered) < BUFFER_BYTES
         return b"".join(whole)
 
 

@@ -5,6 +5,7 @@ named at the end of the answer.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -69,12 +70,6 @@ class ChatContent:
         self._audio: int | None = None  # the number of the sound
         self._sources: set[bytes] = set()  # what was shown of them, as they may come with each event
         self._tools: dict[str, str] = {}  # the provider's own tools: how much of each call was shown
-        self._others: dict[str, Callable[[Any], Iterator[Chunk]]] = {
-            "refusal": self._refusal,
-            "audio": self._sound,
-            "executed_tools": self._executed,
-            **{name: self._media_of(kind) for name, kind in _MEDIA.items()},
-        }
         self._told = Told.PIECE
 
     def take(self, fields: dict[str, Any], told: Told = Told.PIECE) -> Iterator[Chunk]:
@@ -90,8 +85,8 @@ class ChatContent:
         for name in _SOURCES:
             yield from self.sources(fields.get(name) or [])
         for name, value in fields.items():
-            if name in self._others and value:
-                yield from self._others[name](value)
+            if name in _OTHERS and value:
+                yield from _OTHERS[name](self, value)
             elif name not in known and isinstance(value, str | list | dict) and value:
                 self.skipped.add("part", name, json_size(value))
 
@@ -168,15 +163,12 @@ class ChatContent:
     def _refusal(self, told: Any) -> Iterator[Chunk]:
         yield from self.deltas.refusal("".join(texts(told)), self._told)
 
-    def _media_of(self, kind: str) -> Callable[[Any], Iterator[Chunk]]:
-        def media(told: Any) -> Iterator[Chunk]:
-            for each in told if isinstance(told, list) else [told]:
-                if (found := medium(each, self._media_count, kind)) is not None:
-                    yield from self._shown(found)
-                else:
-                    self.skipped.add("part", kind, json_size(each))
-
-        return media
+    def _media_in(self, told: Any, kind: str) -> Iterator[Chunk]:
+        for each in told if isinstance(told, list) else [told]:
+            if (found := medium(each, self._media_count, kind)) is not None:
+                yield from self._shown(found)
+            else:
+                self.skipped.add("part", kind, json_size(each))
 
     def _shown(self, found: Media) -> Iterator[Media]:
         """A medium, unless a whole message repeats it."""
@@ -255,6 +247,15 @@ class ChatContent:
         if results and self._tools.get(call_id) != "result":
             self._tools[call_id] = "result"
             yield ToolResult(call_id, name, _output(results[0]), bool(inner.get("error")))
+
+
+# Fields with content of a kind of their own. There is one table for all answers: many are open at once.
+_OTHERS: dict[str, Callable[[ChatContent, Any], Iterator[Chunk]]] = {
+    "refusal": ChatContent._refusal,
+    "audio": ChatContent._sound,
+    "executed_tools": ChatContent._executed,
+    **{name: partial(ChatContent._media_in, kind=kind) for name, kind in _MEDIA.items()},
+}
 
 
 def _output(result: Any) -> str:
