@@ -20,6 +20,8 @@ class CountingRelay:
         self._listener = socket.socket(socket.AF_UNIX)
         self._sockets = [self._listener]
         self._lock = threading.Lock()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._is_closed = False
         self.round_trips = 0
 
     @property
@@ -29,24 +31,27 @@ class CountingRelay:
     def __enter__(self) -> Self:
         self._listener.bind(self.url.removeprefix("unix://"))
         self._listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for each in list(self._sockets):
+        self._is_closed = True
+        hang_up(self._listener)  # which ends the thread that accepts
+        self._accepting.join(10)
+        for each in self._sockets:
             hang_up(each)
             each.close()
         self._folder.cleanup()
 
     def _accept(self) -> None:
         with suppress(OSError):
-            while True:
+            while not self._is_closed:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(self._target)
                 self._sockets += [client, server]
+                server.connect(self._target)
                 is_asking = threading.Event()
                 threading.Thread(target=self._ask, args=(client, server, is_asking), daemon=True).start()
                 threading.Thread(target=self._reply, args=(server, client, is_asking), daemon=True).start()

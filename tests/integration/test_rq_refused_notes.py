@@ -119,7 +119,7 @@ def test_what_could_not_be_noted_on_its_way_leaves_the_books_and_rq_never_runs_i
     assert taken is not None
     _refuse(real_client)
     worker._slots.acquire()
-    worker._perform(*taken)
+    worker._perform(taken)
     assert runner.ran == []
     _allow(real_client)
     jobs.enqueue("job", 2)  # as the sweep does

@@ -125,26 +125,29 @@ RQ = Inside(
     "rq",
     "worker/running/rq_worker.py",
     (
-        Part(
-            "rq.worker:BaseWorker",
-            "bootstrap executions get_heartbeat_ttl get_state maintain_heartbeats perform_job pubsub_channel_name "
-            "run_maintenance_tasks should_run_maintenance_tasks subscribe teardown unsubscribe",
-        ),
+        Part("rq.worker:BaseWorker", "_state bootstrap executions get_state pubsub_channel_name"),
+        Part("rq.worker:BaseWorker", "should_run_maintenance_tasks subscribe teardown unsubscribe"),
         Part("rq.worker:BaseWorker._set_connection", takes="connection"),
-        Part("rq.worker:BaseWorker.handle_execution_ended", takes="job queue heartbeat_ttl"),
-        Part("rq.worker:BaseWorker.handle_job_success", takes="job queue started_job_registry execution"),
         Part("rq.worker:BaseWorker.handle_payload", takes="message"),
         Part("rq.worker:BaseWorker.heartbeat", takes="timeout pipeline"),
-        Part("rq.worker:BaseWorker.prepare_execution", takes="job"),
-        Part("rq.worker:BaseWorker.prepare_job_execution", takes="job remove_from_intermediate_queue"),
         Part("rq.worker:BaseWorker.request_stop_execution", takes="execution_id"),
         Part("rq.worker:BaseWorker.set_state", takes="state pipeline"),
         Part("rq.command:handle_command", takes="worker payload"),
         Part("rq.command:parse_payload", takes="payload"),
-        Part("rq.executions:Execution.create", takes="job ttl pipeline worker_name"),
-        Part("rq.job:Job.prepare_for_execution", takes="worker_name pipeline"),
         Part("rq.queue:Queue", "intermediate_queue intermediate_queue_key push_job_id"),
-        Part("rq.timeouts:BaseDeathPenalty", "setup_death_penalty cancel_death_penalty"),
+    ),
+)
+RQ_EXECUTIONS = Inside(
+    "rq",
+    "worker/running/rq_executions.py",
+    (
+        Part("rq.worker:BaseWorker", "executions_key job_monitoring_interval key"),
+        Part("rq.worker:BaseWorker.maintain_heartbeats", takes="job execution"),
+        Part("rq:Queue", "failed_job_registry finished_job_registry started_job_registry"),
+        Part("rq.executions:Execution", "key"),
+        Part("rq.executions:ExecutionRegistry", "key_template"),
+        Part("rq.job:Job", "key_for origin started_at"),
+        Part("rq.results:Result", "Type"),
     ),
 )
 RQ_QUEUE = Inside(
@@ -163,10 +166,8 @@ RQ_BOOKS = Inside(
     (
         Part("rq:Queue", "deferred_job_registry failed_job_registry finished_job_registry ready_job_registry"),
         Part("rq:Queue", "registry_cleaning_key release_maintenance_lock started_job_registry"),
-        Part("rq.executions:ExecutionRegistry"),
-        Part("rq.executions:Execution", "key"),
         Part("rq.group:Group", "REDIS_GROUP_CLEANING_KEY REDIS_GROUP_KEY"),
-        Part("rq.job:Job", "args dependencies_key dependents_key fetch func_name key key_for"),
+        Part("rq.job:Job", "fetch key_for"),
         Part("rq.rate_limit:RateLimitRegistry", "rl_keys_key"),
         Part("rq.worker:BaseWorker", "executions_key key run_maintenance_tasks"),
         Part("rq.worker_registration:REDIS_WORKER_KEYS"),
@@ -228,6 +229,7 @@ WORKER = (
     RQ_QUEUE,
     RQ,
     RQ_BOOKS,
+    RQ_EXECUTIONS,
     GEVENT,
     GEVENT_SOCKETS,
     URLLIB3,

@@ -179,10 +179,10 @@ class Submitter:
         """
         trip = RoundTrip(self._store.client)
         viewed = trip.call(scripts.view(job_id))
+        replicated = trip.wait_for_replica(self._maker.replica_ms) if self._maker.replica_ms else None
         admitted, held = admission_scripts.counted_in(trip, owner, job_id)
         if notes:
             notes(trip, job_id)
-        replicated = trip.wait_for_replica(self._maker.replica_ms) if self._maker.replica_ms else None
         trip.send()
         try:
             with self._store.noting():

@@ -53,7 +53,7 @@ class RoundTrip:
         return self._noted(Outcome(command.answer), command)
 
     def wait_for_replica(self, within_ms: int) -> Outcome[bool]:
-        """Whether one replica has, within this time, all that was written before this call."""
+        """Whether one replica has, within this time, all that was written before: of the server of the call before."""
         self._pipe.execute_command("WAIT", 1, within_ms)
         return self._noted(Outcome(_has_replica), None)
 

@@ -14,7 +14,6 @@ from typing import Any
 from gevent.event import Event
 from rq import worker_registration
 from rq.exceptions import NoSuchJobError
-from rq.executions import Execution, ExecutionRegistry
 from rq.group import Group
 from rq.job import Job as RQJob
 from rq.queue import Queue
@@ -23,9 +22,8 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from tokentail.errors import StoreUnavailable, TokentailError
-from tokentail.jobs.queue import TASKS, JobQueue, job_id_of, job_in, queue_types
-from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS, redis_errors
-from tokentail.redis.keys import rq_results
+from tokentail.jobs.queue import JobQueue, job_in, queue_types
+from tokentail.redis.errors import LOST_CONNECTIONS, REDIS_FAULTS
 from tokentail.redis.mending import expel, mend
 
 log = logging.getLogger(__name__)
@@ -50,18 +48,6 @@ def types_of(worker: BaseWorker) -> dict[str, str]:
     }
 
 
-def types_of_job(rq_job: RQJob, execution: Execution | None = None) -> dict[str, str]:
-    """The keys that RQ needs for one job, with their types."""
-    types = {
-        rq_job.key: "hash",
-        rq_job.dependents_key: "set",
-        rq_job.dependencies_key: "set",
-        ExecutionRegistry(rq_job.id, rq_job.connection).key: "zset",
-        rq_results(rq_job.id): "stream",
-    }
-    return types if execution is None else {**types, execution.key: "hash"}
-
-
 @contextmanager
 def outlived() -> Iterator[None]:
     """Survive that Redis does not take a note in RQ's books."""
@@ -71,55 +57,44 @@ def outlived() -> Iterator[None]:
         log.warning("queue.bookkeeping_failed", extra={"error": type(error).__name__})
 
 
-def note_in_the_end(rq_job: RQJob, note: Callable[[], None], stopping: Event) -> None:
+def note_in_the_end(rq_id: str, note: Callable[[], None], stopping: Event) -> None:
     """Make a note about a job. While Redis is away it is tried again, until the worker stops."""
     tries = 0
     while not (tries and stopping.wait(_RETRY_S)):
         try:
-            with redis_errors():
-                return note()
+            return note()
         except (TokentailError, *REDIS_FAULTS) as error:
             if not tries:
-                log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
+                log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_id, "error": type(error).__name__})
             if not isinstance(error, StoreUnavailable):
                 return None
         tries += 1
     return None
 
 
-def put_back(rq_job: RQJob, queue: Queue) -> None:
+def put_back(rq_id: str, queue: Queue) -> None:
     """Return a job that arrived during a stop to its queue. For a moment it is in two lists, never in none."""
     try:
-        queue.push_job_id(rq_job.id, at_front=True)
-        queue.intermediate_queue.remove(rq_job.id)
+        queue.push_job_id(rq_id, at_front=True)
+        queue.intermediate_queue.remove(rq_id)
     except REDIS_FAULTS as error:
-        log.warning("queue.put_back_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
+        log.warning("queue.put_back_failed", extra={"rq_id": rq_id, "error": type(error).__name__})
 
 
-def job_of(queue: Any, entry: bytes) -> RQJob | None:
-    """RQ's record of an entry that was taken from the queue. An entry that is no job of ours is dropped: None.
+def drop(queue: Any, entry: bytes, reason: str) -> None:
+    """Drop an entry that was taken from the queue and is no job of ours.
 
-    So is one whose record names a task as another version would, or cannot be read; its job enters the queue again.
+    One whose record names a task as another version would, or cannot be read, is a job's; it enters the queue again.
     """
-    reason = "foreign"
-    try:
-        rq_job = RQJob.fetch(entry.decode(), connection=queue.connection, serializer=JSONSerializer)
-        if (rq_job.func_name, list(rq_job.args)) == (TASKS[queue.name], [job_id_of(rq_job.id)]):
-            return rq_job
-    except LOST_CONNECTIONS:
-        raise
-    except Exception as error:
-        reason = type(error).__name__
     queue.connection.lrem(queue.intermediate_queue_key, 0, entry)
     job_id = job_in(entry)
     if job_id is not None and reason == NoSuchJobError.__name__:
-        return None  # it was discarded at this moment
+        return  # it was discarded at this moment
     if job_id is not None:
         queue.connection.delete(RQJob.key_for(entry.decode()))
         JobQueue(queue.connection, name=queue.name).enqueue(job_id, int(entry.rpartition(b"-")[2]))
     extra = {"key": queue.key, "rq_id": entry.decode() if job_id is not None else "", "error": reason}
     log.error("queue.unreadable", extra=extra)
-    return None
 
 
 def mend_counts(worker: BaseWorker) -> None:
@@ -158,7 +133,7 @@ def _clean(worker: BaseWorker) -> None:
     client: Any = worker.connection
     mend(client, types_of(worker))
     for key in (*_worker_sets(queue), *_FOREIGN_SETS):
-        expel(client, key, "set", [member for member in client.smembers(key) if not _is_text(member)])
+        expel(client, key, "set", [member for member in client.smembers(key) if not is_text(member)])
     for key in _registries(queue):
         # Later entries are read when their time comes, those in the registry of started jobs by operators' tools.
         entries = (
@@ -201,12 +176,13 @@ def _unreadable(client: Any, entries: list[bytes]) -> Iterator[bytes]:
         except LOST_CONNECTIONS:
             raise
         except Exception:
-            if _is_text(entry):
+            if is_text(entry):
                 client.delete(RQJob.key_for(job_id))
             yield entry
 
 
-def _is_text(member: bytes) -> bool:
+def is_text(member: bytes) -> bool:
+    """Whether a member of a key of RQ's can be the name of a job or worker."""
     try:
         return bool(member.decode())
     except UnicodeDecodeError:

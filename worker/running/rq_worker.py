@@ -1,15 +1,16 @@
 """RQ's worker, with a greenlet for each job instead of a process.
 
 LLM streams are waiting: one process runs hundreds at once. Every hook of RQ that this leans on stands in this file, and
-tests/integration/test_rq_hooks.py fails when RQ changes one. RQ keeps its registries, results and commands true for
-operators; whether a job ends is none of its concern.
+tests/integration/test_rq_hooks.py fails when RQ changes one. RQ's registries, results and commands stay true for
+operators (`rq_executions.py` writes them); whether a job ends is none of RQ's concern.
 """
 
 import logging
+import pkgutil
 import signal
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,20 +20,19 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 from rq.command import handle_command, parse_payload
 from rq.executions import Execution
-from rq.job import Job as RQJob
-from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.suspension import is_suspended
-from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker, WorkerStatus
 
 from tokentail.errors import TokentailError
-from tokentail.jobs.queue import job_id_of, open_queue
+from tokentail.jobs.queue import TASKS, job_id_of, open_queue
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import REDIS_FAULTS
 from tokentail.redis.keys import QUEUE_NAME
 from tokentail.redis.mending import mend, mended
+from tokentail.telemetry.log_lines import facts_of
 from worker.running import rq_books
+from worker.running.rq_executions import Ended, RqExecutions
 from worker.running.subscription import Subscription
 
 log = logging.getLogger(__name__)
@@ -45,20 +45,8 @@ _LAST_WORDS_S = 5.0  # for what is under way at the end
 _RETRY_S = 1.0  # between tries at a Redis that does not answer
 
 
-class NoDeathPenalty(BaseDeathPenalty):
-    """RQ's time limit, which we do not use: deadlines are the attempt's own."""
-
-    def setup_death_penalty(self) -> None:
-        """Nothing to arm."""
-
-    def cancel_death_penalty(self) -> None:
-        """Nothing to disarm."""
-
-
 class GreenletWorker(BaseWorker):
     """Takes a job only when it has a slot for it, from a single queue (BLMOVE: a job is never lost on the way)."""
-
-    death_penalty_class = NoDeathPenalty
 
     def __init__(
         self,
@@ -84,7 +72,9 @@ class GreenletWorker(BaseWorker):
         self._stop_job = stop_job
         self._hand_over = hand_over
         self._running = Group()
-        self._rq_jobs: dict[str, tuple[RQJob, Execution]] = {}  # execution id → what RQ keeps alive by heartbeats
+        self._task: Callable[[str], str] = pkgutil.resolve_name(TASKS[queue])
+        self._rq_executions = RqExecutions(self)
+        self._types = rq_books.types_of(self)
         self._stopping = Event()
         self._hurry = Event()
         self._is_over = Event()
@@ -116,49 +106,64 @@ class GreenletWorker(BaseWorker):
         if not self._slots.acquire(timeout=_LOOK_UP_S):
             return
         try:
-            taken = self._dequeue()
-            if taken is not None and self._stopping.is_set():
-                rq_books.put_back(*taken)
-                taken = None
+            rq_id = self._dequeue()
+            if rq_id is not None and self._stopping.is_set():
+                rq_books.put_back(rq_id, self.queues[0])
+                rq_id = None
         except BaseException:
             self._slots.release()
             raise
-        if taken is None:
+        if rq_id is None:
             self._slots.release()
         else:
-            self._running.spawn(self._perform, *taken)
+            self._running.spawn(self._perform, rq_id)
 
-    def _dequeue(self) -> tuple[RQJob, Queue] | None:
+    def _dequeue(self) -> str | None:
+        """The RQ id of the job that was taken from the queue; it is in the intermediate list until it has begun."""
         queue = self.queues[0]
         take = partial(self.connection.blmove, queue.key, queue.intermediate_queue_key, _LOOK_UP_S)
         try:
-            entry = self._mended(take)
-            rq_job = rq_books.job_of(queue, entry) if entry is not None else None
+            entry: bytes | None = self._mended(take)
+            if entry is not None and not rq_books.is_text(entry):
+                rq_books.drop(queue, entry, "foreign")
+                return None
         except REDIS_FAULTS as error:
             log.warning("queue.unavailable", extra={"error": type(error).__name__})
             gevent.sleep(_RETRY_S)
             return None
         if entry is None and not self._running:
             self._note_state(WorkerStatus.IDLE)
-        return (rq_job, queue) if rq_job is not None else None
+        return entry.decode() if entry is not None else None
 
-    def _mended(self, call: Callable[[], Any], types: Mapping[str, str] | None = None) -> Any:
-        return mended(self.connection, {**rq_books.types_of(self), **(types or {})}, call)
+    def _mended(self, call: Callable[[], Any]) -> Any:
+        return mended(self.connection, self._types, call)
 
-    def _perform(self, rq_job: RQJob, queue: Queue) -> None:
+    def _perform(self, rq_id: str) -> None:
+        """See a job that was taken to its end, with notes in RQ's books before and after."""
         try:
-            execution = self._mended(partial(self.prepare_execution, rq_job), rq_books.types_of_job(rq_job))
-            self._rq_jobs[execution.id] = rq_job, execution
+            if (execution := self._rq_executions.begin(rq_id)) is None:
+                return
+            self._state = WorkerStatus.BUSY  # as was just noted
+            self.executions[execution.id] = execution
             try:
-                self.perform_job(rq_job, queue, execution)
+                end = partial(self._rq_executions.end, execution, self._run(execution))
+                rq_books.note_in_the_end(rq_id, end, self._stopping)
             finally:
-                del self._rq_jobs[execution.id]
-                self.executions.pop(execution.id, None)
+                del self.executions[execution.id]
         except Exception as error:
             # The queue's books are behind, or spoilt; the sweep finds the job if it did not run.
-            log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_job.id, "error": type(error).__name__})
+            log.warning("queue.bookkeeping_failed", extra={"rq_id": rq_id, "error": type(error).__name__})
         finally:
             self._slots.release()
+
+    def _run(self, execution: Execution) -> Ended:
+        """Run the job in this greenlet; how that ended."""
+        try:
+            return Ended(returned=self._task(job_id_of(execution.job_id)))
+        except BaseException as error:
+            if isinstance(error, Exception):
+                log.error("execution.failed", extra={"rq_id": execution.job_id, **facts_of(error)})
+            return Ended(exception="".join(traceback.format_exception(error)))
 
     def _is_suspended(self) -> bool:
         """Whether operators said `rq suspend`; as it was at most a second ago."""
@@ -203,9 +208,8 @@ class GreenletWorker(BaseWorker):
                     self.register_birth()
                 self._mended(self.heartbeat)
                 self._mended(partial(rq_books.mend_counts, self))
-                for rq_job, execution in list(self._rq_jobs.values()):
-                    types = rq_books.types_of_job(rq_job, execution)
-                    self._mended(partial(self.maintain_heartbeats, rq_job, execution), types)
+                for execution in list(self.executions.values()):
+                    self._rq_executions.beat(execution)
                 if self.should_run_maintenance_tasks:
                     rq_books.maintain(self)
             except Exception as error:
@@ -220,7 +224,7 @@ class GreenletWorker(BaseWorker):
     def register_birth(self) -> None:
         """Enter the worker in RQ's books. If Redis refuses, as a full one does, `_keep_books` tries again."""
         with rq_books.outlived():
-            mend(self.connection, rq_books.types_of(self))
+            mend(self.connection, self._types)
             self.connection.delete(self.key)  # a heartbeat may have made it; no other worker has this name
             super().register_birth()
             self._is_registered = True
@@ -229,33 +233,6 @@ class GreenletWorker(BaseWorker):
         """Note what the worker does. A store that refuses it does not stop the worker."""
         with rq_books.outlived():
             super().set_state(state, pipeline)
-
-    def prepare_execution(self, job: RQJob) -> Execution:
-        """Note that the job has begun: in one round trip what RQ writes in two, here and before performing."""
-        ttl_s = self.get_heartbeat_ttl(job)
-        with self.connection.pipeline() as pipeline:
-            execution = Execution.create(job, ttl_s, pipeline=pipeline, worker_name=self.name)
-            self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
-            self.heartbeat(ttl_s, pipeline=pipeline)
-            job.prepare_for_execution(self.name, pipeline=pipeline)
-            pipeline.persist(job.key)
-            pipeline.lrem(self.queues[0].intermediate_queue_key, 1, job.id)
-            pipeline.execute()
-        self.executions[execution.id] = execution
-        return execution
-
-    def prepare_job_execution(self, job: RQJob, remove_from_intermediate_queue: bool = False) -> None:
-        """Nothing is left to note."""
-
-    def handle_execution_ended(self, job: RQJob, queue: Queue, heartbeat_ttl: int) -> None:
-        """Note when; RQ would send it at once, and again with the result."""
-        job.ended_at = job.last_heartbeat = datetime.now(UTC)
-
-    def handle_job_success(self, job: RQJob, queue: Queue, *rest: Any, **named: Any) -> None:
-        """Note that the job has run. RQ would take a refusal of this note for a failure of the job."""
-        note = partial(super().handle_job_success, job, queue, *rest, **named)
-        types = rq_books.types_of_job(job)
-        rq_books.note_in_the_end(job, lambda: self._mended(note, types), self._stopping)
 
     def _set_connection(self, connection: RedisClient) -> RedisClient:
         # RQ would raise the socket timeout to minutes, and a Redis that hangs would go unnoticed as long.
