@@ -119,22 +119,23 @@ class SentinelFleet:
 
     @property
     def primary(self) -> Process:
-        """The server that the first Sentinel names."""
-        _, port = self.sentinels[0].client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
-        return next(server for server in self.servers if server.port == int(port))
+        """The server that the last Sentinel names."""
+        return next(server for server in self.servers if server.port == self._named_by(self.sentinels[-1]))
 
     def await_switch(self, old: Process) -> Process:
-        """The new primary, once every Sentinel names it and it takes writes."""
+        """The new primary, once every Sentinel that answers names it and it takes writes."""
 
         def has_switched() -> bool:
-            ports = {
-                int(sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
-                for sentinel in self.sentinels
-            }
-            return ports != {old.port} and len(ports) == 1 and self.primary.role == "master"
+            ports = {self._named_by(sentinel) for sentinel in self.sentinels} - {None}
+            return len(ports) == 1 and old.port not in ports and self.primary.role == "master"
 
         eventually(has_switched, within_s=30, what="the Sentinels have failed over")
         return self.primary
+
+    def _named_by(self, sentinel: Process) -> int | None:
+        with suppress(redis.exceptions.RedisError):
+            return int(sentinel.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
+        return None
 
     def _server(self, port: int) -> Process:
         folder = self._folder / str(port)
