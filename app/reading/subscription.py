@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from tokentail.redis.client import AsyncRedisClient
-from tokentail.redis.connection import unpooled
+from tokentail.redis.connection import received, unpooled
 from tokentail.redis.errors import REDIS_FAULTS
 from tokentail.redis.keys import ALIVE_CHANNEL
 from tokentail.telemetry.log_lines import facts_of
@@ -111,8 +111,10 @@ class Subscription:
     async def _read(self, connection: Any) -> None:
         loop, listener = asyncio.get_running_loop(), self._listener
         while True:
-            reply = await connection.read_response(timeout=math.inf)
-            self._heard_at = loop.time()
+            reply = received(connection)
+            if reply is None:
+                reply = await connection.read_response(timeout=math.inf)
+                self._heard_at = loop.time()
             kind = reply[0]
             if kind == b"message":
                 listener.heard(reply[1].decode(), reply[2])

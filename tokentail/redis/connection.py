@@ -82,6 +82,20 @@ def discard(pubsub: Any) -> None:
     pubsub.connection_pool.disconnect(inuse_connections=False)
 
 
+def received(connection: Any) -> Any:
+    """A reply that has arrived whole on a connection for coroutines; None when there is none. Raises what Redis sent.
+
+    redis-py's `read_response` costs a coroutine and a time-out for each, which is much for each message of a flood.
+    """
+    reader = getattr(connection._parser, "_reader", None)
+    reply = NOT_ENOUGH_DATA if reader is None else reader.gets()
+    if reply is NOT_ENOUGH_DATA:
+        return None
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
 class QuickPacker(HiredisRespSerializer):
     """Packs scripts' arguments, which are text, bytes and numbers, as they are."""
 
