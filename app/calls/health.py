@@ -17,7 +17,7 @@ from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.preflight import judge
+from tokentail.redis.preflight import judge_each
 
 _NO_WORKERS = "No workers are running: jobs are waiting. Start one with: tokentail worker"
 _VERDICT_S = 5.0  # how old may be what is said of Redis
@@ -45,7 +45,8 @@ class Health:
         self._is_keyed = is_keyed
         self.is_stopping = False  # whether load balancers are to send requests elsewhere
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
-        self._verdict = Snapshot(partial(judge, backend.queue_client), _VERDICT_S, time.monotonic)
+        judge = partial(judge_each, (backend.queue_client, backend.buffer_client))
+        self._verdict = Snapshot(judge, _VERDICT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
         """This process answers. It reads nothing: all threads may be waiting for Redis."""

@@ -8,15 +8,18 @@ import gevent
 import pytest
 
 from tests.cluster_server import ClusterServer
+from tests.free_ports import free_ports
 from tests.http_harness import HttpHarness, json_of, open_harness
 from tests.loopback import LoopThread
 from tests.scripted_worker import COMPLETED
+from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
 from tokentail.config.settings import load_settings
+from tokentail.errors import StoreUnavailable
 from tokentail.identifiers import new_attempt
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms, wire
-from tokentail.redis.client import RedisClient
+from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.preflight import judge
 from worker.meters import NoMeters
@@ -175,6 +178,15 @@ def test_a_cluster_is_judged_node_by_node(cluster_client: RedisClient, cluster_s
     verdict = judge(cluster_client)
     assert (verdict.faults, verdict.warnings) == ((), ())
     assert len(verdict.notes) == 3, "none of the nodes keeps anything on disk"
+    with connect(f"redis://127.0.0.1:{cluster_server.primaries[0]}", timeout_s=5) as one:
+        (fault,) = judge(one).faults
+        assert "redis+cluster://" in fault
+    (port,) = free_ports(1)
+    with ValkeyServer(port=port), connect(f"redis+cluster://127.0.0.1:{port}", timeout_s=5) as single:
+        (fault,) = judge(single).faults
+        assert "is no Cluster" in fault
+    with connect(f"redis+cluster://127.0.0.1:{port}", timeout_s=5) as away, pytest.raises(StoreUnavailable):
+        judge(away)
 
 
 def test_keys_of_all_nodes_are_counted_and_searched(cluster_client: RedisClient) -> None:

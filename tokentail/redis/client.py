@@ -53,11 +53,15 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
     """
     parsed = RedisUrl.parse(url)
     if parsed.nodes:
-        return ClusterClient(
-            parsed.nodes,
-            lambda node, most_s: connect(parsed.url_of(node), timeout_s=most_s, max_connections=max_connections),
-            timeout_s,
-        )
+
+        def open_node(node: Address, most_s: float) -> RedisClient:
+            client = connect(parsed.url_of(node), timeout_s=most_s, max_connections=max_connections)
+            # Of a node that hangs, another may have the slots after the first time-out.
+            retry = Retry(NoBackoff(), 1, (redis.exceptions.ConnectionError,))
+            client.connection_pool.connection_kwargs["retry"] = retry
+            return client
+
+        return ClusterClient(parsed.nodes, open_node, timeout_s)
     with _parameters_named():
         client: RedisClient = QuickClient.from_url(
             parsed.server,

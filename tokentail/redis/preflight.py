@@ -56,6 +56,11 @@ def judge(client: RedisClient) -> Verdict:
     return Verdict(whole.faults, (*whole.warnings, *silent), whole.notes)
 
 
+def judge_each(clients: Iterable[RedisClient]) -> Verdict:
+    """`judge` of each server, once where clients share one."""
+    return _joined([judge(client) for client in {address_of(client): client for client in clients}.values()])
+
+
 def _judge(client: RedisClient, *, is_node: bool) -> Verdict:
     """What is to be said of one server, which should be a node of a Cluster or should not be one."""
     try:
