@@ -12,6 +12,7 @@ from bench import capacity
 from bench.append import measure_append
 from bench.cluster import measure_cluster
 from bench.facade import measure_facade
+from bench.growth import measure_growth
 from bench.ingest import measure_ingest
 from bench.lag import measure_lag
 from bench.latency import measure_latency
@@ -30,13 +31,13 @@ from bench.start import measure_start
 
 _UNASKED = ("polls", "parked", "latency", "facade", "capacity", "start", "append", "ingest", "memory", "lag", "parsers")
 _SOAK_S = 600.0
-_PARTS = (*_UNASKED, "cluster", "networks", "soak")
+_PARTS = (*_UNASKED, "cluster", "networks", "growth", "soak")
 
 
 def main() -> int:
     """Run the parts that are asked for, or all; the exit status: 0, or 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    asked = f"any of {', '.join(_PARTS)}; without, all but cluster, networks and soak"
+    asked = f"any of {', '.join(_PARTS)}; without, all but cluster, networks, growth and soak"
     parser.add_argument("parts", nargs="*", metavar="part", help=asked)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
@@ -121,6 +122,7 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
         "parsers": measure_parsers,
         "cluster": measure_cluster,
         "networks": measure_networks,
+        "growth": measure_growth,
         "soak": lambda: measure_soak(seconds or _SOAK_S),
     }
 

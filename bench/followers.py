@@ -114,6 +114,7 @@ def _run(
     named: str = "",
     window_s: float = math.inf,
     readers: int = 1,
+    longest_s: float | None = None,
 ) -> Following:
     """`pids` are processes whose CPU is measured; `named` is one of READERS, of a server with keys.
 
@@ -137,7 +138,7 @@ def _run(
         followers = [follower(by, port, path, linger_ms, reader) for path, reader in read_by]
     own_s = time.process_time()
     window = Window(followers, pids, window_s)
-    follow_all(followers, _TIMEOUT_S + tokens / 10, window)
+    follow_all(followers, longest_s or _TIMEOUT_S + tokens / 10, window)
     found = Following(streams=streams, wall_s=time.monotonic() - began_s)
     found.cpu_s = {name: family_cpu_s(pid) - before[name] for name, pid in pids.items()}
     found.cpu_s["followers"] = time.process_time() - own_s
