@@ -14,11 +14,13 @@ from typing import Any
 
 import hiredis
 import pytest
+import redis
 
 from tests.valkey_server import ValkeyServer
+from tests.waiting import eventually
 from tokentail.errors import StoreUnavailable
 from tokentail.redis.client import connect, connect_async
-from tokentail.redis.errors import redis_errors
+from tokentail.redis.errors import NoPrimary, redis_errors
 
 _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
@@ -123,12 +125,22 @@ def test_both_kinds_of_server_are_reached_by_tls(servers: TlsServers, certificat
     own = f"sentinel_username=me&sentinel_password=two&ssl_ca_certs={certificate.with_suffix('.crt')}"
     url = f"rediss+sentinel://127.0.0.1:{servers.sentinel_port}/mymaster/1?{own}"
     with connect(url, timeout_s=5) as client:
-        assert client.client_info()["db"] == 1
+
+        def has_database_1() -> bool:
+            with suppress(NoPrimary):  # while the Sentinel has not answered in time
+                return bool(client.client_info()["db"] == 1)
+            return False
+
+        eventually(has_database_1, within_s=20, what="the server answers threads")
 
     async def ping() -> bool:
         client = connect_async(url, 5)
         try:
-            return bool(await client.ping())
+            async with asyncio.timeout(20):
+                while True:
+                    with suppress(redis.exceptions.ConnectionError):
+                        return bool(await client.ping())
+                    await asyncio.sleep(0.1)
         finally:
             await client.aclose()
             await client.connection_pool.disconnect()
