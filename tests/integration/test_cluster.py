@@ -6,6 +6,7 @@ from contextlib import closing
 
 import gevent
 import pytest
+import redis
 
 from tests.cluster_server import ClusterServer
 from tests.free_ports import free_ports
@@ -21,6 +22,7 @@ from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms, wire
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import redis_errors
+from tokentail.redis.keys import live_channel
 from tokentail.redis.preflight import judge
 from worker.meters import NoMeters
 from worker.running.group_commit import GroupCommit
@@ -56,10 +58,10 @@ class Site:
         self.say([writer])
         return writer
 
-    def say(self, writers: list[LogWriter]) -> None:
+    def say(self, writers: list[LogWriter], more: str = "") -> None:
         """A token of each, which leaves as soon as its node takes it."""
         for writer in writers:
-            token = f"{len(self._said[writer.job_id])} "
+            token = f"{len(self._said[writer.job_id])} {more}"
             self._said[writer.job_id].append(token)
             writer.write(token)
             self._commit.push(writer)
@@ -150,6 +152,26 @@ def test_slots_that_move_all_at_once_lose_nothing(
             site.say(writers)
             site.flush(writers)
     site.end(writers)
+
+
+def test_a_large_append_is_read_though_its_message_is_small(
+    open_site: Callable[[ClusterServer], Site], cluster_server: ClusterServer, cluster_client: RedisClient
+) -> None:
+    """The nodes pass messages on to each other: large ones would fill the links between them."""
+    site = open_site(cluster_server)
+    (writer,) = site.begin(1)
+    owner = cluster_server.owner(writer.job_id)
+    assert owner is not None
+    other = next(port for port in cluster_server.primaries if port != owner)
+    with redis.Redis(port=other) as at_another, at_another.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(live_channel(writer.job_id))
+        heard.get_message(timeout=5)
+        site.say([writer], "x" * 20_000)
+        site.flush([writer])
+        message = heard.get_message(timeout=5)
+    assert message is not None
+    assert len(message["data"]) < 100
+    site.end([writer])
 
 
 def test_a_lost_node_s_jobs_wait_and_the_others_go_on(open_site: Callable[[ClusterServer], Site]) -> None:
