@@ -82,8 +82,9 @@ class ClusterStore(Store):
                 return node
         raise TimeoutError(f"{primary.name} has no replica")
 
-    async def holder(self, job_id: str) -> Node:
-        return await self.owner(slot_of(job_id))
+    async def held_by(self, node: Node, job_ids: list[str]) -> set[str]:
+        own = [(first, last) for first, last, port, _ in await self.ranges() if port == node.port]
+        return {each for each in job_ids if any(first <= slot_of(each) <= last for first, last in own)}
 
     async def owner(self, slot: int) -> Node:
         """The primary that has a slot."""

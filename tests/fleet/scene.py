@@ -34,8 +34,10 @@ class Scene:
     notes: list[str] = field(default_factory=list)
 
     def starts(self) -> None:
-        """The fault itself begins now: what went before was preparation."""
+        """The fault itself begins now: what went before was preparation. Raises TimeoutError if that took too long."""
         self.began_at = time.monotonic()
+        if any(job.view.done_at for job in self.jobs):
+            raise TimeoutError("a job had ended before the fault began: this machine is too busy")
 
     def loses(self, since: float) -> None:
         """A primary has just been taken from its replicas, which have what it wrote until `since`, perhaps not more."""
@@ -49,8 +51,7 @@ class Scene:
 
     async def only_jobs_of(self, node: Node) -> None:
         """The fault touches the jobs whose logs this node has, and no others."""
-        holders = {job.view.job_id: await self.deployment.store.holder(job.view.job_id) for job in self.jobs}
-        self.hit = {job_id for job_id, holder in holders.items() if holder is node}
+        self.hit = await self.deployment.store.held_by(node, [job.view.job_id for job in self.jobs])
 
 
 _ANSWER_S = 1.0  # the way of an answer from the store to the client

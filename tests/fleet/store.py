@@ -31,9 +31,9 @@ class Store(ABC):
         """What changes when a primary is replaced; None where nothing replaces one, or nobody knows."""
         return None
 
-    async def holder(self, job_id: str) -> Node:
-        """The node that has a job's log."""
-        return await self.primary(Random(job_id))
+    async def held_by(self, node: Node, job_ids: list[str]) -> set[str]:
+        """Those of the jobs whose logs a primary has."""
+        return set(job_ids)
 
     def stop(self) -> None:
         """Kill all that runs."""
