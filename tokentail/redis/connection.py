@@ -167,12 +167,18 @@ class _QuickLook:
 
 
 class _UvloopConnection:
-    """Beside a class of redis-py's: uvloop raises RuntimeError where asyncio raises ConnectionError."""
+    """Beside a class of redis-py's: a connection that is lost raises ConnectionError.
+
+    uvloop raises RuntimeError in its place. redis-py raises AttributeError where another coroutine disconnects between
+    its look at the connection and its sending, as in a process that was frozen and continues.
+    """
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         try:
             await super().send_packed_command(command, check_health)  # type: ignore[misc]
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError) as error:
+            if isinstance(error, AttributeError) and error.obj is not None:
+                raise
             raise redis.exceptions.ConnectionError("The connection was lost before the command was sent.") from error
 
 
