@@ -32,7 +32,7 @@ class Store(ABC):
         return None
 
     async def held_by(self, node: Node, job_ids: list[str]) -> set[str]:
-        """Those of the jobs whose logs a primary has."""
+        """Which of these jobs have their logs on a primary."""
         return set(job_ids)
 
     def stop(self) -> None:
