@@ -28,16 +28,17 @@ from bench.run import Part, run_parts
 from bench.soak import measure_soak
 from bench.stack import running_stack, running_valkey
 from bench.start import measure_start
+from bench.submit_wait import measure_submit_wait
 
 _UNASKED = ("polls", "parked", "latency", "facade", "capacity", "start", "append", "ingest", "memory", "lag", "parsers")
 _SOAK_S = 600.0
-_PARTS = (*_UNASKED, "cluster", "networks", "growth", "soak")
+_PARTS = (*_UNASKED, "submit", "cluster", "networks", "growth", "soak")
 
 
 def main() -> int:
     """Run the parts that are asked for, or all; the exit status: 0, or 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    asked = f"any of {', '.join(_PARTS)}; without, all but cluster, networks, growth and soak"
+    asked = f"any of {', '.join(_PARTS)}; without, all but submit, cluster, networks, growth and soak"
     parser.add_argument("parts", nargs="*", metavar="part", help=asked)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with figures written before")
@@ -120,6 +121,7 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
         "memory": measure_memory,
         "lag": measure_lag,
         "parsers": measure_parsers,
+        "submit": measure_submit_wait,
         "cluster": measure_cluster,
         "networks": measure_networks,
         "growth": measure_growth,
