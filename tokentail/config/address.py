@@ -28,6 +28,9 @@ class Address:
             raise ValueError(f"has a port above {_LAST_PORT}")
         return cls(match[1] or match[2], int(match[3]))
 
+    def __hash__(self) -> int:
+        return hash(self.host) ^ self.port  # a Cluster's nodes are looked up by it for each command
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

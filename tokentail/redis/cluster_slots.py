@@ -133,6 +133,7 @@ class Split:
         """What is to be sent now: one part for each node."""
         parts: dict[tuple[Address, bool], Part] = {}
         before: Address | None = None
+        part: Part | None = None
         anywhere = self._slots.owners[0] if self._slots.owners else None
         for place, asked in self._waiting:
             key = key_in(self._commands[place][0])
@@ -140,10 +141,11 @@ class Split:
             node = before = asked or owner
             if node is None:
                 raise redis.exceptions.ConnectionError("No node of the Cluster is known.")
-            target = node, asked is not None
-            part = parts.get(target)
-            if part is None:
-                part = parts[target] = Part(*target, [], [])
+            is_asking = asked is not None
+            if part is None or node is not part.node or is_asking is not part.is_asking:  # most go where the last went
+                part = parts.get((node, is_asking))
+                if part is None:
+                    part = parts[node, is_asking] = Part(node, is_asking, [], [])
             part.commands.append(self._commands[place])
             part.places.append(place)
         self._waiting = []
@@ -157,6 +159,9 @@ class Split:
             self._failure = replies
             self._unsent += len(part.places)
             replies = [replies] * len(part.places)
+        elif len(part.places) == len(self.replies) and not any(isinstance(reply, Exception) for reply in replies):
+            self.replies = list(replies)
+            return
         sent_on_to: tuple[Address | None] | None = None  # the command before
         for place, reply in zip(part.places, replies, strict=True):
             self.replies[place] = reply

@@ -38,7 +38,8 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
 
     def node_of(self, job_id: str) -> Address | None:
         """Which node of a Cluster has the job, as far as is known; None of any other store, which is one node."""
-        return self.client.node_of(keys.record_of(job_id)) if isinstance(self.client, ClusterClient) else None
+        # A job's id is what stands in the braces of all its keys, and alone decides their cluster slot.
+        return self.client.node_of(job_id) if isinstance(self.client, ClusterClient) else None
 
     # -- a job and its log ------------------------------------------------------------------------------------------
 
