@@ -41,12 +41,15 @@ def main() -> int:
     parser.add_argument("--store", choices=list(_FAULTS), default="single")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000))
-    parser.add_argument("--only", action="append", metavar="WORDS", help="the faults whose names have these words")
+    parser.add_argument(
+        "--only", action="append", metavar="WORDS", help="the fault of that name, or those whose names have these words"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the product")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page, as docs/growing.md")
     options = parser.parse_args()
     faults = _FAULTS[options.store]
-    chosen = [fault for fault in faults if not options.only or any(words in fault.name for words in options.only)]
+    exact = [fault for fault in faults if fault.name in (options.only or ())]
+    chosen = exact or [f for f in faults if not options.only or any(words in f.name for words in options.only)]
     if not chosen:
         parser.error("no such fault; there are: " + "; ".join(fault.name for fault in faults))
     more = dict(setting.split("=", 1) for setting in options.set)
