@@ -130,6 +130,6 @@ def _heard(live: Any, until_s: float) -> list[int]:
         if message is None:
             continue
         now_ns = time.monotonic_ns()
-        _, *elements = message["data"].split(b"\n")
-        latencies_ns += [now_ns - int(decode(element)) for element in elements if is_token(element)]
+        _, *elements = message["data"].split(b"\n")  # one empty element stands for those of a large append
+        latencies_ns += [now_ns - int(decode(each)) for each in elements if each and is_token(each)]
     return latencies_ns

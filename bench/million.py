@@ -22,7 +22,7 @@ _BUSY = 0.7  # of a core, at most
 _P99_MS = 100.0
 _AT_100 = "latency, 100 jobs, SSE, CPU of"
 _TOKENS_AT_100 = 100 * _TOKENS_PER_S
-_SIMULATED_S = 2.0
+_SIMULATED_S = 0.5
 _MAX_WAIT_S = 25  # a waiting poll is asked again after it
 
 

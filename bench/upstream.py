@@ -147,7 +147,7 @@ class Stream(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_full = False
         while self._is_flood and not (self._is_full or self._transport.is_closing()):
-            self._write(_token() * _BURST)
+            self._write(b"".join(_token() for _ in range(_BURST)))  # no two of them are equal
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_flood = False

@@ -92,6 +92,7 @@ class ChunkedBody:
         self._buffer = buffer
         self._wait = wait
         self._is_drained = False  # the last read took all that the socket had
+        self._size = BUFFER_BYTES
 
     def read_whole_chunks(self) -> bytes:
         """The content of the chunks that lie whole in the buffer, waiting for the first bytes if it is empty.
@@ -123,8 +124,38 @@ class ChunkedBody:
         if taken:
             self._buffer.read(taken)
             body.chunk_left = None
-        self._is_drained = 0 < taken == len(buffered) < BUFFER_BYTES
+        self._is_drained = 0 < taken == len(buffered) < self._size
+        if len(buffered) >= self._size < io.DEFAULT_BUFFER_SIZE:
+            self._enlarge(len(buffered) - taken)
         return b"".join(whole)
+
+    def _enlarge(self, left: int) -> None:
+        """Read more at a time: what fills a small buffer comes faster than a model writes. `left` bytes are in it."""
+        rest = self._buffer.read(left)
+        self._buffer = self._body.fp = io.BufferedReader(_Resumed(rest, self._buffer.detach()))
+        self._size = io.DEFAULT_BUFFER_SIZE
+
+
+class _Resumed(io.RawIOBase):
+    """A connection from which some bytes were read already."""
+
+    def __init__(self, read: bytes, connection: io.RawIOBase) -> None:
+        self._read = read
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if not self._read:
+            return self._connection.readinto(buffer)
+        taken, self._read = self._read[: len(buffer)], self._read[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+    def close(self) -> None:
+        super().close()
+        self._connection.close()
 
 
 def chunked_body(raw: Any, found: Any = None) -> ChunkedBody | None:

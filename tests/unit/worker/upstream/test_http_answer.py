@@ -99,6 +99,21 @@ def test_after_a_read_that_took_all_the_next_one_waits_before_it_looks() -> None
     assert waits == [2]
 
 
+@given(st.lists(st.integers(1, 9000), max_size=8), st.integers(1, 900))
+def test_a_flood_is_the_same_bytes_with_the_larger_buffer_that_it_gets(cuts: list[int], size: int) -> None:
+    """What fills the small buffer of a response is read into a larger one from then on, and nothing is lost between."""
+    content = bytes(range(256)) * 80
+    stream = b"".join(chunk(content[at : at + size]) for at in range(0, len(content), size)) + _LAST
+    places = sorted(min(cut * 7, len(stream)) for cut in cuts)
+    pieces = [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
+    body, shortcut = opened(Pieces([_HEAD, *pieces]))
+    received = b""
+    while some := read(body, shortcut):
+        received += some
+    assert received == content
+    assert body.isclosed()
+
+
 def test_a_chunk_larger_than_the_buffer_is_read_by_http_client() -> None:
     """A chunk larger than the buffer is read by http.client, and arrives whole."""
     content = bytes(range(256)) * 256
