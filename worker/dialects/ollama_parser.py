@@ -15,7 +15,8 @@ from worker.chunk import Chunk, Finish, ProviderFailure, UsageReport, provider_f
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
 from worker.upstream.content import token_count
 from worker.upstream.deltas import Told
-from worker.upstream.event_stream import PINGS, event_json, malformed_event
+from worker.upstream.event_data import event_json, malformed_event
+from worker.upstream.event_stream import PINGS
 from worker.upstream.finish_words import finish_of
 from worker.upstream.glued_objects import find_seam, objects_apart
 from worker.upstream.ndjson import LineTooLong, NdjsonDecoder

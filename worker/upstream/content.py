@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tokentail.log.element import Citation, Skipped
-from worker.upstream.event_stream import malformed_event
+from worker.upstream.event_data import malformed_event
 from worker.upstream.text import paired
 
 _MAX_WORD = 100  # characters of a provider's own word

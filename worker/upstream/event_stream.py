@@ -8,14 +8,13 @@ get the other events only.
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from tokentail.jobs.job import FailureKind
 from tokentail.sse import FOREIGN_LINE, MAX_EVENT_BYTES, EventTooLarge, SseDecoder, SseEvent
 from worker.chunk import Chunk, ProviderFailure, last_words, provider_failure
 from worker.upstream.error_words import meaning_of
+from worker.upstream.event_data import event_json
 from worker.upstream.glued_objects import find_seam, objects_apart
 from worker.upstream.json_end import JsonEnd
 from worker.upstream.provider_error import (
@@ -26,8 +25,6 @@ from worker.upstream.provider_error import (
     without_error,
     words_failure,
 )
-
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _MAX_PAGE_BYTES = 64 << 10  # of a web page
 _BLANKS = b" \t\r\n\xef\xbb\xbf"  # a byte order mark, too, even in pieces
@@ -280,31 +277,3 @@ def _is_whole(text: str) -> bool:
 
 def _utf_8(page: bytes | bytearray) -> bytes:
     return page.decode("utf-8", "replace").encode()
-
-
-def event_json(text: str) -> Any:
-    """The JSON value in an event's data, which may hold lone surrogates. Raises ProviderFailure: malformed."""
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        try:
-            return json.loads(text)  # which, unlike msgspec, takes lone surrogates
-        except (ValueError, RecursionError):
-            raise malformed_event() from None
-
-
-def event_struct(decoder: msgspec.json.Decoder[_Struct], text: str) -> _Struct:
-    """An event's data as the decoder's struct, which is quicker than a dict. Raises ProviderFailure: malformed."""
-    try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        try:
-            return msgspec.convert(event_json(text), decoder.type)
-        except (msgspec.ValidationError, UnicodeError):
-            raise malformed_event() from None
-
-
-def malformed_event() -> ProviderFailure:
-    """The failure for an event whose data the dialect does not have in this form."""
-    message = "The provider sent an event that its protocol does not know in this form."
-    return provider_failure(FailureKind.MALFORMED, message, is_retryable=True)

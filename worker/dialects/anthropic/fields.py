@@ -5,7 +5,7 @@ All raise ProviderFailure (malformed) for a field of another form.
 
 from typing import Any, TypeVar
 
-from worker.upstream.event_stream import malformed_event
+from worker.upstream.event_data import malformed_event
 
 _Form = TypeVar("_Form")
 

@@ -16,7 +16,8 @@ from worker.dialects.anthropic.blocks import APPENDED, NOTHING_TO_SHOW, Block, c
 from worker.dialects.anthropic.fields import block_index, field, objects
 from worker.upstream.content import SkippedContent, has_content, joined_text, json_size, token_count
 from worker.upstream.deltas import Deltas
-from worker.upstream.event_stream import PINGS, EventStream, event_json, malformed_event
+from worker.upstream.event_data import event_json, malformed_event
+from worker.upstream.event_stream import PINGS, EventStream
 from worker.upstream.finish_words import finish_of
 from worker.upstream.tool_call import arguments_text
 

@@ -15,7 +15,8 @@ from worker.chunk import Chunk, Finish, Terminal, UsageReport, provider_failure,
 from worker.dialects.google.array_body import ArrayBody
 from worker.dialects.google.parts import AnswerParts, Shown
 from worker.upstream.content import token_count
-from worker.upstream.event_stream import EventStream, event_struct
+from worker.upstream.event_data import event_struct
+from worker.upstream.event_stream import EventStream
 from worker.upstream.finish_words import finish_of
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from worker.upstream.event_stream import malformed_event
+from worker.upstream.event_data import malformed_event
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\[(?:'([^']*)'|"([^"]*)")\]""", re.ASCII)
 _VALUES = ("stringValue", "numberValue", "boolValue", "structValue", "listValue")

@@ -12,7 +12,7 @@ from worker.dialects.google.grounding import AnswerText, citation_chunks, ground
 from worker.dialects.google.partial_call import PartialCall
 from worker.upstream.content import SkippedContent, joined_text, json_size, json_text, storable, words
 from worker.upstream.deltas import Deltas, Told
-from worker.upstream.event_stream import event_json, malformed_event
+from worker.upstream.event_data import event_json, malformed_event
 from worker.upstream.whole_tool_calls import WholeToolCalls
 
 DIALECT = "gemini"

@@ -16,7 +16,7 @@ from worker.dialects.openai.chat_parts import medium, source, texts
 from worker.dialects.openai.reasoning_details import ReasoningDetails
 from worker.upstream.content import SkippedContent, json_size, json_text, words
 from worker.upstream.deltas import Deltas, Told
-from worker.upstream.event_stream import malformed_event
+from worker.upstream.event_data import malformed_event
 from worker.upstream.tool_call import arguments_text
 from worker.upstream.tool_call_pieces import ToolCallPieces
 

@@ -18,7 +18,8 @@ from worker.chunk import Chunk, Finish, Terminal, UsageReport
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
 from worker.upstream.content import json_size, token_count
 from worker.upstream.deltas import Told
-from worker.upstream.event_stream import EventStream, event_json, malformed_event
+from worker.upstream.event_data import event_json, malformed_event
+from worker.upstream.event_stream import EventStream
 from worker.upstream.finish_words import finish_of
 
 _Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None

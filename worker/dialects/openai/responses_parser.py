@@ -17,7 +17,8 @@ from worker.dialects.openai.responses_content import ResponsesContent
 from worker.dialects.openai.responses_items import Item, Names
 from worker.dialects.openai.responses_position import ResponsesPosition, is_number
 from worker.upstream.content import has_content, joined_text, token_count
-from worker.upstream.event_stream import PINGS, EventStream, event_json, event_struct, malformed_event
+from worker.upstream.event_data import event_json, event_struct, malformed_event
+from worker.upstream.event_stream import PINGS, EventStream
 from worker.upstream.finish_words import finish_of
 from worker.upstream.provider_error import named_failure
 from worker.upstream.tool_call import arguments_text

@@ -10,7 +10,7 @@ from typing import Any
 
 from worker.chunk import Chunk
 from worker.dialects.openai.responses_parser import OpenAiResponsesParser
-from worker.upstream.event_stream import event_json, malformed_event
+from worker.upstream.event_data import event_json, malformed_event
 
 _GOES_ON = {"queued", "in_progress"}
 _HAS_ENDED = {"completed", "incomplete", "failed", "cancelled"}
