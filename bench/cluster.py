@@ -16,8 +16,8 @@ from tests.valkey_server import ValkeyServer
 _NODES = (1, 3, 6)
 _TOKENS = (1, 5)  # in one append
 _JOBS = 100
-_APPENDS = 6_000  # of all jobs together, in one run
-_RUNS = 3
+_APPENDS = 10_000  # of all jobs together, in one run
+_RUNS = 4
 _ONE = "one Valkey"
 
 
