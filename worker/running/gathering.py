@@ -1,15 +1,14 @@
 """Gathering: how long a group commit rests after each round trip, so that what comes meanwhile leaves together.
 
 A round trip costs the worker, the store and the web processes much the same for one token as for twenty. So the fuller
-the core, the longer the rest: at rest hardly any, and a token that comes later than that after the one before it does
-not wait at all. It follows the load by itself.
+the core, the longer the rest; while there is room, none. It follows the load by itself.
 """
 
 import os
 import time
 from collections.abc import Callable
 
-LONGEST_S = 0.03  # that a token waits for others
+LONGEST_S = 0.01  # that a token waits for others
 _LOOK_S = 0.1  # over which the load is taken
 _SCHEDULED = "/proc/thread-self/schedstat"  # nanoseconds that this thread ran, and that it waited for a core; Linux
 
@@ -42,14 +41,14 @@ class Gathering:
         self._rest_s = 0.0
 
     def rest_s(self) -> float:
-        """Seconds to rest now, from 0 to LONGEST_S: the third power of the share of time in which the core was needed.
+        """Seconds to rest now, from 0 to LONGEST_S, by the share of time in which the core was needed.
 
-        Half of a core is an eighth of the longest rest: what is saved grows with the load, and so does the delay.
+        Up to half of it nothing is gathered, for there is room. Beyond, the rest grows with the square of the share.
         """
         now = self._clock()
         if now - self._looked_at >= _LOOK_S:
             busy = self._busy_clock()
             share = min(max((busy - self._busy_then) / (now - self._looked_at), 0.0), 1.0)
-            self._rest_s = LONGEST_S * share**3
+            self._rest_s = LONGEST_S * max(2 * share - 1, 0.0) ** 2
             self._looked_at, self._busy_then = now, busy
         return self._rest_s

@@ -38,22 +38,21 @@ def rest_at(*shares: float) -> float:
     return gathering.rest_s()
 
 
-def test_nothing_is_gathered_at_rest() -> None:
-    """One stream needs a tenth of a core: its tokens wait less than a twentieth of a millisecond."""
-    assert rest_at(0.0) == 0.0
-    assert rest_at(0.1) < 0.00005
+def test_nothing_is_gathered_while_there_is_room() -> None:
+    """A core that is needed for less than half of the time has room."""
+    assert rest_at(0.0) == rest_at(0.5) == 0.0
 
 
 def test_the_fuller_the_core_the_longer_the_rest() -> None:
     """Up to the bound, which a full core reaches."""
-    rests = [rest_at(tenths / 10) for tenths in range(11)]
+    rests = [rest_at(tenths / 10) for tenths in range(5, 11)]
     assert all(less < more for less, more in pairwise(rests))
     assert rests[-1] == LONGEST_S
 
 
 def test_a_load_that_is_over_is_forgotten() -> None:
     """The rest follows the last look, not all that was before."""
-    assert rest_at(1.0, 1.0, 0.1) == pytest.approx(rest_at(0.1))
+    assert rest_at(1.0, 1.0, 0.6) == pytest.approx(rest_at(0.6))
 
 
 @given(st.lists(st.floats(-10, 10), max_size=5))
