@@ -8,7 +8,7 @@ from typing import Any
 
 from app.calls.polls import checked
 from app.calls.positions import Catalog, QueuePosition, QueuePositions
-from app.http.bodies import asked_body, job_view, operators_view, text_of
+from app.http.bodies import asked_body, job_view, operators_view, page_body, text_of
 from app.http.page_query import page_query
 from app.http.request import Request
 from app.http.response import Response, is_match, json_response
@@ -84,9 +84,9 @@ class JobViews:
         if request.user and query.setdefault("user", request.user) != request.user:
             raise InvalidRequest(Fault("user", "is not the user of this session; leave it out"))
         page = page_query(query, request.owner, self._now_ms())
-        jobs, older_than = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms(), page.wanted)
-        views = [self.described(job) for job in jobs]
-        return json_response({"jobs": views, "next": page.next_path(older_than)})
+        found = self._store.page_of(request.owner, page.older_than, page.limit, self._now_ms(), page.wanted)
+        views = [self.described(job) for job in found.jobs]
+        return json_response(page_body(views, page.next_path(found.older_than), found.missing))
 
     def asked(self, request: Request) -> Response:
         """What was asked of the model, as it was submitted."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from app.calls.jobs import JobViews
-from app.http.bodies import operators_view
+from app.http.bodies import operators_view, page_body
 from app.http.operator_query import operator_query
 from app.http.paths import OPERATOR_JOBS
 from app.http.request import Request
@@ -24,9 +24,9 @@ class OperatorViews:
         """The newest jobs of all owners that the query asks for."""
         asked = request.query
         query = operator_query(asked, self._now_ms())
-        jobs, older_than = self._store.newest(
+        found = self._store.newest(
             query.is_wanted, query.page.older_than, query.page.limit, query.since_ms, self._now_ms()
         )
-        following = urlencode({**asked, "older_than": older_than}) if older_than else None
-        records = [operators_view(job, self._views.described(job)) for job in jobs]
-        return json_response({"jobs": records, "next": f"{OPERATOR_JOBS}?{following}" if following else None})
+        following = urlencode({**asked, "older_than": found.older_than}) if found.older_than else None
+        records = [operators_view(job, self._views.described(job)) for job in found.jobs]
+        return json_response(page_body(records, f"{OPERATOR_JOBS}?{following}" if following else None, found.missing))

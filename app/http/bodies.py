@@ -112,6 +112,11 @@ def operators_view(job: Job, view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def page_body(jobs: list[dict[str, Any]], following: str | None, missing: int) -> dict[str, Any]:
+    """A page of a list of jobs, which counts the jobs that cannot be read now, if there are any."""
+    return {"jobs": jobs, "next": following, **({"missing": missing} if missing else {})}
+
+
 def asked_body(stored: bytes) -> bytes:
     """A stored request in the fields of a submission, without what another interface keeps beside it."""
     fields: dict[str, msgspec.Raw] = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])

@@ -13,6 +13,11 @@ from tokentail.log.element import Event
 
 Schema = dict[str, Any]
 
+_MISSING_JOBS: Schema = {
+    "type": "integer",
+    "description": "Jobs of this page that cannot be read now, because their node of the store is away.",
+}
+
 _TYPES = (
     GenerationRequest,
     ShareRequest,
@@ -64,13 +69,15 @@ def schemas() -> dict[str, Schema]:
             {
                 "jobs": {"type": "array", "items": ref("Job")},
                 "next": _or_null({"type": "string", "description": "The path of the next page."}),
-            }
+            },
+            {"missing": _MISSING_JOBS},
         ),
         "OperatorJobs": _object(
             {
                 "jobs": {"type": "array", "items": _job(_operators_fields())},
                 "next": _or_null({"type": "string", "description": "The path of the next page."}),
-            }
+            },
+            {"missing": _MISSING_JOBS},
         ),
         "Session": _object(
             {"token": _or_null({"type": "string"}), "expires_at": _or_null({"type": "string", "format": "date-time"})}

@@ -26,7 +26,8 @@ def pages(store: Store, limit: int, older_than: str | None = None, now_ms: int =
     """The ids on every page from there on."""
     ids: list[list[str]] = []
     while True:
-        jobs, older_than = store.page_of("owner", older_than, limit, now_ms)
+        jobs, older_than, missing = store.page_of("owner", older_than, limit, now_ms)
+        assert missing == 0
         ids.append([job.id for job in jobs])
         if older_than is None:
             return ids
@@ -98,7 +99,7 @@ def test_deletes_while_paging_lose_no_job(backend: Backend, step_ms: int) -> Non
     ids = sorted([made(store, NOW_MS + i * step_ms) for i in range(12)], reverse=True)
     if step_ms:
         ids = [job_id for page in pages(store, 12) for job_id in page]
-    jobs, older_than = store.page_of("owner", None, 4, NOW_MS)
+    jobs, older_than, _ = store.page_of("owner", None, 4, NOW_MS)
     assert [job.id for job in jobs] == ids[:4]
     for job_id in (*ids[1:4], ids[5]):
         store.delete(job_id, NOW_MS)

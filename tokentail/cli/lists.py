@@ -54,6 +54,8 @@ def list_jobs(
             else client.jobs(limit, status=status, user=user, model=model, metadata=wanted, since=since)
         )
         jobs = list(found)
+    if found.missing:
+        click.echo(f"tokentail: {found.missing} jobs of this list cannot be read now (see: tokentail doctor)", err=True)
     if as_json:
         for job in jobs:
             click.echo(json.dumps(job.body))
@@ -63,7 +65,7 @@ def list_jobs(
     for job in jobs:
         for line in _lines(job, is_all=is_all):
             click.echo(line)
-    if not jobs:
+    if not jobs and not found.missing:
         click.echo("tokentail: no job matches", err=True)
 
 

@@ -56,6 +56,7 @@ def _text(report: dict[str, Any]) -> str:
     lines = [
         f"address   {report['address']}",
         f"server    {server['version']}, {file if server['append_only_file'] else 'no append-only file'}",
+        *(f"silent    {node}, a node of the Cluster: its keys are not counted" for node in server["silent"]),
         f"memory    {_size(server['memory'])} of {limit}; when full: {server['when_full']}",
         f"jobs      {report['jobs']}",
         "",

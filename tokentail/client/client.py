@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ import requests
 
 from tokentail.client.connection import Connection
 from tokentail.client.follower import Follower
+from tokentail.client.job_list import JobList
 from tokentail.client.responses import (
     Body,
     ForeignResponse,
@@ -179,7 +179,7 @@ class Client:
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
         since: str | None = None,
-    ) -> Iterator[RemoteJob]:
+    ) -> JobList:
         """The caller's jobs, newest first, at most `limit`, read page by page; those for which all that is asked holds.
 
         A `*` at the end of `model` stands for anything. `since` is a time in RFC 3339, or an age such as `15m`, `2h` or
@@ -214,7 +214,7 @@ class Client:
         user: str | None = None,
         model: str | None = None,
         since: str | None = None,
-    ) -> Iterator[RemoteJob]:
+    ) -> JobList:
         """The records of all owners' jobs, for an operator's key: like `jobs`, and without content."""
         query = {"status": status, "owner": owner, "user": user, "model": model, "since": since}
         return self._pages("/v1/operator/jobs", limit, **query)
@@ -247,16 +247,9 @@ class Client:
         """The models that the server offers. Raises ApiError, ServerUnreachable."""
         return parse_models(self._call("GET", "/v1/models"))
 
-    def _pages(self, path: str, limit: int | None, **query: str | None) -> Iterator[RemoteJob]:
-        def read() -> Iterator[RemoteJob]:
-            page: str | None = path
-            params = {name: value for name, value in query.items() if value is not None}
-            while page:
-                body = self._call("GET", page, params=params)
-                yield from map(parse_job, body["jobs"])
-                page, params = body.get("next"), {}  # the link has the whole query
-
-        return islice(read(), limit)
+    def _pages(self, path: str, limit: int | None, **query: str | None) -> JobList:
+        asked = {name: value for name, value in query.items() if value is not None}
+        return JobList(lambda page, params: self._call("GET", page, params=params), path, asked, limit)
 
     def _call(self, method: str, path: str, **options: Any) -> Body:
         return self._connection.call_object(method, path, self._patience_s, **options)

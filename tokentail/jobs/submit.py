@@ -22,7 +22,6 @@ from tokentail.errors import (
     StoreUnavailable,
     Unreadable,
 )
-from tokentail.identifiers import new_job_id
 from tokentail.jobs.admission import Admission
 from tokentail.jobs.api_key import NO_LIMITS, UNLIMITED, Allowance, KeyLimits
 from tokentail.jobs.job import Job, NewJob, Status
@@ -132,7 +131,7 @@ class Submitter:
         notes: AddNotes | None,
     ) -> _Earlier:
         """The earlier job that the key or the question stands for, if there is one, else the id of a new job."""
-        own_id = new_job_id()
+        own_id = self._store.new_id()
         if key is None and question is None:
             return _Earlier(own_id)
         trip = RoundTrip(self._store.client)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tokentail.config.address import Address
-from tokentail.redis.cluster_slots import FAULTS, LOOK_S, Part, Queued, SlotMap, Split
+from tokentail.redis.cluster_slots import FAULTS, LOOK_S, Part, Queued, SlotMap, Split, note_node
 
 
 class AsyncCluster:
@@ -90,6 +90,7 @@ class AsyncCluster:
         try:
             replies: list[Any] = await pipe.execute(raise_on_error=False)
         except FAULTS as error:
+            note_node(error, part.node)
             return error
         return replies[1::2] if part.is_asking else replies
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tokentail.config.settings import Settings
-from tokentail.errors import JobGone, JobNotFound, Unreadable
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, Unreadable
 from tokentail.jobs.admission import Admission, AdmissionLimits
 from tokentail.jobs.fleet import Fleet, Observer
 from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.jobs.webhook_sweep import WebhookSweep
-from tokentail.redis.client import RedisClient, connect, memory_of
+from tokentail.redis.client import RedisClient, connect, is_cluster, memory_of
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
 from tokentail.redis.keys import WEBHOOK_QUEUE_NAME
 from tokentail.redis.rewriting import Rewriting
@@ -39,7 +39,10 @@ class Backend:
     sweeper: Sweeper
 
     def head_age_s(self, now_ms: int) -> float | None:
-        """How many seconds the next job in the queue has waited; None when none waits. Raises StoreUnavailable."""
+        """How many seconds the next job in the queue has waited; None when there is none or it cannot be read.
+
+        Raises StoreUnavailable.
+        """
         head = self.queue.head()
         if head is None:
             return None
@@ -47,6 +50,10 @@ class Backend:
             queued_at_ms = self.store.view(head).queued_at_ms
         except (JobNotFound, JobGone, Unreadable):
             return None  # closed, and not yet out of the queue; or unreadable
+        except StoreUnavailable:
+            if is_cluster(self.buffer_client):
+                return None  # its node is away
+            raise
         return max(now_ms - queued_at_ms, 0) / 1000
 
     def memory_used(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from tokentail.redis.client import RedisClient, servers_of
+from tokentail.redis.client import RedisClient, ask_each
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import job_of, kind_of, record_of
 
@@ -26,22 +26,25 @@ class Census:
 
 
 def take_census(client: RedisClient, largest: int) -> Census:
-    """Look at every key, some hundreds in a round trip. Raises StoreUnavailable.
+    """Look at every key, some hundreds in a round trip; of a Cluster, at those of the nodes that answer.
+
+    Raises StoreUnavailable.
 
     Redis goes on serving meanwhile. Keys that come or go during the census may be counted or not.
     """
     with redis_errors():
-        census = Census(_server(client))
-        found = client.scan_iter(count=_AT_ONCE)
-        while keys := list(islice(found, _AT_ONCE)):
-            _count(census, client, keys)
+        told, silent = ask_each(client, lambda server: (server, server.info()))
+        census = Census({**_server([about for _, about in told]), "silent": silent})
+        for server, _ in told:
+            found = server.scan_iter(count=_AT_ONCE)
+            while keys := list(islice(found, _AT_ONCE)):
+                _count(census, client, keys)
         census.largest.extend(_described(client, census.jobs.most_common(largest)))
     return census
 
 
-def _server(client: RedisClient) -> dict[str, Any]:
-    """What the server is, or of a Cluster what its nodes are together."""
-    told = [server.info() for server in servers_of(client)]
+def _server(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the server is, or of a Cluster what its nodes are together, by what each tells of itself."""
     about = told[0]
     name = "Valkey" if "valkey_version" in about else "Redis"
     return {

@@ -1,9 +1,9 @@
 """Clients: how a process connects to Redis, with threads or greenlets, and with coroutines."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -16,6 +16,7 @@ from tokentail.config.redis_url import RedisUrl
 from tokentail.errors import SettingsError
 from tokentail.redis.async_cluster import AsyncCluster
 from tokentail.redis.cluster_client import ClusterClient
+from tokentail.redis.cluster_slots import SILENCES
 from tokentail.redis.connection import (
     QuickClient,
     QuickPacker,
@@ -30,8 +31,11 @@ __all__ = [
     "AsyncRedisClient",
     "RedisClient",
     "address_of",
+    "ask_each",
     "connect",
     "connect_async",
+    "is_away",
+    "is_cluster",
     "memory_of",
     "servers_of",
     "silent_sentinels",
@@ -40,6 +44,8 @@ __all__ = [
 # redis-py's annotations describe its synchronous, asynchronous and cluster clients at once, and fit none of them.
 RedisClient = Any
 AsyncRedisClient = Any
+
+Value = TypeVar("Value")
 
 _ASYNC_CONNECTIONS = 4  # reads take one at a time
 
@@ -105,9 +111,33 @@ def servers_of(client: RedisClient) -> list[RedisClient]:
     return list(client.servers().values()) if isinstance(client, ClusterClient) else [client]
 
 
+def ask_each(client: RedisClient, ask: Callable[[RedisClient], Value]) -> tuple[list[Value], list[str]]:
+    """What each server replies, and the addresses of those that do not. Raises redis-py's error when none replies."""
+    told: list[Value] = []
+    silent: dict[str, Exception] = {}
+    for server in servers_of(client):
+        try:
+            told.append(ask(server))
+        except SILENCES as error:
+            silent[address_of(server)] = error
+    if not told:
+        raise next(iter(silent.values()))
+    return told, list(silent)
+
+
+def is_cluster(client: RedisClient) -> bool:
+    """Whether the client's keys are on several nodes, of which some may be away."""
+    return isinstance(client, ClusterClient)
+
+
+def is_away(client: RedisClient, key: str) -> bool:
+    """Whether the key is known to be on a node of a Cluster that does not answer."""
+    return isinstance(client, ClusterClient) and client.is_away(key)
+
+
 def memory_of(client: RedisClient) -> tuple[int, int]:
     """How many bytes of memory are used and how many there are, of the fullest server; 0 of 0 has no limit."""
-    told = [server.info("memory") for server in servers_of(client)]
+    told, _ = ask_each(client, lambda server: server.info("memory"))
     pairs = [(int(each["used_memory"]), int(each.get("maxmemory") or 0)) for each in told]
     return max(pairs, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0)
 

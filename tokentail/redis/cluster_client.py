@@ -8,14 +8,27 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import redis
 from redis.commands import CoreCommands
 
 from tokentail.config.address import Address
-from tokentail.redis.cluster_slots import FAULTS, LOOK_S, LOOK_TIMEOUT_S, Part, Queued, SlotMap, Split, key_in
+from tokentail.redis.cluster_slots import (
+    FAULTS,
+    LOOK_S,
+    LOOK_TIMEOUT_S,
+    SILENCES,
+    Part,
+    Queued,
+    SlotMap,
+    Split,
+    key_in,
+    note_node,
+)
 
+_AWAY_S = 1.0  # how long a node that did not answer is not asked whether it does
 _Commands: Any = CoreCommands  # redis-py annotates it as if a client had to be one of its own
 
 
@@ -32,6 +45,7 @@ class ClusterClient(_Commands):  # type: ignore[misc]
         self._timeout_s = timeout_s
         self._clients: dict[tuple[Address, float], Any] = {}
         self._slots = SlotMap()
+        self._away: dict[Address, float] = {}  # the nodes that did not answer last, and since when
         self._looking = threading.Lock()
         self._looked_at = float("-inf")
         self._client(seeds[0])  # which raises SettingsError now for a parameter of the URL that is not known
@@ -52,6 +66,39 @@ class ClusterClient(_Commands):  # type: ignore[misc]
         """How many slots no node has."""
         return self._slots.uncovered
 
+    def is_away(self, key: str) -> bool:
+        """Whether the node that has a key did not answer when it was asked last.
+
+        Such a node is asked again once a second, by one of the callers.
+        """
+        node = self._slots.owner_of(key)
+        if node is None:
+            return self._slots.is_known
+        since = self._away.get(node)
+        if since is None or time.monotonic() - since < _AWAY_S:
+            return since is not None
+        self._away[node] = time.monotonic()  # while this caller asks, the others do not
+        try:
+            with self._observed(node):
+                self._client(node, min(self._timeout_s, LOOK_TIMEOUT_S)).ping()
+        except FAULTS:
+            self.refresh()  # a replica may have its slots by now
+        return node in self._away
+
+    @contextmanager
+    def _observed(self, node: Address) -> Iterator[None]:
+        """Note whether the node answers. An error that leaves the block names the node."""
+        try:
+            yield
+        except FAULTS as error:
+            note_node(error, node)
+            if isinstance(error, SILENCES):
+                self._away[node] = time.monotonic()
+            else:
+                self._away.pop(node, None)
+            raise
+        self._away.pop(node, None)
+
     def refresh(self) -> None:
         """Ask for the map of slots, unless that was done a moment ago. Raises ConnectionError if none is known."""
         # While one looks, the others go on with the map that they have.
@@ -71,6 +118,7 @@ class ClusterClient(_Commands):  # type: ignore[misc]
             try:
                 told = self._client(node, min(self._timeout_s, LOOK_TIMEOUT_S)).execute_command("CLUSTER", "SLOTS")
             except FAULTS as error:
+                note_node(error, node)
                 refusal = error
                 continue
             if self._slots.learn(told, node):
@@ -91,7 +139,10 @@ class ClusterClient(_Commands):  # type: ignore[misc]
     def execute_command(self, *command: Any, **options: Any) -> Any:
         """One command, and its reply."""
         if key_in(command) is None:
-            replies = [client.execute_command(*command, **options) for client in self.servers().values()]
+            replies = []
+            for node, client in self.servers().items():
+                with self._observed(node):
+                    replies.append(client.execute_command(*command, **options))
             return replies[0]
         reply = self.send([(command, options)])[0]
         if isinstance(reply, Exception):
@@ -146,7 +197,8 @@ class ClusterClient(_Commands):  # type: ignore[misc]
                 pipe.execute_command("ASKING")
             pipe.execute_command(*command, **options)
         try:
-            replies: list[Any] = pipe.execute(raise_on_error=False)
+            with self._observed(part.node):
+                replies: list[Any] = pipe.execute(raise_on_error=False)
         except FAULTS as error:
             return error
         return replies[1::2] if part.is_asking else replies
@@ -162,7 +214,8 @@ class ClusterClient(_Commands):  # type: ignore[misc]
             for command, options in commands:
                 pipe.execute_command(*command, **options)
             try:
-                replies: list[Any] = pipe.execute(raise_on_error)
+                with self._observed(node):
+                    replies: list[Any] = pipe.execute(raise_on_error)
             except redis.exceptions.MovedError as moved:
                 if is_last:
                     raise

@@ -17,6 +17,7 @@ from tokentail.config.address import Address
 LOOK_S = 0.2  # the least time between two looks at the map
 LOOK_TIMEOUT_S = 0.5  # of each try; the next node is asked then
 FAULTS = (redis.exceptions.RedisError, OSError)  # with which a round trip to a node fails
+SILENCES = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)  # of a node that is away
 _MOST_ROUNDS = 5  # of sending a command on; slots that move while it is under way take one each
 # Commands without a key, by their first word; all others of this project begin with their key.
 _KEYLESS = {
@@ -36,6 +37,11 @@ def key_in(command: Arguments) -> str | bytes | None:
     if name.split(" ", 1)[0] in _KEYLESS or len(command) == 1:
         return None
     return command[1]  # type: ignore[no-any-return]
+
+
+def note_node(error: BaseException, node: Address) -> None:
+    """Have the error name the node that failed, for the message that is made of it."""
+    error.add_note(f"{node}, a node of the Cluster")
 
 
 def slot_of(key: str | bytes) -> int:

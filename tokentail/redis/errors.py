@@ -54,8 +54,9 @@ def redis_errors(key: str = "") -> Iterator[None]:
     except redis.exceptions.OutOfMemoryError:
         raise StoreFull(StoreFull.__doc__) from None
     except _OUTAGES as error:
-        reason = error if isinstance(error, NoPrimary) else type(error).__name__
-        raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({reason})") from None
+        reason = str(error) if isinstance(error, NoPrimary) else type(error).__name__
+        at = "".join(f" at {node}" for node in getattr(error, "__notes__", ()))  # of `note_node`
+        raise StoreUnavailable(f"{StoreUnavailable.__doc__} ({reason}{at})") from None
     except redis.exceptions.ResponseError as error:
         said = words_of(error)
         word = said.split(" ", 1)[0]

@@ -1,12 +1,13 @@
 """The index of all jobs, for operators: the newest jobs of all owners by creation, in one bounded key."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from tokentail.errors import JobGone, JobNotFound
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
 from tokentail.identifiers import job_id_in
 from tokentail.jobs.job import Job
 from tokentail.redis import scripts
+from tokentail.redis.client import is_cluster
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import ALL_JOBS, REBUILD
 from tokentail.redis.mending import expel, mended
@@ -17,6 +18,70 @@ MOST_INDEXED = 10_000  # jobs; 92 bytes of Redis each, as Valkey 9 counts them
 _AT_ONCE = 200  # jobs that one round trip looks up
 _MOST_SCANNED = 2000  # of those, for one page
 _MAKING_MS = 60_000  # how long a job may be listed before it is made
+
+
+class JobPage(NamedTuple):
+    """A page of a list of jobs. `older_than` is that of the next page, None at the end.
+
+    `missing` is how many jobs were met that cannot be read now, because their node of a Cluster is away.
+    """
+
+    jobs: list[Job]
+    older_than: str | None
+    missing: int
+
+
+class _Found(NamedTuple):
+    """A job of a page, the `older_than` of what follows it, and how many jobs before it are missing."""
+
+    job: Job
+    older_than: str
+    missing: int
+
+
+class PageOfJobs:
+    """A page that is being filled, with one job more than its limit: that one tells whether another page follows."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._found: list[_Found] = []
+        self._missing = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the job that tells of a next page was found."""
+        return len(self._found) > self._limit
+
+    def add(self, job: Job, older_than: str) -> None:
+        """A wanted job, and the `older_than` of what follows it."""
+        self._found.append(_Found(job, older_than, self._missing))
+
+    def miss(self) -> None:
+        """A listed job that cannot be read now."""
+        self._missing += 1
+
+    def ended(self, older_than: str | None) -> JobPage:
+        """The page; `older_than` is where the search ended, None at the end of the list."""
+        jobs = [found.job for found in self._found[: self._limit]]
+        if self.is_full:
+            return JobPage(jobs, *self._found[self._limit - 1][1:])
+        return JobPage(jobs, older_than, self._missing)
+
+
+def views_of(client: ScriptClient, listed: Sequence[tuple[str, int]]) -> list[Job | Exception]:
+    """The view of each listed job; StoreUnavailable in the place of those whose node of a Cluster is away.
+
+    Raises StoreUnavailable where there is one server alone.
+    """
+    calls = [scripts.view(job_id) for job_id, _ in listed]
+    try:
+        views = client.run_many(calls)
+    except StoreUnavailable as error:
+        views = [error] * len(listed)
+    for view in () if is_cluster(client.client) else views:
+        if isinstance(view, StoreUnavailable):
+            raise view
+    return views
 
 
 def add_to_index(trip: RoundTrip, job_id: str, now_ms: int, ttl_ms: int) -> list[Outcome[Any]]:
@@ -48,31 +113,32 @@ class JobIndex(ScriptClient):
 
     def newest(
         self, is_wanted: Callable[[Job], bool], older_than: str | None, limit: int, since_ms: int, now_ms: int
-    ) -> tuple[list[Job], str | None]:
-        """At most `limit` wanted jobs from `since_ms` on, newest first, and the `older_than` of the next page.
+    ) -> JobPage:
+        """At most `limit` wanted jobs from `since_ms` on, newest first.
 
         A page on which few jobs are wanted may be short before the last: so many jobs are looked at for it.
         """
-        found: list[tuple[Job, str]] = []
+        page = PageOfJobs(limit)
         for _ in range(_MOST_SCANNED // _AT_ONCE):
             listed = read_index(self, ALL_JOBS, *(older_than or "").partition(".")[::2], _AT_ONCE)
             gone: list[str] = []
-            views = self.run_many([scripts.view(job_id) for job_id, _ in listed])
-            for (job_id, created_ms), job in zip(listed, views, strict=True):
+            for (job_id, created_ms), job in zip(listed, views_of(self, listed), strict=True):
                 if created_ms < since_ms:
-                    return [job for job, _ in found], None
+                    return page.ended(None)
                 older_than = f"{job_id}.{created_ms}"
                 if isinstance(job, Job) and is_wanted(job):
-                    found.append((job, older_than))
+                    page.add(job, older_than)
+                elif isinstance(job, StoreUnavailable):
+                    page.miss()
                 elif isinstance(job, JobGone) or (isinstance(job, JobNotFound) and created_ms < now_ms - _MAKING_MS):
                     gone.append(job_id)
-                if len(found) > limit:  # one more tells that another page follows
+                if page.is_full:
                     self._take_off(gone)
-                    return [job for job, _ in found[:limit]], found[limit - 1][1]
+                    return page.ended(older_than)
             self._take_off(gone)
             if len(listed) < _AT_ONCE:
-                return [job for job, _ in found], None
-        return [job for job, _ in found], older_than
+                return page.ended(None)
+        return page.ended(older_than)
 
     def _take_off(self, job_ids: list[str]) -> None:
         if job_ids:

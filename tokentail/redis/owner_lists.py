@@ -5,14 +5,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from tokentail.errors import JobGone, JobNotFound, Unreadable
+from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, Unreadable
 from tokentail.identifiers import job_id_in
 from tokentail.jobs.job import Job, Retention
 from tokentail.jobs.job_filter import EVERY_JOB, JobFilter
-from tokentail.redis import scripts
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.job_index import add_to_index, read_index
+from tokentail.redis.job_index import JobPage, PageOfJobs, add_to_index, read_index, views_of
 from tokentail.redis.keys import ALL_JOBS, REBUILD, live_channel, owner_index, record_of, user_index
 from tokentail.redis.mending import mended
 from tokentail.redis.round_trip import Outcome, RoundTrip
@@ -99,33 +98,34 @@ class OwnerLists(ScriptClient):
 
     def page_of(
         self, owner: str, older_than: str | None, limit: int, now_ms: int, wanted: JobFilter = EVERY_JOB
-    ) -> tuple[list[Job], str | None]:
-        """At most `limit` of an owner's jobs that the filter admits, newest first, and the `older_than` of the next
-        page; None at the end.
+    ) -> JobPage:
+        """At most `limit` of an owner's jobs that the filter admits, newest first.
 
         Deleted and expired jobs are taken off the list. Only among thousands of them, or of jobs that the filter does
         not admit, is a page short before the last.
         """
-        found: list[tuple[Job, str]] = []
+        page = PageOfJobs(limit)
         count = limit + 1  # one more tells whether another page follows
         for _ in range(_MOST_ROUNDS):
             listed = self.listed(owner, wanted.user, older_than, count)
-            views = self.run_many([scripts.view(job_id) for job_id, _ in listed])
+            views = views_of(self, listed)
             self._forget_gone(owner, wanted.user, listed, views, now_ms)
             for (job_id, created_ms), job in zip(listed, views, strict=True):
                 older_than = f"{job_id}.{created_ms}"
                 if isinstance(job, Job):
                     if job.owner == owner and wanted.admits(job):
-                        found.append((job, older_than))
+                        page.add(job, older_than)
+                elif isinstance(job, StoreUnavailable):
+                    if created_ms >= wanted.since_ms:
+                        page.miss()
                 elif not isinstance(job, JobGone | JobNotFound | Unreadable):
                     raise job
-            if len(found) > limit:
-                return [job for job, _ in found[:limit]], found[limit - 1][1]
-            if len(listed) < count or listed[-1][1] < wanted.since_ms:
-                older_than = None
+            if page.is_full:
                 break
+            if len(listed) < count or listed[-1][1] < wanted.since_ms:
+                return page.ended(None)
             count = _OLD_AT_ONCE
-        return [job for job, _ in found], older_than
+        return page.ended(older_than)
 
     def listed(self, owner: str, user: str, older_than: str | None, most: int) -> list[tuple[str, int]]:
         """At most `most` ids of the owner's jobs, or of those of its user, newest first, each with its creation.

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from tokentail.config.address import Address
 from tokentail.errors import JobNotFound, StoreUnavailable, Unreadable
+from tokentail.identifiers import new_job_id
 from tokentail.jobs.job import Claim, Job, NewJob, Usage
 from tokentail.log.append import Append, Appended
 from tokentail.log.batch import Batch
@@ -18,6 +19,7 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
+from tokentail.redis.client import is_away
 from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
@@ -30,6 +32,7 @@ from tokentail.redis.round_trip import RoundTrip
 log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 1024
+_MOST_IDS = 50  # that are tried for a new job, until the node of one answers
 _SURVEYED_AT_ONCE = 100  # elements
 
 
@@ -63,6 +66,11 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         if stored is None:
             raise JobNotFound(JobNotFound.__doc__)
         return stored
+
+    def new_id(self) -> str:
+        """The id of a new job: on a Cluster one whose node answers, as far as is known."""
+        ids = (new_job_id() for _ in range(_MOST_IDS))
+        return next((job_id for job_id in ids if not is_away(self.client, keys.record_of(job_id))), new_job_id())
 
     def usage_so_far(self, job_id: str) -> Usage | None:
         """The usage of an answer that is on its way, as it would be if the job was stopped now."""

@@ -243,6 +243,18 @@ def test_jobs_are_read_page_by_page() -> None:
     assert server.requests[1].path_url == "/v1/jobs?older_than=j1"
 
 
+def test_jobs_that_the_server_cannot_read_are_counted() -> None:
+    """The server counts them on each page, and leaves the count out where none is missing."""
+    pages = [
+        Answer({"jobs": [JOB], "next": "/v1/jobs?older_than=j1", "missing": 2}),
+        Answer({"jobs": [], "next": None}),
+    ]
+    client, _, _ = make_client(pages)
+    jobs = client.jobs()
+    assert len(list(jobs)) == 1
+    assert jobs.missing == 2
+
+
 def test_jobs_are_found_by_what_is_asked() -> None:
     """Each filter is a parameter; the link to the next page has them all."""
     pages = [Answer({"jobs": [JOB], "next": "/v1/jobs?user=ann&older_than=j1"}), Answer({"jobs": [], "next": None})]
