@@ -19,6 +19,7 @@ from app.serving.server import listen, serve
 from app.wiring import wire_calls
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import SettingsError
 from tokentail.pauses import shorten_pauses
 from tokentail.redis.backend import now_ms, open_backend
@@ -45,7 +46,7 @@ def main() -> int:
         settings.require_redis()
         keys = KeyRing(settings)
         configure_logging(settings.log_level, "web")
-        require_store((settings.buffer, settings.queue), _TRY_S)  # one that does not answer is no reason not to serve
+        require_store(uses_of(settings), _TRY_S)  # one that does not answer is no reason not to serve
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -28,6 +28,7 @@ from app.reading.readers import Readers
 from app.reading.tails import Tails
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings
+from tokentail.config.store_use import uses_of
 from tokentail.jobs.accounts import Accounts
 from tokentail.jobs.erasure import Erasure
 from tokentail.jobs.submit import Submitter
@@ -105,7 +106,7 @@ def wire_calls(
     )
     access = Access(settings, TokenSigner(settings, time.time, keys.secret), router, keys)
     usage = UsageCalls(Accounts(store), now_ms)
-    health = Health(backend, catalog, positions, models, usage, is_keyed=settings.is_keyed)
+    health = Health(backend, catalog, positions, models, usage, uses_of(settings), is_keyed=settings.is_keyed)
     sessions = Sessions(access, views, store)
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)

@@ -26,6 +26,7 @@ from app.serving.stop_signals import heed_stop_signals
 from app.wiring import wire_calls
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.settings import Settings, load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import SettingsError
 from tokentail.redis.backend import open_backend
 from tokentail.redis.client import AsyncRedisClient, connect_async
@@ -47,7 +48,7 @@ def application() -> "Application":
     settings.require_redis()
     KeyRing(settings)  # a keys file that cannot be read is reported now, not with the first request
     configure_logging(settings.log_level, "web")
-    require_store((settings.buffer, settings.queue), _TRY_S)  # its connections are closed before the server forks
+    require_store(uses_of(settings), _TRY_S)  # its connections are closed before the server forks
     opened = Application(settings)
     atexit.register(opened.close)
     if threading.current_thread() is threading.main_thread():

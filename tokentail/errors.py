@@ -92,9 +92,11 @@ class ModelForbidden(TokentailError):
 class StoreUnavailable(TokentailError):
     """Redis does not answer. Nothing was lost; try again shortly."""
 
+    remedy = ""  # what an operator can do, where more is known than that Redis does not answer
+
 
 class NotReplicated(StoreUnavailable):
-    """No replica of Redis confirmed the job in time, so a fail-over could lose it. Send it again, with its key."""
+    """No replica of Redis confirmed the job in time, so a fail-over could lose it. Send the same request again."""
 
 
 class ServerStopping(TokentailError):

@@ -11,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 
 from tokentail.config.endpoints import load_endpoints
 from tokentail.config.settings import Settings, load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import JobNotFound, SettingsError, StoreFull, StoreUnavailable, TokentailError
 from tokentail.identifiers import is_job_id, new_worker_name
 from tokentail.jobs.fleet import Lease
@@ -159,7 +160,7 @@ class Beat:
 def _wait_for_redis(settings: Settings) -> None:
     """Return when Redis answers. Raises SettingsError for one with which nothing can work."""
     is_told = False
-    while silent := require_store((settings.buffer, settings.queue), _REDIS_TIMEOUT_S):
+    while silent := require_store(uses_of(settings), _REDIS_TIMEOUT_S):
         if not is_told:
             for address, error in silent.items():
                 log.warning("redis.unavailable", extra={"at": address, "error": error})

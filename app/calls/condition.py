@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokentail.jobs.job import Job, Status
+from tokentail.redis.preflight import NEARLY_FULL
 
 GOOD = "good"
 RECENT_MS = 600_000  # how far back answers are looked at
@@ -12,7 +13,6 @@ RECENT_JOBS = 20  # of them, at most
 _FAILING = 0.2  # the part of recent answers that may fail
 _RECOVERED = 5  # newest answers in a row that show that it is over
 _LONG_WAIT_S = 30.0
-_FULL = 0.9  # the part of Redis's memory that may be used
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def reasons(
                 "Start more workers, or raise TOKENTAIL_WORKER_CONCURRENCY",
             )
         )
-    if memory_used > _FULL:
+    if memory_used > NEARLY_FULL:
         found.append(
             Reason(
                 "redis nearly full",

@@ -1,6 +1,7 @@
 """The calls about the deployment: whether it lives, whether it is ready, its numbers, the models that it serves."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from app.calls.usage import UsageCalls
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response, problem
+from tokentail.config.store_use import StoreUse
 from tokentail.errors import NothingServed
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import Job, Status
@@ -34,6 +36,7 @@ class Health:
         positions: QueuePositions,
         models: KeyModels,
         usage: UsageCalls,
+        uses: Sequence[StoreUse],
         *,
         is_keyed: bool,
     ) -> None:
@@ -45,7 +48,8 @@ class Health:
         self._is_keyed = is_keyed
         self.is_stopping = False  # whether load balancers are to send requests elsewhere
         self._recent = Snapshot(self._read_recent, _RECENT_S, time.monotonic)
-        judge = partial(judge_each, (backend.queue_client, backend.buffer_client))
+        clients = (backend.buffer_client, backend.queue_client)  # the second has no use where both are one Redis
+        judge = partial(judge_each, list(zip(clients, uses, strict=False)))
         self._verdict = Snapshot(judge, _VERDICT_S, time.monotonic)
 
     def health(self, _request: Request) -> Response:
@@ -76,7 +80,7 @@ class Health:
             "models": [model.name for model in models_of(leases)],
             "queued": queued,
             "held_out": held_out,  # of the queue, until their clients' earlier jobs end
-            "warning": next(iter(verdict.warnings), None if leases else _NO_WORKERS),
+            "warning": next(iter(verdict.warnings + verdict.fullness), None if leases else _NO_WORKERS),
         }
         return json_response(report)
 

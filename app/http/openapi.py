@@ -27,8 +27,8 @@ _PROBLEMS = {
     415: "The body is not JSON.",
     422: "A field or parameter is not valid; `errors` names it.",
     429: "Too many jobs are open, or too many readers wait; Retry-After has the seconds until the next try.",
-    503: "Redis does not answer or is full, the job cannot be read, or no worker serves a model; Retry-After has the "
-    "seconds until the next try.",
+    503: "Redis does not answer, refuses or is full, the job cannot be read, or no worker serves a model; "
+    "Retry-After has the seconds until the next try.",
 }
 _PATH_PARAMETERS = {"job_id": "The job's id.", "user": "The user's name as submissions have it."}
 

@@ -115,7 +115,7 @@ _TABLE: dict[type[TokentailError], tuple[int, str, str, dict[str, str]]] = {
     ModelForbidden: (403, "model-forbidden", "The key may not use this model", {}),
     NothingServed: (503, "nothing-served", "No model is served yet", {"Retry-After": "2"}),
     NotReplicated: (503, "not-replicated", "No replica has the job", {"Retry-After": "2"}),
-    StoreUnavailable: (503, "store-unavailable", "The store does not answer", {"Retry-After": "2"}),
+    StoreUnavailable: (503, "store-unavailable", "The store cannot be used now", {"Retry-After": "2"}),
     StoreFull: (503, "store-full", "The store is full", {"Retry-After": "30"}),
     Unreadable: (503, "unreadable", "The job's data cannot be read", {"Retry-After": "2"}),
 }

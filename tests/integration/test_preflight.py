@@ -14,9 +14,12 @@ from tests.integration.web_process import WebProcess
 from tests.scripted_worker import DEMO
 from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
+from tokentail.config.settings import load_settings
+from tokentail.config.store_use import StoreUse, uses_of
 from tokentail.errors import StoreUnavailable
 from tokentail.jobs.fleet import Fleet, Lease
 from tokentail.redis.client import RedisClient, connect
+from tokentail.redis.errors import redis_errors
 from tokentail.redis.preflight import Verdict, judge, judge_all
 
 
@@ -39,6 +42,22 @@ def test_a_server_that_suits_has_no_fault(real_client: RedisClient) -> None:
     assert [note for note in verdict.notes if "append-only" in note]
 
 
+class Told:
+    """A server that says this of itself, and requires two replicas."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self._about = about
+
+    def info(self) -> dict[str, Any]:
+        return self._about
+
+    def config_get(self, name: str) -> dict[str, str]:
+        return {name: "2"}
+
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        return {"host": "store", "port": 6379}
+
+
 @pytest.mark.parametrize(
     ("about", "word"),
     [
@@ -51,16 +70,59 @@ def test_a_server_that_suits_has_no_fault(real_client: RedisClient) -> None:
 def test_what_a_server_tells_of_itself_is_a_fault(about: dict[str, Any], word: str) -> None:
     """A version that is too old, and a server that has not all keys."""
 
-    class Told:
-        def info(self) -> dict[str, Any]:
-            return about
-
-        def get_connection_kwargs(self) -> dict[str, Any]:
-            return {"host": "store", "port": 6379}
-
-    (fault,) = judge(Told()).faults
+    (fault,) = judge(Told(about)).faults
     assert "store:6379" in fault
     assert word in fault
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"min_slaves_good_slaves": 1}, "(1, and min-replicas-to-write is 2)"),
+        ({"min_slaves_good_slaves": 2}, None),
+        ({"aof_last_write_status": "err"}, "cannot write to its append-only file"),
+        ({"rdb_last_bgsave_status": "err"}, "could not save its last snapshot"),
+        ({"used_memory": 95, "maxmemory": 100}, "has used 95% of its memory"),
+        ({"used_memory": 89, "maxmemory": 100}, None),
+        ({"role": "master", "connected_slaves": 0}, "TOKENTAIL_SUBMIT_WAIT_MS"),
+        ({"role": "master", "connected_slaves": 1}, None),
+    ],
+)
+def test_a_server_that_refuses_writes_or_soon_will_is_warned_of(about: dict[str, Any], words: str | None) -> None:
+    """By its own words: too few replicas, a disk that failed, and memory; by the settings: no replica to wait for."""
+    verdict = judge(Told({"redis_version": "8.0.0", **about}), StoreUse(awaits_replica=True))
+    warnings = verdict.warnings + verdict.fullness
+    assert (len(warnings), verdict.faults) == (int(words is not None), ())
+    assert words is None or words in warnings[0]
+
+
+def test_the_server_itself_says_that_too_few_replicas_are_there(own_server: ValkeyServer) -> None:
+    """The warning of the preflight, and the words of the refused write, in which nothing says that it is silent."""
+    client = own_server.connect()
+    client.config_set("min-replicas-to-write", 1)
+    (warning,) = judge(client).warnings
+    assert "(0, and min-replicas-to-write is 1)" in warning
+    words = "refuses writes, because too few of its replicas"
+    with pytest.raises(StoreUnavailable, match=words) as refused, redis_errors():
+        client.set("key", "value")
+    assert "does not answer" not in str(refused.value)
+    client.close()
+
+
+def test_the_setting_whose_url_is_wrong_is_named(own_server: ValkeyServer) -> None:
+    """Of two Redis each fault names its own variable; a URL that both share names the one that has it."""
+    client = own_server.connect()
+    client.config_set("requirepass", "right")
+    good, wrong = (own_server.url.replace("unix://", f"unix://:{word}@") for word in ("right", "wrong"))
+    for name, other in (
+        ("TOKENTAIL_QUEUE_URL", "TOKENTAIL_BUFFER_URL"),
+        ("TOKENTAIL_BUFFER_URL", "TOKENTAIL_QUEUE_URL"),
+    ):
+        verdict, _ = judge_all(uses_of(load_settings({name: wrong, other: good})), timeout_s=1)
+        (fault,) = verdict.faults
+        assert f"the password of {name} (" in fault
+    assert [use.setting for use in uses_of(load_settings({"REDIS_URL": good}))] == ["REDIS_URL"]
+    client.close()
 
 
 def test_a_replica_and_an_evicting_server_are_warned_of(own_server: ValkeyServer) -> None:
@@ -92,7 +154,7 @@ def test_what_does_not_answer_is_waited_for() -> None:
     url = f"redis://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(StoreUnavailable):
         judged(url)
-    verdict, silent = judge_all([url], timeout_s=1)
+    verdict, silent = judge_all([StoreUse(url)], timeout_s=1)
     assert (verdict, [*silent]) == (Verdict(), [url.removeprefix("redis://")])
 
 

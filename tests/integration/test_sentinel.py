@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,6 +147,15 @@ def test_a_primary_by_sentinels_that_suits_has_no_fault(guarded: SentinelFleet) 
     """Each kind of server gets its own password."""
     verdict = judged(guarded.url)
     assert (verdict.faults, verdict.warnings) == ((), ())
+
+
+def test_a_sentinel_that_hangs_beside_others_is_noted_at_once(guarded: SentinelFleet) -> None:
+    """Two of three answer, which suffices for the primary; the third is named by the first look at the servers."""
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        port, silent = guarded.sentinels[0].port, f"127.0.0.1:{hung.getsockname()[1]}"
+        url = guarded.url.replace(f":{port}/", f":{port},localhost:{port},{silent}/")
+        with connect(url, timeout_s=2) as client:
+            assert sentinels_that_are_silent(client) == [f"the Sentinel at {silent} does not answer"]
 
 
 @pytest.mark.parametrize(

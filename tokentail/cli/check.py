@@ -19,6 +19,7 @@ from tokentail.config.key_ring import KeyRing
 from tokentail.config.library_checks import require
 from tokentail.config.library_parts import ALL
 from tokentail.config.settings import Settings, load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import LibraryChanged, SettingsError
 from tokentail.redis.preflight import judge_all
 
@@ -41,10 +42,10 @@ def check(tries_providers: bool, as_json: bool) -> int:
         return _try_providers(as_json=as_json)
     settings, faults, warnings = read_settings(os.environ)
     if settings:
-        store, silent = judge_all(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)
+        store, silent = judge_all(uses_of(settings), _REDIS_TIMEOUT_S)
         faults += store.faults
-        warnings += store.warnings + store.notes
-        warnings += (f"Redis at {at} does not answer, and is waited for: {error}" for at, error in silent.items())
+        warnings += store.warnings + store.fullness + store.notes
+        warnings += (f"Redis at {at} cannot be used yet, and is waited for: {error}" for at, error in silent.items())
     rows = list(settings.describe()) if settings else []
     if as_json:
         report = {"settings": {name: value for name, value, _ in rows}, "faults": faults, "warnings": warnings}

@@ -18,17 +18,27 @@ from tokentail.client import Client
 from tokentail.client.responses import ApiError, ServerUnreachable
 from tokentail.config.address import Address
 from tokentail.config.settings import Settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import StoreUnavailable, TokentailError
 from tokentail.jobs.job import Status
 from tokentail.redis.client import address_of, ask_each, memory_of
 from tokentail.redis.client import connect as connect_redis
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.preflight import judge
+from tokentail.redis.preflight import NEARLY_FULL, judge
 from tokentail.supervisor.embedded_valkey import embedded_url
 
 _REDIS_S = 0.6  # each try, as web processes have it
+_START_OWN = "Start `tokentail up`, name its --data-dir, or set REDIS_URL"
 _DEMO_S = 15.0
 _DEMO = "demo?tokens=3&tps=0"
+# What to do where the server answers 503, by the problem's type; any other is an outage of Redis.
+_UNAVAILABLE = {
+    "not-replicated": "Start replicas of Redis, or set TOKENTAIL_SUBMIT_WAIT_MS=0",
+    "nothing-served": "Start a worker: tokentail worker",
+    "server-stopping": "Wait until the web server has started again",
+    "store-full": "Raise the maxmemory of Redis, or lower TOKENTAIL_RETENTION_S",
+    "unreadable": "Find the other program that writes to this Redis (docs/operations.md)",
+}
 _SIGNS = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
 
 
@@ -112,10 +122,10 @@ def _findings(
 
 def _redis(settings: Settings) -> Iterator[Finding]:
     own = embedded_url(Path(settings.data_dir))
-    for redis_url in dict.fromkeys((settings.buffer or own, settings.queue or own)):
-        with connect_redis(redis_url, timeout_s=_REDIS_S) as client:
+    for use in uses_of(settings):
+        with connect_redis(use.url or own, timeout_s=_REDIS_S, setting=use.setting) as client:
             try:
-                verdict = judge(client)
+                verdict = judge(client, use)
                 for fault in verdict.faults:
                     yield Finding("redis", "failed", fault)
                 if verdict.faults:
@@ -129,11 +139,11 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                     memory, most = memory_of(client)
                     address = address_of(client)
             except StoreUnavailable as error:
-                remedy = "Start `tokentail up`, name its --data-dir, or set REDIS_URL"
-                yield Finding("redis", "failed", f"no Redis answers at {address_of(client)}: {error}", remedy)
+                start = f"Start Redis, or correct {use.setting}" if use.url else _START_OWN
+                yield Finding("redis", "failed", f"{address_of(client)}: {error}", error.remedy or start)
                 continue
         used = f"{memory / 1e6:.1f} MB used" + (f" of {most / 1e6:.0f} MB" if most else "")
-        if most and memory > 0.9 * most:
+        if most and memory > NEARLY_FULL * most:
             remedy = "Raise its maxmemory, or lower TOKENTAIL_RETENTION_S; `tokentail store` shows what fills it"
             yield Finding("redis", "warning", f"{address}: {used}", remedy)
         else:
@@ -211,7 +221,8 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, ApiError) and error.status in {401, 403}:
         return "Put a key of this server into TOKENTAIL_API_KEY"
     if isinstance(error, ApiError) and error.status == 503:
-        return "Mend Redis first: the web server runs, and cannot use it"
+        kind = str(error.problem.get("type")).rpartition(":")[2]
+        return _UNAVAILABLE.get(kind, "Mend Redis first: the web server runs, and cannot use it")
     if isinstance(error, ServerUnreachable):
         return "Start it with `tokentail up` or `tokentail web`, or give its address: --url"
     return "Read the log of the web server"

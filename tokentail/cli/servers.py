@@ -10,6 +10,7 @@ from tokentail.config.library_parts import SUPERVISOR, WEB, WORKER
 require(SUPERVISOR)  # before the imports that would fail; each child looks for itself
 
 from tokentail.config.settings import Settings, load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.redis.preflight import require_store
 from tokentail.supervisor.processes import run_webs, run_workers
 from tokentail.supervisor.programs import python_argv
@@ -99,7 +100,7 @@ def worker(processes: int) -> None:
 def _settings() -> Settings:
     settings = load_settings(os.environ)
     configure_logging(settings.log_level, "supervisor")
-    require_store(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)  # said once, not by each process
+    require_store(uses_of(settings), _REDIS_TIMEOUT_S)  # said once, not by each process
     return settings
 
 

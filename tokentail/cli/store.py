@@ -10,6 +10,7 @@ import click
 
 from tokentail.cli.connection import as_json
 from tokentail.config.settings import load_settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import StoreUnavailable
 from tokentail.redis.census import Census, take_census
 from tokentail.redis.client import address_of, connect
@@ -30,16 +31,17 @@ def store(data_dir: str | None, largest: int, as_json: bool) -> None:
     environment = dict(os.environ) | ({"TOKENTAIL_DATA_DIR": data_dir} if data_dir else {})
     settings = load_settings(environment)
     own = embedded_url(Path(settings.data_dir))
-    reports = [_report(url, largest) for url in dict.fromkeys((settings.buffer or own, settings.queue or own))]
+    reports = [_report(use.url or own, use.setting, largest) for use in uses_of(settings)]
     click.echo(json.dumps(reports) if as_json else "\n\n".join(map(_text, reports)))
 
 
-def _report(url: str, largest: int) -> dict[str, Any]:
-    with connect(url, timeout_s=_TIMEOUT_S) as client:
+def _report(url: str, setting: str, largest: int) -> dict[str, Any]:
+    with connect(url, timeout_s=_TIMEOUT_S, setting=setting) as client:
         try:
             census = take_census(client, largest)
         except StoreUnavailable as error:
-            remedy = "is `tokentail up` running, with this --data-dir? With a Redis of your own set REDIS_URL"
+            own = "is `tokentail up` running, with this --data-dir? With a Redis of your own set REDIS_URL"
+            remedy = error.remedy or own
             raise StoreUnavailable(f"no Redis serves at {address_of(client)}; {remedy} ({error})") from None
         return {"address": address_of(client), **_body(census)}
 

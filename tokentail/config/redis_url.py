@@ -81,6 +81,11 @@ def _sentinels_of(text: str) -> tuple[str, str, tuple[Address, ...], tuple[str, 
     name, _, database = path.strip("/").partition("/")
     if not name:
         raise ValueError(f"names no primary: after the hosts write the name that the Sentinels have, as in {_EXAMPLE}")
+    if name.isdecimal() and not database:
+        raise ValueError(
+            f"names no primary before the database: after the hosts write the name that the Sentinels have, as in "
+            f"{_EXAMPLE}; if that is a number, a database follows it, as in /1/0"
+        )
     _check_database(database)
     ours, rest = {}, []
     for key, value in parse_qsl(query, keep_blank_values=True):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tokentail.config.settings import Settings
+from tokentail.config.store_use import uses_of
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable, Unreadable
 from tokentail.jobs.admission import Admission, AdmissionLimits
 from tokentail.jobs.fleet import Fleet, Observer
@@ -69,11 +70,9 @@ class Backend:
 
 def open_backend(settings: Settings, timeout_s: float) -> Backend:
     """Wire the backend. Connects on first use; each try at Redis takes at most `timeout_s`, and there are two."""
-    buffer_client = connect(settings.buffer, timeout_s=timeout_s)
     # One client where both are one Redis: what is written to both leaves in one round trip.
-    is_shared = settings.queue == settings.buffer
-    queue_client = buffer_client if is_shared else connect(settings.queue, timeout_s=timeout_s)
-    return wire(buffer_client, queue_client, settings)
+    clients = [connect(use.url, timeout_s=timeout_s, setting=use.setting) for use in uses_of(settings)]
+    return wire(clients[0], clients[-1], settings)
 
 
 def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settings) -> Backend:

@@ -1,6 +1,7 @@
 """Clients: how a process connects to Redis, with threads or greenlets, and with coroutines."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -48,12 +49,14 @@ AsyncRedisClient = Any
 Value = TypeVar("Value")
 
 _ASYNC_CONNECTIONS = 4  # reads take one at a time
+_SENTINELS_S = 1.5  # within which each Sentinel has answered, or is silent
+_LOOK_AGAIN_S = 0.01
 
 
-def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> RedisClient:
+def connect(url: str, *, timeout_s: float, max_connections: int = 1000, setting: str = "REDIS_URL") -> RedisClient:
     """A client for one Redis URL. Connects on first use; Sentinels that the URL names are asked from now on.
 
-    Raises SettingsError for a parameter of the URL that is not known.
+    Raises SettingsError for a parameter of the URL that is not known; `setting` is where the URL comes from.
 
     `timeout_s` bounds each try; a broken connection is tried once more, at once, because a pooled one may be stale.
     """
@@ -61,14 +64,14 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000) -> Redis
     if parsed.nodes:
 
         def open_node(node: Address, most_s: float) -> RedisClient:
-            client = connect(parsed.url_of(node), timeout_s=most_s, max_connections=max_connections)
+            client = connect(parsed.url_of(node), timeout_s=most_s, max_connections=max_connections, setting=setting)
             # Of a node that hangs, another may have the slots after the first time-out.
             retry = Retry(NoBackoff(), 1, (redis.exceptions.ConnectionError,))
             client.connection_pool.connection_kwargs["retry"] = retry
             return client
 
         return ClusterClient(parsed.nodes, open_node, timeout_s)
-    with _parameters_named():
+    with _parameters_named(setting):
         client: RedisClient = QuickClient.from_url(
             parsed.server,
             socket_timeout=timeout_s,
@@ -151,17 +154,22 @@ def address_of(client: RedisClient) -> str:
 
 
 def silent_sentinels(client: RedisClient) -> list[Address]:
-    """The Sentinels of the client's URL that do not answer."""
+    """The Sentinels of the client's URL that do not answer; right after the start it waits for all of them."""
     primary: Primary | None = client.get_connection_kwargs().get("primary")
-    return primary.silent if primary else []
+    if primary is None:
+        return []
+    deadline = time.monotonic() + _SENTINELS_S
+    while not primary.is_known_of_all and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN_S)
+    return primary.silent
 
 
 @contextmanager
-def _parameters_named() -> Iterator[None]:
+def _parameters_named(setting: str) -> Iterator[None]:
     """Raise SettingsError for a parameter of the URL that redis-py does not take, which has its name and no value."""
     try:
         yield
     except (TypeError, ValueError, redis.exceptions.RedisError) as error:
         name = re.search(r"'(\w+)'", str(error))
         at_fault = f"the parameter {name[1]}" if name else "a parameter"
-        raise SettingsError([f"REDIS_URL: {at_fault} after ? is not known, or has no value that fits"]) from None
+        raise SettingsError([f"{setting}: {at_fault} after ? is not known, or has no value that fits"]) from None

@@ -23,10 +23,12 @@ from redis.asyncio import Redis
 from redis.client import Pipeline
 from redis.connection import ConnectionPool, HiredisRespSerializer
 
+from tokentail.redis.errors import NoPrimary
 from tokentail.redis.name_lookup import look_up_within
 
 _SETTLES_WITHIN_S = 0.6  # the first answers of Sentinels
 _LOOK_AGAIN_S = 0.01
+_AWAY = "the primary that the Sentinels name does not answer"
 
 
 def look_quickly(pool: ConnectionPool) -> None:
@@ -197,7 +199,10 @@ class _ToPrimary:
             time.sleep(_LOOK_AGAIN_S)
         self.host, self.port = self._primary.where()
         self._primary.watch(self)
-        return super()._connect()  # type: ignore[misc]
+        try:
+            return super()._connect()  # type: ignore[misc]
+        except OSError as error:
+            raise NoPrimary(_AWAY) from error
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         """Greet the server, and ask it whether it takes writes."""
@@ -231,7 +236,10 @@ class _AsyncToPrimary:
         self.host, self.port = self._primary.where()
         self._loop = asyncio.get_running_loop()
         self._primary.watch(self)
-        await super()._connect()  # type: ignore[misc]
+        try:
+            await super()._connect()  # type: ignore[misc]
+        except OSError as error:
+            raise NoPrimary(_AWAY) from error
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         """Greet the server, and ask it whether it takes writes."""
@@ -253,9 +261,9 @@ class _AsyncToPrimary:
 
 def _require_primary(role: Any) -> None:
     if role[0] not in {b"master", "master"}:
-        raise redis.exceptions.ConnectionError("The server that the Sentinels name takes no writes.")
+        raise NoPrimary("the server that the Sentinels name takes no writes")
 
 
 def _require_same(primary: Primary, at: tuple[str, int]) -> None:
     if primary.where() != at:
-        raise redis.exceptions.ConnectionError("The primary has moved meanwhile.")
+        raise NoPrimary("the primary has moved meanwhile")

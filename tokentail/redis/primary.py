@@ -40,6 +40,8 @@ _NO_SENTINEL = "what answers is no Sentinel"
 _SILENT = "no Sentinel answers"
 _DOWN = "the Sentinels call the primary down"
 _OUTDATED = "the Sentinels that answer do not know of the last fail-over"
+_START_SENTINELS = "Start the Sentinels, or correct their hosts and ports in the URL of Redis"
+_START_OTHERS = "Start the other Sentinels, or restore the network between them and this process"
 
 _lock = threading.Lock()
 
@@ -87,7 +89,12 @@ class Primary:
         """Whether enough Sentinels have been asked: more than half have answered, or none is left to ask."""
         answers = [said for said in self._said.values() if isinstance(said, Answer)]
         listed = len(self._url.sentinels)
-        return 2 * len(answers) > listed or len(self._said) == listed
+        return 2 * len(answers) > listed or self.is_known_of_all
+
+    @property
+    def is_known_of_all(self) -> bool:
+        """Whether each Sentinel has answered, or failed to, at least once."""
+        return len(self._said) == len(self._url.sentinels)
 
     def where(self) -> tuple[str, int]:
         """Host and port of the server that takes writes. Raises NoPrimary."""
@@ -95,11 +102,11 @@ class Primary:
         answers = [each for each in said if isinstance(each, Answer)]
         if not answers:
             refusals = [each for each in said if isinstance(each, str)]
-            raise NoPrimary(refusals[0], is_fault=True) if refusals else NoPrimary(_SILENT)
+            raise NoPrimary(refusals[0], is_fault=True) if refusals else NoPrimary(_SILENT, remedy=_START_SENTINELS)
         newest = max(answers, key=lambda answer: answer.epoch)
         # All Sentinels go back to a lower epoch only when an operator sets them up anew.
         if newest.epoch < self._epoch and len(answers) < len(self._url.sentinels):
-            raise NoPrimary(_OUTDATED)
+            raise NoPrimary(_OUTDATED, remedy=_START_OTHERS)
         if all(answer.is_down for answer in answers if answer.at == newest.at):
             raise NoPrimary(_DOWN)
         self._epoch = newest.epoch

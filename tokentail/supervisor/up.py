@@ -17,6 +17,7 @@ from tokentail.config.endpoints import key_variables
 from tokentail.config.key_ring import KeyRing
 from tokentail.config.local_model import missing_packages
 from tokentail.config.settings import Settings
+from tokentail.config.store_use import uses_of
 from tokentail.jobs.fleet import Fleet
 from tokentail.redis.client import connect
 from tokentail.redis.preflight import require_store
@@ -46,7 +47,7 @@ def run_up(settings: Settings, environment: Mapping[str, str], say: Say, warn: S
     """
     require_default_model(settings, environment)
     KeyRing(settings)  # raises SettingsError for a keys file that cannot be read
-    require_store(filter(None, (settings.buffer, settings.queue)), _REDIS_TIMEOUT_S)
+    require_store(uses_of(settings), _REDIS_TIMEOUT_S)
     with supervisor_signals() as signals, DataLock(settings.data_dir) as lock:
         port = free_port(settings.host, settings.port)
         url = Address(settings.host, port).url
@@ -114,8 +115,8 @@ class _Up:
     def _start_redis(self) -> None:
         settings = self._settings
         if settings.buffer and settings.queue:
-            for url in dict.fromkeys((settings.buffer, settings.queue)):
-                self._services.wait_until(partial(is_answering, url), _REDIS_TIMEOUT_S, "Redis (REDIS_URL)")
+            for use in uses_of(settings):
+                self._services.wait_until(partial(is_answering, use.url), _REDIS_TIMEOUT_S, f"Redis ({use.setting})")
             return
         self._valkey = valkey = EmbeddedValkey(settings.data_dir)
         # It is never hurried: it is writing.

@@ -107,6 +107,7 @@ def test_tls_is_for_both_kinds_of_server_or_for_one(text: str, server: str, sent
         ("redis+cluster://:hid[den@h", "no valid host and port"),
         ("redis+sentinel://h", "names no primary"),
         ("redis+sentinel://h/", "names no primary"),
+        ("redis+sentinel://h1,h2/0", "names no primary before the database"),
         ("redis+sentinel://h/n/hidden", "a database that is not a number"),
         ("redis+sentinel://h/n/0/1", "a database that is not a number"),
         ("redis+sentinel://h/n?sentinel_pasword=hidden", "unknown parameter sentinel_pasword"),

@@ -1,11 +1,13 @@
 """The seam at which Redis's errors become ours: an outage by any name, a full store, and mistakes of this project."""
 
+import socket
+
 import pytest
 import redis
 
 from tokentail.errors import StoreFull, StoreUnavailable, Unreadable
 from tokentail.redis.client import connect
-from tokentail.redis.errors import redis_errors
+from tokentail.redis.errors import NoPrimary, redis_errors
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,44 @@ def test_an_outage_is_told_in_the_words_of_redis_alone() -> None:
     with pytest.raises(StoreUnavailable, match="NOREPLICAS Not enough") as told, redis_errors():
         raise error
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (redis.exceptions.ReadOnlyError("You can't write against a read only replica."), "it is a replica"),
+        (redis.exceptions.ResponseError("MISCONF Errors writing to the AOF"), "cannot save them to its disk"),
+        (redis.exceptions.ResponseError("BUSY Redis is busy running a script."), "SCRIPT KILL"),
+        (redis.exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."), "Start replicas"),
+        (redis.exceptions.AuthenticationError("invalid username-password pair"), "the user or the password"),
+        (redis.exceptions.ConnectionError("max number of clients reached"), "maxclients"),
+    ],
+)
+def test_a_refusal_says_that_redis_refuses_and_what_to_do(error: Exception, words: str) -> None:
+    """Redis answers, so that an operator who looks for a silent one would look in vain."""
+    with pytest.raises(StoreUnavailable, match="Redis refuses") as refused, redis_errors():
+        raise error
+    assert words in str(refused.value)
+    assert refused.value.remedy in str(refused.value)
+    assert "does not answer" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the name of its host was not found"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "no name server answered"),
+        (ConnectionRefusedError(111, "Connection refused"), "the connection was refused"),
+        (NoPrimary("no Sentinel answers"), "no Sentinel answers"),
+    ],
+    ids=["name", "look-up", "port", "Sentinels"],
+)
+def test_an_outage_names_the_part_at_fault(cause: Exception, words: str) -> None:
+    """redis-py hides the cause behind an error of its own, for coroutines also that of the Sentinels."""
+    error = redis.exceptions.ConnectionError("Error connecting to host:6379.")
+    error.__cause__ = cause
+    with pytest.raises(StoreUnavailable, match=words), redis_errors():
+        raise error
 
 
 def test_no_memory_is_told_apart_from_an_outage() -> None:
