@@ -86,7 +86,7 @@ _PARTS: dict[type[BaseException], tuple[str, str]] = {
     ssl.SSLCertVerificationError: ("its certificate is not trusted", "Correct ssl_ca_certs in the URL of Redis"),
     ssl.SSLError: ("TLS failed", "See whether that port speaks TLS, and begin the URL with redis or rediss"),
     socket.gaierror: ("the name of its host was not found", "Correct the host in the URL of Redis"),
-    ConnectionRefusedError: ("the connection was refused, so nothing listens there", ""),
+    ConnectionRefusedError: ("the connection was refused", ""),
     FileNotFoundError: ("its socket is not there", ""),
     TimeoutError: ("no answer in time", ""),
     redis.exceptions.TimeoutError: ("no answer in time", ""),
