@@ -92,7 +92,8 @@ class ModelForbidden(TokentailError):
 class StoreUnavailable(TokentailError):
     """Redis does not answer. Nothing was lost; try again shortly."""
 
-    remedy = ""  # what an operator can do, where more is known than that Redis does not answer
+    reason = ""  # why, and below what an operator can do about it; both are empty where nothing is known
+    remedy = ""
 
 
 class NotReplicated(StoreUnavailable):

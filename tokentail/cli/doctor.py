@@ -140,7 +140,9 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                     address = address_of(client)
             except StoreUnavailable as error:
                 start = f"Start Redis, or correct {use.setting}" if use.url else _START_OWN
-                yield Finding("redis", "failed", f"{address_of(client)}: {error}", error.remedy or start)
+                yield Finding(
+                    "redis", "failed", f"{address_of(client)}: {error.reason or error}", error.remedy or start
+                )
                 continue
         used = f"{memory / 1e6:.1f} MB used" + (f" of {most / 1e6:.0f} MB" if most else "")
         if most and memory > NEARLY_FULL * most:

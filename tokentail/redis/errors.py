@@ -40,6 +40,7 @@ _TOO_MANY_CLIENTS = (
     "Redis refuses connections, because it has as many as its maxclients allows",
     "Raise its maxclients, or end connections that nobody uses",
 )
+_NO_HOST = ("The name of the host of Redis was not found", "Correct the host in the URL of Redis")
 _SLOT_MOVES = ("The Redis Cluster is moving these keys to another node", "Wait until they are there")
 # What Redis refuses, and what to do, by the word with which its answer begins.
 _REFUSALS = {
@@ -85,7 +86,7 @@ _SCRIPT_WORDS = re.compile(rf"\b(UNREADABLE|LATERFORMAT) ({PREFIX}\S+)")  # of `
 _PARTS: dict[type[BaseException], tuple[str, str]] = {
     ssl.SSLCertVerificationError: ("its certificate is not trusted", "Correct ssl_ca_certs in the URL of Redis"),
     ssl.SSLError: ("TLS failed", "See whether that port speaks TLS, and begin the URL with redis or rediss"),
-    socket.gaierror: ("the name of its host was not found", "Correct the host in the URL of Redis"),
+    socket.gaierror: _NO_HOST,
     ConnectionRefusedError: ("the connection was refused", ""),
     FileNotFoundError: ("its socket is not there", ""),
     TimeoutError: ("no answer in time", ""),
@@ -134,7 +135,7 @@ def redis_errors(key: str = "") -> Iterator[None]:
 def _refused(what: str, remedy: str, said: str) -> StoreUnavailable:
     """The error for a Redis that answers, and refuses."""
     refused = StoreUnavailable(f"{what}. {remedy}. {_LATER} ({said})")
-    refused.remedy = remedy
+    refused.reason, refused.remedy = what, remedy
     return refused
 
 
@@ -146,8 +147,10 @@ def _unavailable(error: BaseException) -> StoreUnavailable:
     if "max number of clients reached" in str(error):
         return _refused(*_TOO_MANY_CLIENTS, f"{type(error).__name__}{at}")
     reason, remedy = _part_at_fault(error)
+    if (reason, remedy) == _NO_HOST:
+        return _refused(reason, remedy, f"{type(error).__name__}{at}")
     away = StoreUnavailable(f"{StoreUnavailable.__doc__} ({reason}{at})")
-    away.remedy = remedy
+    away.reason, away.remedy = reason, remedy
     return away
 
 
@@ -173,6 +176,12 @@ def _part_at_fault(error: BaseException) -> tuple[str, str]:
 def words_of(error: Exception) -> str:
     """What Redis itself said, without the command and its arguments, which redis-py adds to errors in a pipeline."""
     return str(error).rpartition(_IN_PIPELINE)[2]
+
+
+def kind_of(error: Exception) -> str:
+    """The kind of an error of redis-py's: the word with which Redis refused, such as NOREPLICAS, or the class."""
+    word = words_of(error).split(" ", 1)[0]
+    return word if isinstance(error, REPLIED_ERRORS) and word.isupper() else type(error).__name__
 
 
 def is_script_missing(reply: Any) -> bool:

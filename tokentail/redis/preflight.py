@@ -124,7 +124,7 @@ def judge_all(uses: Iterable[StoreUse], timeout_s: float) -> tuple[Verdict, dict
             try:
                 verdicts.append(judge(client, use))
             except StoreUnavailable as error:
-                silent[address_of(client)] = str(error)
+                silent[address_of(client)] = ". ".join(filter(None, (error.reason, error.remedy))) or str(error)
     return _joined(verdicts), silent
 
 

@@ -27,7 +27,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from tokentail.errors import TokentailError
 from tokentail.jobs.queue import TASKS, job_id_of, open_queue
 from tokentail.redis.client import RedisClient
-from tokentail.redis.errors import REDIS_FAULTS
+from tokentail.redis.errors import REDIS_FAULTS, kind_of
 from tokentail.redis.keys import QUEUE_NAME
 from tokentail.redis.mending import mend, mended
 from tokentail.telemetry.log_lines import facts_of
@@ -128,7 +128,7 @@ class GreenletWorker(BaseWorker):
                 rq_books.drop(queue, entry, "foreign")
                 return None
         except REDIS_FAULTS as error:
-            log.warning("queue.unavailable", extra={"error": type(error).__name__})
+            log.warning("queue.unavailable", extra={"error": kind_of(error)})
             gevent.sleep(_RETRY_S)
             return None
         if entry is None and not self._running:
@@ -175,7 +175,7 @@ class GreenletWorker(BaseWorker):
                 self._note_state(WorkerStatus.SUSPENDED)
                 return True
         except REDIS_FAULTS as error:
-            log.warning("queue.unavailable", extra={"error": type(error).__name__})
+            log.warning("queue.unavailable", extra={"error": kind_of(error)})
         self._suspension_seen_at = now
         return False
 

@@ -7,7 +7,7 @@ import redis
 
 from tokentail.errors import StoreFull, StoreUnavailable, Unreadable
 from tokentail.redis.client import connect
-from tokentail.redis.errors import NoPrimary, redis_errors
+from tokentail.redis.errors import NoPrimary, kind_of, redis_errors
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,10 @@ def test_a_refusal_says_that_redis_refuses_and_what_to_do(error: Exception, word
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the name of its host was not found"),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "^The name of the host of Redis was not found",
+        ),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "no name server answered"),
         (ConnectionRefusedError(111, "Connection refused"), "the connection was refused"),
         (NoPrimary("no Sentinel answers"), "no Sentinel answers"),
@@ -86,7 +89,7 @@ def test_a_refusal_says_that_redis_refuses_and_what_to_do(error: Exception, word
 def test_an_outage_names_the_part_at_fault(cause: Exception, words: str) -> None:
     """redis-py hides the cause behind an error of its own, for coroutines also that of the Sentinels."""
     error = redis.exceptions.ConnectionError("Error connecting to host:6379.")
-    error.__cause__ = cause
+    error.__context__ = cause
     with pytest.raises(StoreUnavailable, match=words), redis_errors():
         raise error
 
@@ -117,3 +120,10 @@ def test_an_address_with_its_password_is_not_repeated() -> None:
         client.ping()
     client.close()
     assert "hidden" not in str(refused.value)
+
+
+def test_the_kind_of_a_refusal_is_its_word() -> None:
+    """A log line with the class alone would have the same `ResponseError` for all of them."""
+    assert kind_of(redis.exceptions.ResponseError("NOREPLICAS Not enough good replicas to write.")) == "NOREPLICAS"
+    assert kind_of(redis.exceptions.ResponseError("wrong number of arguments")) == "ResponseError"
+    assert kind_of(redis.exceptions.ConnectionError("NOT for logs")) == "ConnectionError"
