@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random, SystemRandom
 
+from tests.acceptance.chaos.rounds import rounds, tell
 from tests.acceptance.chaos.violation import Violation
 from tests.fleet.campaign import Campaign
 from tests.fleet.cluster_faults import CLUSTER_FAULTS
@@ -56,24 +57,23 @@ def main() -> int:
     if options.store == "hosts" and not Hosts.are_up():
         return Hosts.run_inside([sys.executable, "-m", "tests.fleet", *sys.argv[1:]])
     folder = Path(tempfile.mkdtemp(prefix="tt-fleet-"))
-    _tell(f"fleet on {options.store}: seed {options.seed}, logs in {folder}")
+    tell(f"fleet on {options.store}: seed {options.seed}, logs in {folder}")
     if options.store == "hosts":
         deployment = Hosts().deployment(folder, more)
     else:
         deployment = Deployment(_STORES[options.store](folder), folder, more=more)
-    campaign = Campaign(deployment, options.seed, _tell)
-    rounds = _rounds(chosen, Random(options.seed), options.minutes)
-    code = _conclude(campaign, rounds, folder)
+    campaign = Campaign(deployment, options.seed, tell)
+    code = _conclude(campaign, _rounds(chosen, Random(options.seed), options.minutes), folder)
     if options.write and not code:
         write_into(options.write, options.store, table(campaign.outcomes.values()))
     return code
 
 
-def _conclude(campaign: Campaign, rounds: Iterator[Fault], folder: Path) -> int:
+def _conclude(campaign: Campaign, coming: Iterator[Fault], folder: Path) -> int:
     """Run it and print the table; the exit code."""
     code = 0
     try:
-        asyncio.run(campaign.run(rounds))
+        asyncio.run(campaign.run(coming))
     except (Violation, TimeoutError) as found:
         print(f"\nVIOLATION (logs in {folder})\n{found}", flush=True)
         code = 1
@@ -84,17 +84,8 @@ def _conclude(campaign: Campaign, rounds: Iterator[Fault], folder: Path) -> int:
 
 
 def _rounds(faults: list[Fault], random: Random, minutes: float) -> Iterator[Fault]:
-    """Every fault in turn, shuffled anew each time; the minutes begin with the first."""
-    until = time.monotonic() + minutes * 60
-    while time.monotonic() < until:
-        for fault in random.sample(faults, len(faults)):
-            if time.monotonic() >= until:
-                return
-            yield fault
-
-
-def _tell(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+    """The faults of this many minutes, which begin with the first."""
+    yield from rounds(faults, random, time.monotonic() + minutes * 60)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random, SystemRandom
 
 from tests.acceptance.chaos.campaign import Campaign
-from tests.acceptance.chaos.faults import FAULTS, Fault
+from tests.acceptance.chaos.faults import FAULTS
 from tests.acceptance.chaos.load import LoadShape
+from tests.acceptance.chaos.rounds import rounds, tell
 from tests.acceptance.chaos.violation import Violation
 
 
@@ -36,28 +36,15 @@ def main() -> int:
     )
     until = time.monotonic() + options.seconds
     chosen = [fault for fault in FAULTS if not options.only or fault.name in options.only]
-    campaign = Campaign(folder, options.seed, _tell, lease_s=lease_s, shape=LoadShape(open_jobs=options.open_jobs))
+    campaign = Campaign(folder, options.seed, tell, lease_s=lease_s, shape=LoadShape(open_jobs=options.open_jobs))
     try:
-        asyncio.run(campaign.run(_rounds(chosen, random, until)))
+        asyncio.run(campaign.run(rounds(chosen, random, until)))
     except Violation as violation:
         print(f"\nVIOLATION (seed {options.seed}, logs in {folder})\n{violation}", flush=True)
         return 1
     shutil.rmtree(folder)
     print(f"chaos: seed {options.seed}: no violation", flush=True)
     return 0
-
-
-def _rounds(faults: list[Fault], random: Random, until: float) -> Iterator[Fault]:
-    """Every fault in turn, shuffled anew each time."""
-    while time.monotonic() < until:
-        for fault in random.sample(faults, len(faults)):
-            if time.monotonic() >= until:
-                return
-            yield fault
-
-
-def _tell(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 if __name__ == "__main__":

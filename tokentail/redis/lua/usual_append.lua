@@ -7,6 +7,7 @@ if ARGV[3] == '' then
   if r[1] == 'running' and r[2] == ARGV[1] and r[3] == '1' and redis.pcall('LLEN', log) == tonumber(ARGV[2]) then
     local length = redis.call('RPUSH', log, unpack(ARGV, 4))
     local lines = table.concat(ARGV, '\n', 4)
+    -- As `publish` in prelude.lua does it.
     redis.call('PUBLISH', log, ARGV[2] .. ' 1\n' .. (#lines > 8192 and '' or lines))
     return length
   end
