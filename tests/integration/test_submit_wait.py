@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.http.paths import CHAT, JOBS
+from app.http.paths import CHAT, JOBS, RESPONSES
 from tests.free_ports import free_ports
 from tests.http_harness import HttpHarness, assert_problem, json_of, open_harness
 from tests.valkey_server import ValkeyServer
@@ -84,6 +84,36 @@ def test_a_job_that_no_replica_has_is_refused_and_its_key_finds_it_later(
     assert accepted(harness, "key") == job_id
     assert replica.connect().exists(record_of(job_id)) == 1
     assert list(harness.backend.queue.waiting()) == [job_id]
+
+
+def test_another_web_process_does_not_confirm_what_no_replica_has(
+    harness: HttpHarness, primary: ValkeyServer, replica: ValkeyServer
+) -> None:
+    """Redis's WAIT counts what its own connection wrote; the repeat of a submission may come over any connection."""
+    replica.pause()
+    assert_problem(harness.submit(Idempotency_Key="key"), 503)
+    client = primary.connect()
+    other = open_harness(
+        wire(client, client, load_settings({})), None, primary.url, has_worker=False, TOKENTAIL_SUBMIT_WAIT_MS=_WAIT_MS
+    )
+    try:
+        assert assert_problem(other.submit(Idempotency_Key="key"), 503)["type"].endswith(":not-replicated")
+        replica.resume()
+        assert [accepted(other, "key")] == list(harness.backend.queue.waiting())
+    finally:
+        other.close()
+
+
+def test_a_repeat_through_openais_interface_waits_for_a_replica_too(
+    harness: HttpHarness, replica: ValkeyServer
+) -> None:
+    """The id of a background response is a promise like a 202, also when the client's library sends it again."""
+    replica.pause()
+    body = {"model": "demo", "input": "Hi", "background": True}
+    for repeat in ({}, {"X-Stainless-Retry-Count": "1"}):
+        response = harness.post(RESPONSES, json=body, headers={"Idempotency-Key": "key", **repeat})
+        assert (response.status_code, json_of(response)["error"]["code"]) == (503, "not_replicated")
+    replica.resume()
 
 
 def test_a_job_that_no_replica_has_and_no_key_leads_to_is_erased(harness: HttpHarness, replica: ValkeyServer) -> None:

@@ -67,7 +67,7 @@ class Maker:
             noted = notes(trip, job.id) if notes else ()
             enqueued = self._queue.put(trip, job.id, 1) if is_in_trip else None
             viewed = trip.call(scripts.view(job.id))
-            replicated = trip.wait_for_replica(self.replica_ms) if self.replica_ms else None
+            replicated = trip.wait_for_replica(job.id, self.replica_ms) if self.replica_ms else None
             trip.send()
             is_new = created.get() or is_new
             fault: TokentailError | None = None

@@ -31,7 +31,7 @@ from tokentail.jobs.request import GenerationRequest, digest, encode_request
 from tokentail.jobs.user import user_digest
 from tokentail.redis import admission_scripts, scripts
 from tokentail.redis.repeats import Question
-from tokentail.redis.round_trip import RoundTrip
+from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.store import Store
 
 log = logging.getLogger(__name__)
@@ -158,9 +158,10 @@ class Submitter:
         return _Earlier(job_id, self._settled(owner, job_id, more))
 
     def _repeated(self, owner: str, job_id: str, notes: AddNotes | None) -> Job | None:
-        """The job that a question repeats; None where a new one must answer it."""
+        """The job that a question repeats; None where a new one must answer it. Raises NotReplicated."""
         trip = RoundTrip(self._store.client)
         viewed = trip.call(scripts.view(job_id))
+        replicated = self._wait_for_replica(trip, job_id)
         if notes:
             notes(trip, job_id)
         trip.send()
@@ -169,7 +170,11 @@ class Submitter:
                 job = viewed.get()
         except (JobNotFound, JobGone):
             return None
-        return None if job.owner != owner or job.status is Status.CANCELLED else job
+        if job.owner != owner or job.status is Status.CANCELLED:
+            return None
+        if replicated and not replicated.get():
+            raise _not_replicated(job_id)
+        return job
 
     def _settled(self, owner: str, job_id: str, notes: AddNotes | None) -> Submission | None:
         """The job of an earlier submission with the same key; None where that submission may have been cut short.
@@ -178,7 +183,7 @@ class Submitter:
         """
         trip = RoundTrip(self._store.client)
         viewed = trip.call(scripts.view(job_id))
-        replicated = trip.wait_for_replica(self._maker.replica_ms) if self._maker.replica_ms else None
+        replicated = self._wait_for_replica(trip, job_id)
         admitted, held = admission_scripts.counted_in(trip, owner, job_id)
         if notes:
             notes(trip, job_id)
@@ -204,6 +209,10 @@ class Submitter:
         with contextlib.suppress(StoreUnavailable, StoreFull, Unreadable):
             waiting = self._queue.enqueue(job_id, job.enqueues)  # once, should an earlier try have got through
         return Submission(job_id, is_new=False, job=job, waiting=waiting)
+
+    def _wait_for_replica(self, trip: RoundTrip, job_id: str) -> Outcome[bool] | None:
+        """Whether a replica has the job of an earlier submission; None where submissions do not wait for that."""
+        return trip.wait_for_replica(job_id, self._maker.replica_ms) if self._maker.replica_ms else None
 
     def _require_whole(self, job: NewJob, made: Made, key: str | None) -> None:
         """Raises what kept the job off a list, and NotReplicated for a job that the primary alone has.

@@ -43,6 +43,11 @@ def record_of(job_id: str) -> str:
     return job_keys(job_id)[0]
 
 
+def replicated_mark(job_id: str) -> str:
+    """A key in the job's slot that is written and expires at once, so that a replica can confirm it."""
+    return f"tt:{{{job_id}}}:replicated"
+
+
 def live_channel(job_id: str) -> str:
     """The channel on which a job's news is published (`log/tail.py`). Its name is that of the log's key."""
     return job_keys(job_id)[1]

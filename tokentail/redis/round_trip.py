@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import REPLIED_ERRORS, is_script_missing, redis_errors
+from tokentail.redis.keys import replicated_mark
 from tokentail.redis.script import Command, Reply
 
 Value = TypeVar("Value")
@@ -52,10 +53,20 @@ class RoundTrip:
         self._pipe.execute_command(*words, len(command.keys), *command.keys, *command.args)
         return self._noted(Outcome(command.answer), command)
 
-    def wait_for_replica(self, within_ms: int) -> Outcome[bool]:
-        """Whether one replica has, within this time, all that was written before: of the server of the call before."""
+    def wait_for_replica(self, job_id: str, within_ms: int) -> Outcome[bool]:
+        """Whether one replica has, within this time, all that the job's server had written before.
+
+        WAIT counts what its own connection has written, so this writes a key that expires at once: the job may have
+        been made over another connection.
+        """
+        written = self.add("SET", replicated_mark(job_id), 1, "PX", 1)
+
+        def answer(reply: Any) -> bool:
+            written.get()
+            return _has_replica(reply)
+
         self._pipe.execute_command("WAIT", 1, within_ms)
-        return self._noted(Outcome(_has_replica), None)
+        return self._noted(Outcome(answer), None)
 
     def send(self) -> None:
         """Send the calls and take in the replies. Raises StoreUnavailable; then nobody knows which calls were run."""
