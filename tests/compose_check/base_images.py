@@ -47,6 +47,8 @@ def make() -> None:
         root = Path(folder)
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
+        for compiled in root.glob("usr/lib/python3*/**/*.pyc"):
+            compiled.unlink()  # the official image has none, either
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
         shutil.rmtree(root / "var/cache/apt/archives")
         unfinished = _CACHE / "trixie.part"
