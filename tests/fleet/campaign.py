@@ -2,9 +2,7 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from random import Random
 
@@ -26,10 +24,6 @@ _QUIET_S = 2.0  # before the fault, with submissions
 _LONGER_S = 10.0  # jobs stream for so long after the fault
 _STUCK_S = 90.0  # beyond the time in which a job should have ended
 _SETTLED_S = 60.0  # small jobs after all faults
-# A primary that lives while it is replaced (sentinels on a busy machine mistake one for dead) accepts writes until
-# clients know its successor, which lacks them.
-_REPLACED_S = (3.0, 0.5)  # before and after the moment in which the successor is named
-_LOOK_EACH_S = 0.1
 
 
 class Campaign:
@@ -43,19 +37,16 @@ class Campaign:
         self._markers = itertools.count(1).__next__
         self._scenes: list[Scene] = []
         self._names: list[str] = []  # of the scenes' faults
-        self._is_over = False
-        self._replaced_at: list[float] = []  # when another node was named as a primary
         self._readers: dict[str, asyncio.Task[None]] = {}
-        self._submissions = Submissions(deployment.ports, self._markers, self._may_lose)
+        self._submissions = Submissions(deployment.ports, self._markers)
 
     async def run(self, faults: Iterable[Fault]) -> None:
         """Do them one after the other. Raises Violation, TimeoutError."""
         random = Random(f"fleet {self._seed}")
-        tasks: list[asyncio.Task[None]] = []
+        submitting: asyncio.Task[None] | None = None
         try:
             await self._deployment.start()
             submitting = asyncio.create_task(self._submissions.run())
-            tasks += [submitting, asyncio.create_task(self._watch_leaders())]
             for fault in faults:
                 try:
                     await self._round(fault, random)
@@ -68,10 +59,10 @@ class Campaign:
             for name, count in self._deployment.tracebacks().items():
                 self._tell(f"{name} has logged {count} tracebacks")
         finally:
-            self._is_over = True
             self._submissions.abandon()
-            for task in (*self._readers.values(), *tasks):
-                task.cancel()
+            for task in (*self._readers.values(), submitting):
+                if task is not None:
+                    task.cancel()
             await self._deployment.stop()
 
     async def _round(self, fault: Fault, random: Random) -> None:
@@ -161,23 +152,6 @@ class Campaign:
             outcome = self.outcomes[self._names[place]]
             outcome.submitted += 1
             outcome.refused += bool(submission.refused)
-            outcome.lost += submission.lost
-
-    async def _watch_leaders(self) -> None:
-        known = None
-        while not self._is_over:  # a cancellation alone may be lost in redis-py
-            with suppress(TimeoutError):
-                named = await self._deployment.store.leaders()
-                if named is not None and known is not None and named != known:
-                    self._replaced_at.append(time.monotonic())
-                known = named or known
-            await asyncio.sleep(_LOOK_EACH_S)
-
-    def _may_lose(self, accepted_at: float) -> bool:
-        before_s, after_s = _REPLACED_S
-        if any(at - before_s <= accepted_at <= at + after_s for at in self._replaced_at):
-            return True
-        return any(scene.may_lose(accepted_at) for scene in self._scenes)
 
     async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
         async def holds() -> bool:

@@ -1,4 +1,4 @@
-"""The faults of a cluster: nodes that die, hang and lag, slots that move, and a queue that goes away."""
+"""The faults of a cluster: those of its primaries, slots that move, and a queue that goes away."""
 
 import asyncio
 import time
@@ -8,15 +8,12 @@ from redis.exceptions import RedisError
 
 from tests.fleet.call import fields
 from tests.fleet.cluster_store import ClusterStore, identity, slot_of
-from tests.fleet.cut import can_cut, cut_off
-from tests.fleet.faults import Fault
+from tests.fleet.faults import Fault, chosen, kill_for_a_while
 from tests.fleet.node import Node
 from tests.fleet.patience import until
+from tests.fleet.primary_faults import primary_faults
 from tests.fleet.scene import Scene
 
-_UNSENT_S = 1.0  # what a primary may have acknowledged and not yet sent to its replica, on a busy machine
-_LAG_S = 2.0
-_AWAY_S = 8.0
 _MOVED_JOBS = 12
 _KEY_EACH_S = 0.4
 _MOVED_AT_ONCE = 2500  # slots of each node
@@ -27,53 +24,10 @@ def _store(scene: Scene) -> ClusterStore:
     return scene.deployment.store
 
 
-async def _victim(scene: Scene) -> Node:
-    node = await _store(scene).primary(scene.random)
-    await scene.only_jobs_of(node)
-    return node
-
-
-async def node_killed(scene: Scene) -> None:
-    """SIGKILL of a primary; its replica takes its slots."""
-    node = await _victim(scene)
-    scene.starts()
-    node.kill()
-    scene.loses(scene.began_at - _UNSENT_S)
-    await _store(scene).failed_over(node)
-
-
-async def node_hung(scene: Scene) -> None:
-    """SIGSTOP of a primary; its replica takes its slots, and it comes back as a replica."""
-    node = await _victim(scene)
-    scene.starts()
-    node.pause()
-    scene.loses(scene.began_at - _UNSENT_S)
-    try:
-        await _store(scene).failed_over(node)
-        await asyncio.sleep(max(0.0, scene.began_at + _AWAY_S - time.monotonic()))
-    finally:
-        node.resume()
-
-
-async def replica_lags(scene: Scene) -> None:
-    """A replica receives nothing for a while; then its primary dies, and what only that one had is gone."""
-    store = _store(scene)
-    node = await _victim(scene)
-    replica = await store.replica_of(node)
-    await replica.close_to_replication()
-    since = time.monotonic() - _UNSENT_S
-    await asyncio.sleep(_LAG_S)
-    scene.starts()
-    node.kill()
-    scene.loses(since)
-    await replica.open_to_replication()
-    await store.failed_over(node)
-
-
 async def planned(scene: Scene) -> None:
     """An operator asks a replica to take its primary's slots; nothing is lost by it."""
     store = _store(scene)
-    node = await _victim(scene)
+    node = await chosen(scene)
     replica = await store.replica_of(node)
     scene.starts()
     await replica.ask("CLUSTER", "FAILOVER")
@@ -127,36 +81,14 @@ async def _has_moved(source: Node) -> bool:
 
 async def queue_killed(scene: Scene) -> None:
     """SIGKILL of the server that has only the queue: jobs that run must not notice."""
-    queue = _store(scene).queue
     scene.hit = set()
-    scene.starts()
-    queue.kill()
-    await asyncio.sleep(2.0)
-    queue.start()
-    await queue.ready()
-
-
-async def node_cut_off(scene: Scene) -> None:
-    """Nobody reaches a primary, not even the other nodes, until the link is back."""
-    store = _store(scene)
-    if not can_cut():
-        scene.notes.append("left out: it needs root and iptables")
-        return
-    node = await _victim(scene)
-    scene.starts()
-    scene.loses(scene.began_at - _UNSENT_S)
-    with cut_off(node.address):
-        await store.failed_over(node)
-        await asyncio.sleep(max(0.0, scene.began_at + _AWAY_S - time.monotonic()))
+    await kill_for_a_while(scene, _store(scene).queue)
 
 
 CLUSTER_FAULTS = (
-    Fault("node killed", node_killed, 5.0),
-    Fault("node hung for 8 s, then back", node_hung, _AWAY_S + 2),
-    Fault("replica 2 s behind, then node killed", replica_lags, _LAG_S + 5),
+    *primary_faults("node"),
     Fault("planned fail-over of a node", planned, 3.0),
     Fault("slots moved key by key (MIGRATE)", slots_moved_by_keys, _MOVED_JOBS * _KEY_EACH_S * 4),
     Fault("slots moved at once (MIGRATESLOTS)", slots_moved_at_once, 6.0),
     Fault("queue killed, back after 2 s", queue_killed, 3.0),
-    Fault("node's link cut for 8 s", node_cut_off, _AWAY_S + 2),
 )

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from tests.fleet.node import Node
 from tests.fleet.patience import until
-from tests.fleet.store import Store, all_ready, own_addresses
+from tests.fleet.store import SURVIVES, ReplicatedStore, all_ready, own_addresses
 from tests.free_ports import free_ports
 from tokentail.redis.keys import record_of
 
@@ -22,7 +22,7 @@ _OPTIONS = (
 )
 
 
-class ClusterStore(Store):
+class ClusterStore(ReplicatedStore):
     """Slots, and with them jobs, may move from node to node."""
 
     kind = "cluster"
@@ -45,6 +45,7 @@ class ClusterStore(Store):
         self.settings = {
             "TOKENTAIL_BUFFER_URL": f"redis+cluster://{addresses}",
             "TOKENTAIL_QUEUE_URL": f"redis://127.0.0.1:{self.queue.port}/0",
+            **SURVIVES,
         }
 
     async def start(self) -> None:
@@ -72,11 +73,7 @@ class ClusterStore(Store):
         ports = {port for _, _, port, _ in await self.ranges()}
         return [node for node in self.members if node.port in ports]
 
-    async def leaders(self) -> object:
-        return sorted(node.port for node in await self.primaries())
-
     async def replica_of(self, primary: Node) -> Node:
-        """A node that follows `primary`. Raises TimeoutError if there is none."""
         for node in self.members:
             if await node.is_replica_of(primary.port):
                 return node
@@ -102,8 +99,6 @@ class ClusterStore(Store):
         raise TimeoutError("no node of the cluster answers")
 
     async def failed_over(self, former: Node) -> None:
-        """Wait until `former` owns no slots, by a node that is alive."""
-
         async def is_over() -> bool:
             return all(port != former.port for _, _, port, _ in await self.ranges())
 

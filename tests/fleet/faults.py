@@ -35,10 +35,8 @@ class Fault:
 
 async def chosen(scene: Scene) -> Node:
     """A primary to be hurt; in a cluster only its own jobs are touched."""
-    store: Store = scene.deployment.store
-    node = await store.primary(scene.random)
-    if store.kind == "cluster":
-        await scene.only_jobs_of(node)
+    node = await scene.deployment.store.primary(scene.random)
+    await scene.only_jobs_of(node)
     return node
 
 
@@ -89,10 +87,8 @@ async def busy(scene: Scene) -> None:
     await node.set(busy_reply_threshold=200)
     loop = f"local t = redis.call('TIME')[1] + {_BUSY_S} while tonumber(redis.call('TIME')[1]) < t do end return 1"
     scene.starts()
-    scene.lost_since = scene.began_at
     with suppress(RedisError):
         await node.ask("EVAL", loop, 0, timeout_s=_BUSY_S + 10.0)
-    scene.killed_at = time.monotonic()
     await node.set(busy_reply_threshold=5000)
 
 
@@ -138,14 +134,17 @@ async def _held_for_subscribers(store: Store) -> int:
     return total
 
 
-async def server_killed(scene: Scene) -> None:
-    """SIGKILL of the server; it comes back with its append-only file."""
-    node = await chosen(scene)
+async def kill_for_a_while(scene: Scene, node: Node) -> None:
+    """SIGKILL of a server; it comes back with its append-only file."""
     scene.starts()
     node.kill()
     await asyncio.sleep(2.0)
     node.start()
     await node.ready()
+
+
+async def server_killed(scene: Scene) -> None:
+    await kill_for_a_while(scene, await chosen(scene))
 
 
 async def server_hung(scene: Scene) -> None:

@@ -14,7 +14,6 @@ _HEAD = (
     "readers of jobs elsewhere",
     "resets",
     "submissions refused",
-    "lost",
     "seen",
 )
 
@@ -31,7 +30,6 @@ class Outcome:
     resets: int = 0
     submitted: int = 0
     refused: int = 0  # submissions that were refused at least once
-    lost: int = 0  # submissions that were accepted and then unknown
     notes: list[str] = field(default_factory=list)  # of the last round
 
     def cells(self) -> tuple[str, ...]:
@@ -44,7 +42,6 @@ class Outcome:
             _silence(self.others_s),
             str(self.resets),
             f"{self.refused} of {self.submitted}",
-            str(self.lost),
             "; ".join(self.notes),
         )
 

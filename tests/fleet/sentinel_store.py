@@ -1,4 +1,4 @@
-"""A primary, two replicas and three sentinels."""
+"""A primary, a replica and three sentinels."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.fleet.call import call, fields
 from tests.fleet.child import Child
 from tests.fleet.node import Node
 from tests.fleet.patience import until
-from tests.fleet.store import Store, all_ready, own_addresses
+from tests.fleet.store import SURVIVES, ReplicatedStore, all_ready, own_addresses
 from tests.free_ports import free_ports
 from tests.valkey_server import valkey_binary
 
@@ -29,25 +29,24 @@ sentinel parallel-syncs {name} 1
 """
 
 
-class SentinelStore(Store):
+class SentinelStore(ReplicatedStore):
     """The nodes change roles; the sentinels say which one is the primary."""
 
     kind = "sentinel"
 
     def __init__(self, folder: Path) -> None:
         self.nodes = [
-            Node(port, folder, address=address) for port, address in zip(free_ports(3), own_addresses(3), strict=True)
+            Node(port, folder, address=address) for port, address in zip(free_ports(2), own_addresses(2), strict=True)
         ]
         self.sentinels = [Sentinel(port, folder, self.nodes[0]) for port in free_ports(_SENTINELS)]
         addresses = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        self.settings = {"REDIS_URL": f"redis+sentinel://{addresses}/{NAME}/0"}
+        self.settings = {"REDIS_URL": f"redis+sentinel://{addresses}/{NAME}/0", **SURVIVES}
 
     async def start(self) -> None:
-        first, *others = self.nodes
+        first, second = self.nodes
         first.start()
         await first.ready()
-        for node in others:
-            node.start("--replicaof", first.address, str(first.port))
+        second.start("--replicaof", first.address, str(first.port))
         for sentinel in self.sentinels:
             sentinel.start()
         await self._settled()
@@ -63,12 +62,10 @@ class SentinelStore(Store):
                 return port
         return None
 
-    async def leaders(self) -> object:
-        return await self.primary_port()
+    async def replica_of(self, primary: Node) -> Node:
+        return next(node for node in self.nodes if node is not primary)
 
     async def failed_over(self, former: Node) -> None:
-        """Wait until another node than `former` is the primary and says so itself."""
-
         async def is_other() -> bool:
             port = await self.primary_port()
             return port != former.port and any([node.port == port and await node.is_primary() for node in self.nodes])

@@ -27,10 +27,6 @@ class Store(ABC):
     @abstractmethod
     async def settle(self) -> None: ...
 
-    async def leaders(self) -> object:
-        """What changes when a primary is replaced; None where nothing replaces one, or nobody knows."""
-        return None
-
     async def held_by(self, node: Node, job_ids: list[str]) -> set[str]:
         """Which of these jobs have their logs on a primary."""
         return set(job_ids)
@@ -39,6 +35,24 @@ class Store(ABC):
         """Kill all that runs."""
         for node in self.nodes:
             node.kill()
+
+
+class ReplicatedStore(Store):
+    """Each primary has one replica, which takes its place.
+
+    With two, the one that has confirmed a submission need not be the one that is promoted.
+    """
+
+    @abstractmethod
+    async def replica_of(self, primary: Node) -> Node: ...
+
+    @abstractmethod
+    async def failed_over(self, former: Node) -> None:
+        """Wait until `former` was replaced."""
+
+
+# A submission is accepted once the replica has it, so that no fail-over loses it.
+SURVIVES = {"TOKENTAIL_SUBMIT_WAIT_MS": "500"}
 
 
 class SingleStore(Store):

@@ -1,13 +1,12 @@
 """Submissions in a steady stream: each accepted one must end, whatever happens meanwhile.
 
-Every second one has an Idempotency-Key, and its client submits it again when it was refused, or lost although accepted.
-The others are sent once.
+Every second one has an Idempotency-Key, and its client submits it again when it was refused. The others are sent once.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.acceptance.chaos.connection import LOST, Connection, Reply
 from tests.acceptance.chaos.readers import JobGone
@@ -31,8 +30,6 @@ class Submission:
     key: str | None
     sent_at: float
     refused: int = 0  # 429, 503, or no answer at all
-    accepted: list[float] = field(default_factory=list)  # when it was accepted; more than once only after a loss
-    lost: int = 0  # how often it was accepted and is gone
     view: TimedView | None = None
     is_over: bool = False  # it has ended, or its client gave up
 
@@ -42,14 +39,13 @@ class Submission:
 
 
 class Submissions:
-    """`may_lose(accepted_at)` tells whether a fault may have taken away what was accepted at that time."""
+    """`ports` are those of the web processes; `markers` gives each submission a number of its own."""
 
-    def __init__(self, ports: Sequence[int], markers: Callable[[], int], may_lose: Callable[[float], bool]) -> None:
+    def __init__(self, ports: Sequence[int], markers: Callable[[], int]) -> None:
         self.all: list[Submission] = []
         self.violations: list[str] = []
         self._ports = ports
         self._markers = markers
-        self._may_lose = may_lose
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -80,19 +76,13 @@ class Submissions:
 
     async def _see_through(self, submission: Submission, turn: int) -> None:
         try:
-            while (job_id := await self._submit(submission, turn)) is not None:
+            if (job_id := await self._submit(submission, turn)) is not None:
                 submission.view = TimedView(job_id, submission.marker, "20")
                 try:
                     await follow(self._ports, submission.view, turn)
                 except JobGone:
-                    submission.lost += 1
-                    if not self._may_lose(submission.accepted[-1]):
-                        raise Violation("was accepted and is gone", job_id, list(submission.view.history)) from None
-                    if submission.key is None:
-                        break
-                else:
-                    check_answer(submission.view, _TOKENS)
-                    break
+                    raise Violation("was accepted and is gone", job_id, list(submission.view.history)) from None
+                check_answer(submission.view, _TOKENS)
             submission.is_over = True
         except Violation as violation:
             self.violations.append(str(violation))
@@ -105,7 +95,6 @@ class Submissions:
         while True:
             reply = await post(self._ports[turn % len(self._ports)], submission.prompt, submission.key)
             if reply is not None and reply.status == 202:
-                submission.accepted.append(time.monotonic())
                 return str(reply.json["id"])
             if reply is not None and reply.status not in {429, 503}:
                 raise Violation(f"a submission was answered {reply.status}: {reply.body[:500]!r}")

@@ -1,17 +1,13 @@
 """What the fleet's campaign counts: silences, what may be lost, and the table."""
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from tests.acceptance.chaos.marked_token import MarkedToken
 from tests.acceptance.chaos.padding import padded
 from tests.acceptance.chaos.violation import Violation
-from tests.fleet.deployment import Deployment
 from tests.fleet.outcome import Outcome, table, write_into
-from tests.fleet.scene import MainJob, Scene
-from tests.fleet.store import SingleStore
 from tests.fleet.submissions import check_answer
 from tests.fleet.timed_view import TimedView
 
@@ -54,30 +50,12 @@ def test_padded_tokens_are_checked_as_all_others_are() -> None:
         other.take(_body([first, third]))
 
 
-def test_only_what_a_fault_takes_away_may_be_lost(tmp_path: Path) -> None:
-    """A job accepted before replicas fell behind, or by the new primary, must not be gone."""
-    deployment = Deployment(SingleStore(tmp_path), tmp_path)
-
-    async def submit(*_: int) -> list[MainJob]:
-        return []
-
-    scene = Scene(deployment, Random(1), [], submit)
-    assert not scene.may_lose(scene.began_at)
-    scene.loses(scene.began_at - 3)
-    assert scene.killed_at is not None
-    assert scene.may_lose(scene.began_at - 2)
-    assert not scene.may_lose(scene.began_at - 4)
-    assert not scene.may_lose(scene.killed_at + 5)
-
-
 def test_the_table_has_a_row_for_each_fault_with_median_and_most() -> None:
     """Readers of jobs that the fault does not touch have a column of their own."""
-    killed = Outcome(
-        "node killed", "cluster", rounds=3, hit_s=[3.0, 4.0, 9.0], others_s=[0.3], submitted=80, refused=2, lost=1
-    )
+    killed = Outcome("node killed", "cluster", rounds=3, hit_s=[3.0, 4.0, 9.0], others_s=[0.3], submitted=80, refused=2)
     head, line, row = table([killed]).splitlines()
     assert head.count("|") == line.count("|") == row.count("|")
-    assert row.startswith("| node killed | cluster | 3 | 4.0 s (9.0) | 0.3 s (0.3) | 0 | 2 of 80 | 1 |")
+    assert row.startswith("| node killed | cluster | 3 | 4.0 s (9.0) | 0.3 s (0.3) | 0 | 2 of 80 |")
 
 
 def test_a_stores_table_replaces_the_one_before_in_its_page(tmp_path: Path) -> None:
