@@ -1,4 +1,4 @@
-"""A relay in front of a Redis on a unix socket, which counts round trips."""
+"""A relay in front of a Redis, which counts round trips."""
 
 import socket
 import tempfile
@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from tests.relay import hang_up
 
@@ -15,7 +16,8 @@ class CountingRelay:
     """Passes everything on. What a client sends before the next reply is one round trip, on each connection."""
 
     def __init__(self, url: str) -> None:
-        self._target = url.removeprefix("unix://")
+        """`url` is `unix://path` or `redis://address:port`."""
+        self._target = urlsplit(url)
         self._folder = tempfile.TemporaryDirectory(prefix="tt-", dir="/tmp")
         self._listener = socket.socket(socket.AF_UNIX)
         self._sockets = [self._listener]
@@ -49,12 +51,18 @@ class CountingRelay:
         with suppress(OSError):
             while not self._is_closed:
                 client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
+                server = self._connect()
                 self._sockets += [client, server]
-                server.connect(self._target)
                 is_asking = threading.Event()
                 threading.Thread(target=self._ask, args=(client, server, is_asking), daemon=True).start()
                 threading.Thread(target=self._reply, args=(server, client, is_asking), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        if self._target.hostname:
+            return socket.create_connection((self._target.hostname, self._target.port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._target.path)
+        return server
 
     def _ask(self, client: socket.socket, server: socket.socket, is_asking: threading.Event) -> None:
         with suppress(OSError):

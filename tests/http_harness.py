@@ -69,6 +69,17 @@ class HttpHarness:
         """Whether the process would hear news of the job."""
         return bool(self.backend.store.client.pubsub_numsub(live_channel(job_id))[0][1])
 
+    def is_live(self, job_id: str) -> bool:
+        """Whether the process has all news of the job from its subscription: a poll that waits reads nothing more."""
+        if self.plane is not None:
+            return self.plane.is_live(job_id)
+        assert self.hub_thread is not None
+
+        async def is_live(hub: Hub) -> bool:
+            return hub.tails.is_live(job_id)
+
+        return self.hub_thread.run(is_live)
+
     def waits(self) -> int:
         """How many wait now."""
         if self.plane is not None:

@@ -99,6 +99,10 @@ class LoopbackPlane:
         batch = self._loop_thread.call(self.wired.hub.tails.read_now, job_id, BEGINNING, 1)
         return batch is None or batch.length >= length
 
+    def is_live(self, job_id: str) -> bool:
+        """Whether the process has all news of the job from its subscription."""
+        return self._loop_thread.call(self.wired.hub.tails.is_live, job_id)
+
     def end_waits(self) -> None:
         """No reader waits any more."""
         self._loop_thread.call(self.wired.hub.end)

@@ -6,7 +6,8 @@ from tokentail.identifiers import new_attempt, new_job_id
 from tokentail.jobs.fleet import Lease
 from tokentail.jobs.job import FinishReason, NewJob, Status, Usage
 from tokentail.jobs.models import ServedModel
-from tokentail.log.element import End, Event
+from tokentail.log.cursor import BEGINNING
+from tokentail.log.element import End, Event, decode
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 
@@ -31,13 +32,18 @@ class ScriptedWorker:
         self.backend.store.create(NewJob(job_id, owner, "demo", now_ms()), b'{"prompt":"why"}')
         return job_id
 
-    def take(self, job_id: str) -> LogWriter:
-        """Claim the job and begin a generation."""
+    def begin(self, job_id: str) -> LogWriter:
+        """Claim the job and begin a generation, of which the store has nothing yet."""
         attempt = new_attempt()
         claim = self.backend.store.claim(job_id, attempt, "scripted", now_ms())
         assert claim is not None
         writer = LogWriter(job_id, attempt, claim)
         writer.start(writer.generation, "demo", "demo")
+        return writer
+
+    def take(self, job_id: str) -> LogWriter:
+        """Claim the job and begin a generation."""
+        writer = self.begin(job_id)
         self.drain(writer)
         return writer
 
@@ -50,6 +56,10 @@ class ScriptedWorker:
     def answer(self, job_id: str, *tokens: str) -> None:
         """Take the job, say these tokens, and complete it."""
         self.say(self.take(job_id), *tokens, COMPLETED)
+
+    def text(self, job_id: str) -> str:
+        """The text of the job's generation."""
+        return "".join(decode(token) for token in self.backend.store.read(job_id, BEGINNING, 10_000).tokens)
 
     def drain(self, writer: LogWriter) -> None:
         """Send everything that was written."""

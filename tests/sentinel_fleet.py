@@ -95,6 +95,11 @@ class SentinelFleet:
         own = f"?sentinel_password={sentinel_password}" if sentinel_password else ""
         return f"redis+sentinel://{f':{password}@' if password else ''}{hosts}/{NAME}/0{own}"
 
+    @property
+    def primary_url(self) -> str:
+        """The URL of the primary itself, which a fail-over changes."""
+        return f"redis://127.0.0.1:{self.primary.port}/0"
+
     def connect(self, timeout_s: float = 5.0) -> RedisClient:
         """A new client of the kind that the product uses."""
         return connect(self.url, timeout_s=timeout_s)

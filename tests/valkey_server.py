@@ -54,6 +54,11 @@ class ValkeyServer:
         return f"unix://{self._socket}"
 
     @property
+    def primary_url(self) -> str:
+        """The URL of the server itself, as that of a SentinelFleet."""
+        return self.url
+
+    @property
     def folder(self) -> Path:
         """Where it keeps its data."""
         return self._folder

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 import gevent
 import pytest
 
+from tests.scripted_worker import ScriptedWorker
 from tokentail.errors import AttemptLost, StoreUnavailable, Unreadable
-from tokentail.identifiers import new_attempt, new_job_id
-from tokentail.jobs.job import NewJob, Status
+from tokentail.jobs.job import Status
 from tokentail.log.append import Append, Appended
 from tokentail.log.cursor import BEGINNING
-from tokentail.log.element import End, decode
+from tokentail.log.element import End
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.store import Store
@@ -50,22 +50,16 @@ class _Bench:
 
     def __init__(self, backend: Backend) -> None:
         self.store = _FlakyStore(backend.store)
+        self._worker = ScriptedWorker(backend)
         self.lost: list[LogWriter] = []
         self.commit = GroupCommit(self.store, now_ms, lambda writer, _: self.lost.append(writer), NoMeters())
         self.greenlet = gevent.spawn(self.commit.run)
 
     def writer(self) -> LogWriter:
-        job_id, attempt = new_job_id(), new_attempt()
-        self.store.create(NewJob(job_id, "", "demo", now_ms()), b"{}")
-        claim = self.store.claim(job_id, attempt, "w", now_ms())
-        assert claim is not None
-        writer = LogWriter(job_id, attempt, claim)
-        writer.start(claim.generation, "demo", "demo")
-        return writer
+        return self._worker.begin(self._worker.submit())
 
     def text(self, writer: LogWriter) -> str:
-        batch = self.store.read(writer.job_id, BEGINNING, 10_000)
-        return "".join(decode(token) for token in batch.tokens)
+        return self._worker.text(writer.job_id)
 
 
 @pytest.fixture

@@ -96,7 +96,8 @@ def one_waits(harness: HttpHarness, job_id: str) -> Iterator[ThreadPoolExecutor]
         await_room(harness)
         pool.submit(harness.get, f"/v1/jobs/{job_id}/tokens?wait={LONG_S}", headers=ONE)
         try:
-            eventually(lambda: harness.waits() == 1, what="one waits")
+            # Until the subscription is confirmed a poll reads once more, and has no place meanwhile.
+            eventually(lambda: harness.is_live(job_id) and harness.waits() == 1, what="one waits")
             yield pool
         finally:
             for key in (ONE, TWO):

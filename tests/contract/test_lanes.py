@@ -6,13 +6,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from tests.scripted_worker import ScriptedWorker
 from tokentail.config.address import Address
 from tokentail.errors import StoreUnavailable
-from tokentail.identifiers import new_attempt, new_job_id
-from tokentail.jobs.job import NewJob, Status
+from tokentail.jobs.job import Status
 from tokentail.log.append import Append, Appended
 from tokentail.log.cursor import BEGINNING
-from tokentail.log.element import End, decode
+from tokentail.log.element import End
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
 from tokentail.redis.store import Store
@@ -60,21 +60,17 @@ class _Site:
 
     def __init__(self, backend: Backend) -> None:
         self.store = _StoreOfNodes(backend.store)
+        self._worker = ScriptedWorker(backend)
         self.commit = GroupCommit(self.store, now_ms, lambda writer, error: None, NoMeters())
         self.greenlet = gevent.spawn(self.commit.run)
 
     def writer(self, node: Address) -> LogWriter:
-        job_id, attempt = new_job_id(), new_attempt()
+        job_id = self._worker.submit()
         self.store.nodes[job_id] = node
-        self.store.create(NewJob(job_id, "", "demo", now_ms()), b"{}")
-        claim = self.store.claim(job_id, attempt, "w", now_ms())
-        assert claim is not None
-        writer = LogWriter(job_id, attempt, claim)
-        writer.start(claim.generation, "demo", "demo")
-        return writer
+        return self._worker.begin(job_id)
 
     def text(self, writer: LogWriter) -> str:
-        return "".join(decode(token) for token in self.store.read(writer.job_id, BEGINNING, 10_000).tokens)
+        return self._worker.text(writer.job_id)
 
 
 @pytest.fixture

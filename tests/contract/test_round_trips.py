@@ -19,6 +19,8 @@ from tests.contract.openai_clients import HI, REPEAT
 from tests.counting_relay import CountingRelay
 from tests.http_harness import HttpHarness, json_of, open_harness
 from tests.loopback import LoopThread
+from tests.sentinel_fleet import SentinelFleet
+from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import wire
@@ -94,17 +96,23 @@ class Site:
         return str(json_of(self.harness.post(JOBS, json=_ASKED[JOBS]))["id"])
 
 
+@pytest.fixture
+def primary_url(valkey_server: ValkeyServer | SentinelFleet) -> str:
+    """What the relays stand in front of."""
+    return valkey_server.primary_url
+
+
 @pytest.fixture(params=["flask", "plane"])
 def site(
-    request: pytest.FixtureRequest, real_client: RedisClient, valkey_url: str, loop_thread: LoopThread
+    request: pytest.FixtureRequest, real_client: RedisClient, primary_url: str, loop_thread: LoopThread
 ) -> Iterator[Site]:
-    yield from _sites(real_client, valkey_url, loop_thread if request.param == "plane" else None, has_queue=False)
+    yield from _sites(real_client, primary_url, loop_thread if request.param == "plane" else None, has_queue=False)
 
 
 @pytest.fixture
-def split_site(real_client: RedisClient, valkey_url: str, loop_thread: LoopThread) -> Iterator[Site]:
+def split_site(real_client: RedisClient, primary_url: str, loop_thread: LoopThread) -> Iterator[Site]:
     """A site whose queue is on another Redis, as far as it knows."""
-    yield from _sites(real_client, valkey_url, loop_thread, has_queue=True)
+    yield from _sites(real_client, primary_url, loop_thread, has_queue=True)
 
 
 def _sites(uncounted: RedisClient, url: str, loop_thread: LoopThread | None, *, has_queue: bool) -> Iterator[Site]:

@@ -17,7 +17,6 @@ from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
 from tokentail.config.settings import load_settings
 from tokentail.errors import StoreUnavailable
-from tokentail.identifiers import new_attempt
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms, wire
 from tokentail.redis.client import RedisClient, connect
@@ -48,11 +47,8 @@ class Site:
         return [self._begin() for _ in range(count)]
 
     def _begin(self) -> LogWriter:
-        store, job_id, attempt = self.harness.backend.store, self.harness.submitted(), new_attempt()
-        claim = store.claim(job_id, attempt, "w", now_ms())
-        assert claim is not None
-        writer = LogWriter(job_id, attempt, claim)
-        writer.start(claim.generation, "demo", "demo")
+        job_id = self.harness.submitted()
+        writer = self.harness.worker.begin(job_id)
         self._said[job_id] = []
         self.reads[job_id] = self._readers.submit(read_to_end, self.harness, job_id)
         self.say([writer])
