@@ -22,7 +22,7 @@ from tokentail.redis.cluster_client import ClusterClient
 MakeBackend = Callable[..., Backend]
 
 # The contracts that `make test` runs on a Cluster, too; `make test-cluster` runs all.
-_ON_CLUSTER = {"test_law_5_once", "test_owner_list", "test_admission"}
+_ON_CLUSTER = {"test_law_5_once", "test_usual_appends", "test_owner_list", "test_admission"}
 
 # Speed is measured by benchmarks: how long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)

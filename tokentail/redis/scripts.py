@@ -5,6 +5,7 @@ together they enforce the laws of the log (docs/protocol.md).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -18,21 +19,20 @@ from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
 from tokentail.log.element import End, Submitted, encode
 from tokentail.log.survey import Survey
-from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys
+from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, live_channel
 from tokentail.redis.replies import FIELDS, NEEDED, batch_decoder, check_request, job_decoder, number, number_or_none
 from tokentail.redis.script import Command, Script
 
 FORMAT = 1  # of records; the scripts refuse a later one, and read a record without one as this
 ANY_LOSSES = 1_000_000  # a claim of a job however often it was lost
 
-_claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
+_append, _claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke = (
     Script(name, preludes=("prelude",))
-    for name in ("claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
+    for name in ("append", "claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
-_append = Script("append", preludes=("usual_append", "prelude"))
 _webhook = Script("webhook", preludes=("prelude",))
-_create, _vital, _listed, _turn, _remember = (
-    Script(name) for name in ("create", "vital", "listed", "turn", "remember")
+_create, _vital, _listed, _turn, _remember, _usual_append = (
+    Script(name) for name in ("create", "vital", "listed", "turn", "remember", "usual_append")
 )
 
 
@@ -157,10 +157,20 @@ def claim(job_id: str, attempt: str, worker: str, now_ms: int, most_losses: int 
     return Command(_claim, keys, (attempt, worker, now_ms, most_losses), decode_claim)
 
 
+def usual_append(many: Sequence[Append]) -> Command[list[Appended | None]]:
+    """Append tokens, each time to another log; None stands for an append of which nothing was done, for `append`."""
+    args = tuple([b"%s %d\n%s" % (a.attempt.encode(), a.expected, b"\n".join(a.elements)) for a in many])
+
+    def decode_left(left: list[int]) -> list[Appended | None]:
+        return [None if i in left else Appended(a.expected + len(a.elements)) for i, a in enumerate(many, start=1)]
+
+    return Command(_usual_append, tuple([live_channel(a.job_id) for a in many]), args, decode_left)
+
+
 def append(a: Append, retention: Retention) -> Command[Appended]:
     """Append once, however often it is sent. Raises AttemptLost (when decoded) if the attempt was fenced out."""
     if not a.has_totals:
-        return Command(_append, job_keys(a.job_id)[:2], (a.attempt, a.expected, "", *a.elements), _decode_appended)
+        return Command(_append, job_keys(a.job_id), (a.attempt, a.expected, "", *a.elements), _decode_appended)
     args = (
         a.attempt,
         a.expected,

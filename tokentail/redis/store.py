@@ -7,6 +7,7 @@ Unreadable come out instead.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from tokentail.config.address import Address
 from tokentail.errors import JobNotFound, StoreUnavailable, Unreadable
@@ -19,7 +20,7 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
-from tokentail.redis.client import is_away
+from tokentail.redis.client import is_away, is_cluster
 from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
@@ -28,11 +29,13 @@ from tokentail.redis.owner_lists import OwnerLists
 from tokentail.redis.reader_marks import ReaderMarks
 from tokentail.redis.rewriting import mark_erased
 from tokentail.redis.round_trip import RoundTrip
+from tokentail.redis.script import Command
 
 log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 1024
 _MOST_IDS = 50  # that are tried for a new job, until the node of one answers
+_APPENDED_AT_ONCE = 20  # jobs in one script call; more would save nothing and hold others up
 _SURVEYED_AT_ONCE = 100  # elements
 
 
@@ -95,11 +98,32 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
 
     def append(self, append: Append) -> Appended:
         """Add elements at the expected index, once. Raises AttemptLost when fenced out."""
-        return self.run(scripts.append(append, self.retention))
+        (outcome,) = self.append_many([append])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
-        """Appends to many logs in one round trip; each has its own outcome, AttemptLost and StoreFull included."""
-        return self.run_many([scripts.append(append, self.retention) for append in appends])
+        """Appends, each to another log, in one round trip, with an outcome each: AttemptLost and StoreFull are some.
+
+        Where one is not as the store expects it, a second round trip finds out why.
+        """
+        at_once = 1 if is_cluster(self.client) else _APPENDED_AT_ONCE
+        usual = [place for place, append in enumerate(appends) if not append.has_totals]
+        shared = [usual[i : i + at_once] for i in range(0, len(usual), at_once)]
+        others = [place for place, append in enumerate(appends) if append.has_totals]
+        calls: list[Command[Any]] = [scripts.usual_append([appends[place] for place in places]) for places in shared]
+        calls += [scripts.append(appends[place], self.retention) for place in others]
+        replies = self.run_many(calls)
+        outcomes: list[Any] = [None] * len(appends)
+        for places, reply in zip(shared, replies, strict=False):
+            for i, place in enumerate(places):
+                outcomes[place] = reply if isinstance(reply, Exception) else reply[i]
+        left = [place for place in usual if outcomes[place] is None]
+        again = self.run_many([scripts.append(appends[place], self.retention) for place in left])
+        for place, outcome in zip([*others, *left], [*replies[len(shared) :], *again], strict=True):
+            outcomes[place] = outcome
+        return outcomes
 
     def close(self, job_id: str, end: End, now_ms: int, *, holder: str = "*") -> bool:
         """Close an open job with `end`; False when it was closed before or `holder` no longer holds it."""

@@ -1,6 +1,6 @@
 -- ARGV: attempt, expected index, now, tokens, bytes, upstream position or '', counts, generation that begins with the
 -- first element or '', status that the last element ends with or '', retention, tombstone, call record or '',
--- webhook's time, then the elements. Or, of tokens alone that change nothing else in the record (`usual_append.lua`):
+-- webhook's time, then the elements. Or, of tokens alone that `usual_append.lua` has left:
 -- attempt, expected index, '', then the elements.
 -- Tokens and bytes are totals, not increments, so that a repeat changes nothing.
 -- Returns the length, {'fenced', status or ''}, or {'lost', length} when elements before the expected index are gone.

@@ -1,10 +1,10 @@
--- Stands before every script. KEYS are always the same three of one job, in one cluster slot:
+-- Stands before every script of one job. KEYS are always the same three of one job, in one cluster slot:
 local record, log, request = KEYS[1], KEYS[2], KEYS[3]
 
 -- Followers subscribe to a channel named like the log. A message is the index of its first element and the message's
 -- format, then one element a line. Without elements it means that the log must be read: the record changed, or the
 -- elements are so large that a follower that reads no messages would have Redis keep too much for it. The script
--- `usual_append.lua`, which stands before these functions, publishes the same message.
+-- `usual_append.lua`, which stands alone, publishes the same message.
 local function publish(index, elements)
   local lines = table.concat(elements, '\n')
   redis.call('PUBLISH', log, index .. ' 1\n' .. (#lines > 8192 and '' or lines))
