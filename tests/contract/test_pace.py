@@ -27,10 +27,10 @@ class TimedJob:
 
     def __post_init__(self) -> None:
         self.store = self.job.backend.store
-        self.pubsub = self.store.client.pubsub(ignore_subscribe_messages=True)
+        self.pubsub = self.store.client.pubsub()
         self.pubsub.subscribe(live_channel(self.job.id))
-        while self.pubsub.get_message(timeout=0.1) is not None:
-            pass  # the confirmation
+        confirmation = self.pubsub.get_message(timeout=5)
+        assert confirmation is not None
         self.tail = Tail(self.read(), 1 << 20)
         self.tail.take(self.read())
         self.writer: LogWriter
