@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import redis
 
+from tests.child import die_with_parent
 from tests.free_ports import free_ports
 from tests.valkey_server import valkey_binary
 from tests.waiting import eventually
@@ -45,7 +46,12 @@ class Process:
         """Start it, and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
             self._child = subprocess.Popen(
-                [str(valkey_binary()), *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [str(valkey_binary()), *self._options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks taken
             )
         eventually(self._answers, within_s=20, what=f"valkey-server on port {self.port} answers")
         return self

@@ -3,13 +3,11 @@
 It runs in a session of its own, so that Ctrl-C reaches pytest first; on Linux it dies with the thread that started it.
 """
 
-import ctypes
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +15,11 @@ from typing import Self
 
 import redis
 
+from tests.child import die_with_parent
 from tests.waiting import eventually
 from tokentail.redis.client import RedisClient, connect
 
 OTHER_SERVER = "STORES_SERVER"  # names the environment variable with the path of a server to test instead
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def valkey_binary() -> Path:
@@ -89,7 +87,7 @@ class ValkeyServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no locks taken
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks taken
             )
         client = self.connect(timeout_s=1.0)
         try:
@@ -147,8 +145,3 @@ class ValkeyServer:
             self._child.kill()
             self._child.wait(10)
         self._child = None
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

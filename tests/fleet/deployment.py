@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.acceptance.chaos.connection import LOST, Connection
 from tests.acceptance.chaos.upstream import Upstream
 from tests.acceptance.running import environment
-from tests.fleet.child import Child
+from tests.child import Child
 from tests.fleet.patience import until
 from tests.fleet.store import Store
 from tests.free_ports import free_ports

@@ -6,8 +6,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from tests.child import Child
 from tests.fleet.call import call
-from tests.fleet.child import Child
 from tests.fleet.patience import until
 from tests.valkey_server import valkey_binary
 

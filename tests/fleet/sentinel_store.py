@@ -6,8 +6,8 @@ from random import Random
 
 from redis.exceptions import RedisError
 
+from tests.child import Child
 from tests.fleet.call import call, fields
-from tests.fleet.child import Child
 from tests.fleet.node import Node
 from tests.fleet.patience import until
 from tests.fleet.store import SURVIVES, ReplicatedStore, all_ready, own_addresses

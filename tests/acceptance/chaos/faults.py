@@ -86,7 +86,11 @@ async def everything_killed(deployment: Deployment, record: FaultRecord, random:
     for program in (*deployment.workers, deployment.web):
         program.kill()
     await asyncio.sleep(random.uniform(0.0, 1.0))
-    restarts = [deployment.valkey.start, deployment.web.start, *(worker.start for worker in deployment.workers)]
+    restarts: list[Callable[[], object]] = [
+        deployment.valkey.start,
+        deployment.web.start,
+        *(worker.start for worker in deployment.workers),
+    ]
     random.shuffle(restarts)
     for restart in restarts:
         restart()
@@ -101,9 +105,9 @@ async def worker_paused(deployment: Deployment, record: FaultRecord, random: Ran
     worker = random.choice(deployment.workers)
     paused_s = deployment.lease_s + random.uniform(1.0, 3.0)
     record.notes.append(f"{worker.name} for {paused_s:.1f} s")
-    worker.signal(signal.SIGSTOP)
+    worker.pause()
     await asyncio.sleep(paused_s)
-    worker.signal(signal.SIGCONT)
+    worker.resume()
 
 
 @_fault(costs_workers=True)

@@ -43,16 +43,16 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no locks taken
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks taken
             )
 
     def pause(self) -> None:
         """Make it hang: its connections stay open, and nothing is answered."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a process that hangs continue."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL; returns when it is dead."""
@@ -60,11 +60,13 @@ class Child:
             self._process.kill()
             self._process.wait(10)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it was started."""
         if self._process is not None:
             self._process.send_signal(number)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have this process killed when the thread that started it ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
