@@ -122,7 +122,7 @@ class Health:
         """The newest jobs that have ended with an answer or without, and the part of Redis's memory that is used."""
         now = now_ms()
         ended = {Status.COMPLETED, Status.FAILED}
-        page = self._backend.store.newest(lambda job: job.status in ended, None, RECENT_JOBS, now - RECENT_MS, now)
+        page = self._backend.store.newest(lambda job: job.status in ended, None, RECENT_JOBS, now - RECENT_MS, now, {})
         return page.jobs, self._backend.memory_used()
 
     def models(self, request: Request) -> Response:

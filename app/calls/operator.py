@@ -25,7 +25,7 @@ class OperatorViews:
         asked = request.query
         query = operator_query(asked, self._now_ms())
         found = self._store.newest(
-            query.is_wanted, query.page.older_than, query.page.limit, query.since_ms, self._now_ms()
+            query.is_wanted, query.page.older_than, query.page.limit, query.since_ms, self._now_ms(), query.fields
         )
         following = urlencode({**asked, "older_than": found.older_than}) if found.older_than else None
         records = [operators_view(job, self._views.described(job)) for job in found.jobs]

@@ -22,6 +22,12 @@ class OperatorQuery:
     model: str | None
     since_ms: int
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the record of every wanted job has."""
+        fields = {"status": self.status, "owner": self.owner, "model": self.model}
+        return {name: value for name, value in fields.items() if value is not None}
+
     def is_wanted(self, job: Job) -> bool:
         """Whether the job is one of them; the list itself heeds `since_ms`."""
         asked = (self.status, self.owner, self.user, self.model)

@@ -3,11 +3,16 @@
 import pytest
 
 from tests.conftest import MakeBackend
+from tokentail.config.settings import load_settings
 from tokentail.errors import JobGone
 from tokentail.identifiers import new_job_id
-from tokentail.jobs.job import NewJob
-from tokentail.redis.backend import Backend
-from tokentail.redis.keys import owner_index
+from tokentail.jobs.job import NewJob, Status
+from tokentail.jobs.job_filter import JobFilter
+from tokentail.log.element import End
+from tokentail.redis.backend import Backend, wire
+from tokentail.redis.client import RedisClient
+from tokentail.redis.job_index import JobPage
+from tokentail.redis.keys import live_channel, owner_index, record_of
 from tokentail.redis.store import Store
 
 NOW_MS = 1_700_000_000_000
@@ -129,3 +134,51 @@ def test_a_page_does_bounded_work_among_jobs_that_are_gone(backend: Backend) -> 
     assert first == [newest]
     assert rest == [[oldest]]
     assert on_list(store) == 2
+
+
+def test_a_filtered_page_has_the_jobs_that_match_and_nothing_else(backend: Backend) -> None:
+    """Also between jobs of which the record or the log is gone, or cannot be read."""
+    store = backend.store
+    ids = [made(store, NOW_MS + i) for i in range(9)][::-1]
+    for job_id in (ids[1], ids[4], ids[6]):
+        store.close(job_id, End(Status.FAILED), NOW_MS)
+    for job_id in ids[2:4]:
+        store.client.delete(record_of(job_id))
+    store.client.set(record_of(ids[3]), "spoilt")
+    store.client.delete(live_channel(ids[6]))
+    assert [job.id for job in failed(store).jobs] == [ids[1], ids[4]]
+    assert [job.id for job in store.page_of("owner", None, 9, NOW_MS, JobFilter(model="dem*")).jobs] == [
+        *(ids[0], ids[1], ids[4], ids[5], ids[7], ids[8])
+    ]
+    assert store.page_of("owner", None, 9, NOW_MS, JobFilter(model="dem")).jobs == []
+
+
+def test_a_page_without_a_match_reads_one_field_of_a_bounded_number_of_records(real_client: RedisClient) -> None:
+    """Whatever else is kept: each job costs one command within a script, two hundred jobs cost two round trips."""
+    store = wire(real_client, real_client, load_settings({})).store
+
+    def cost(jobs: int) -> tuple[int, int]:
+        pipe = real_client.pipeline()
+        for at in range(jobs):
+            job_id = new_job_id()
+            pipe.hset(record_of(job_id), "status", "completed")
+            pipe.zadd(owner_index("owner"), {job_id: at})
+        pipe.execute()
+        real_client.config_resetstat()
+        assert failed(store).jobs == []
+        stats = real_client.info("commandstats")
+        scripts, *commands = (stats[f"cmdstat_{name}"]["calls"] for name in ("evalsha", "hget", "zrevrange"))
+        return scripts, sum(commands)
+
+    failed(store)  # the server learns the scripts
+    cost(1)
+    scripts, commands = cost(999)
+    assert (scripts, commands) == (2 * 6, 1000 + 6)
+    most = cost(4000)
+    assert most[1] < 4100
+    assert cost(4000) == most
+
+
+def failed(store: Store) -> JobPage:
+    """The newest of the owner's failed jobs."""
+    return store.page_of("owner", None, 10, NOW_MS, JobFilter(status=Status.FAILED))

@@ -16,6 +16,11 @@ class JobFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     since_ms: int = 0  # when it was created at the earliest
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the record of every job on the list has; a value that ends in * is the beginning of one."""
+        return {name: value for name, value in (("status", self.status), ("model", self.model)) if value}
+
     def admits(self, job: Job) -> bool:
         """Whether the job is on the list."""
         had = job.submitted.get("metadata") or {}

@@ -1,6 +1,6 @@
 """The index of all jobs, for operators: the newest jobs of all owners by creation, in one bounded key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
@@ -68,20 +68,35 @@ class PageOfJobs:
         return JobPage(jobs, older_than, self._missing)
 
 
-def views_of(client: ScriptClient, listed: Sequence[tuple[str, int]]) -> list[Job | Exception]:
+def views_of(
+    client: ScriptClient, listed: Sequence[tuple[str, int]], fields: Mapping[str, str]
+) -> list[Job | Exception | None]:
     """The view of each listed job; StoreUnavailable in the place of those whose node of a Cluster is away.
 
+    None stands for jobs whose record has not these fields (`scripts.matching`), which costs an eighth of a view.
     Raises StoreUnavailable where there is one server alone.
     """
-    calls = [scripts.view(job_id) for job_id, _ in listed]
+    sought = [job_id for job_id, _ in listed]
     try:
-        views = client.run_many(calls)
+        if fields:
+            sought = _matching(client, sought, fields)
+        views = client.run_many([scripts.view(job_id) for job_id in sought])
     except StoreUnavailable as error:
-        views = [error] * len(listed)
+        views = [error] * len(sought)
     for view in () if is_cluster(client.client) else views:
         if isinstance(view, StoreUnavailable):
             raise view
-    return views
+    found = dict(zip(sought, views, strict=True))
+    return [found.get(job_id) for job_id, _ in listed]
+
+
+def _matching(client: ScriptClient, job_ids: list[str], fields: Mapping[str, str]) -> list[str]:
+    """Those of the jobs whose record has these fields, or cannot be read now."""
+    at_once = 1 if is_cluster(client.client) else _AT_ONCE
+    parts = [job_ids[i : i + at_once] for i in range(0, len(job_ids), at_once)]
+    outcomes = client.run_many([scripts.matching(part, fields) for part in parts])
+    unread = (part if isinstance(found, Exception) else found for part, found in zip(parts, outcomes, strict=True))
+    return [job_id for part in unread for job_id in part]
 
 
 def add_to_index(trip: RoundTrip, job_id: str, now_ms: int, ttl_ms: int) -> list[Outcome[Any]]:
@@ -112,9 +127,15 @@ class JobIndex(ScriptClient):
     """Reads the index. Jobs whose content has expired or was deleted are taken off it when they are met."""
 
     def newest(
-        self, is_wanted: Callable[[Job], bool], older_than: str | None, limit: int, since_ms: int, now_ms: int
+        self,
+        is_wanted: Callable[[Job], bool],
+        older_than: str | None,
+        limit: int,
+        since_ms: int,
+        now_ms: int,
+        fields: Mapping[str, str],
     ) -> JobPage:
-        """At most `limit` wanted jobs from `since_ms` on, newest first.
+        """At most `limit` wanted jobs from `since_ms` on, newest first. `fields` are those of a wanted job's record.
 
         A page on which few jobs are wanted may be short before the last: so many jobs are looked at for it.
         """
@@ -122,7 +143,7 @@ class JobIndex(ScriptClient):
         for _ in range(_MOST_SCANNED // _AT_ONCE):
             listed = read_index(self, ALL_JOBS, *(older_than or "").partition(".")[::2], _AT_ONCE)
             gone: list[str] = []
-            for (job_id, created_ms), job in zip(listed, views_of(self, listed), strict=True):
+            for (job_id, created_ms), job in zip(listed, views_of(self, listed, fields), strict=True):
                 if created_ms < since_ms:
                     return page.ended(None)
                 older_than = f"{job_id}.{created_ms}"

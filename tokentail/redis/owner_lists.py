@@ -108,7 +108,7 @@ class OwnerLists(ScriptClient):
         count = limit + 1  # one more tells whether another page follows
         for _ in range(_MOST_ROUNDS):
             listed = self.listed(owner, wanted.user, older_than, count)
-            views = views_of(self, listed)
+            views = views_of(self, listed, wanted.fields)
             self._forget_gone(owner, wanted.user, listed, views, now_ms)
             for (job_id, created_ms), job in zip(listed, views, strict=True):
                 older_than = f"{job_id}.{created_ms}"
@@ -118,7 +118,7 @@ class OwnerLists(ScriptClient):
                 elif isinstance(job, StoreUnavailable):
                     if created_ms >= wanted.since_ms:
                         page.miss()
-                elif not isinstance(job, JobGone | JobNotFound | Unreadable):
+                elif job is not None and not isinstance(job, JobGone | JobNotFound | Unreadable):
                     raise job
             if page.is_full:
                 break
@@ -147,7 +147,12 @@ class OwnerLists(ScriptClient):
         return ""
 
     def _forget_gone(
-        self, owner: str, user: str, listed: Sequence[tuple[str, int]], views: Sequence[Job | Exception], now_ms: int
+        self,
+        owner: str,
+        user: str,
+        listed: Sequence[tuple[str, int]],
+        views: Sequence[Job | Exception | None],
+        now_ms: int,
     ) -> None:
         """Take the jobs off a list that have left it; a user's list has tombstones, too."""
         gone: list[str] = []

@@ -5,7 +5,7 @@ together they enforce the laws of the log (docs/protocol.md).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -19,7 +19,7 @@ from tokentail.log.batch import MAX_READ_BYTES, Batch
 from tokentail.log.cursor import OPENING, Cursor
 from tokentail.log.element import End, Submitted, encode
 from tokentail.log.survey import Survey
-from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, live_channel
+from tokentail.redis.keys import SWEEP_TURN, WORKER_CHANNELS, job_keys, live_channel, record_of
 from tokentail.redis.replies import FIELDS, NEEDED, batch_decoder, check_request, job_decoder, number, number_or_none
 from tokentail.redis.script import Command, Script
 
@@ -31,8 +31,8 @@ _append, _claim, _close, _close_spoilt, _requeue, _delete, _read, _view, _revoke
     for name in ("append", "claim", "close", "close_spoilt", "requeue", "delete", "read", "view", "revoke")
 )
 _webhook = Script("webhook", preludes=("prelude",))
-_create, _vital, _listed, _turn, _remember, _usual_append = (
-    Script(name) for name in ("create", "vital", "listed", "turn", "remember", "usual_append")
+_create, _vital, _listed, _matching, _turn, _remember, _usual_append = (
+    Script(name) for name in ("create", "vital", "listed", "matching", "turn", "remember", "usual_append")
 )
 
 
@@ -70,6 +70,19 @@ def listed(name: str, last: str, created_ms: str, most: int) -> Command[list[tup
         return [(reply[i], whole_ms(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
 
     return Command(_listed, (name,), (last, created_ms, most), decode_listed)
+
+
+def matching(job_ids: Sequence[str], fields: Mapping[str, str]) -> Command[list[str]]:
+    """Which of the jobs have these fields in their record, or a record that cannot be read.
+
+    A value that ends in * is the beginning of values.
+    """
+
+    def decode_places(places: list[int]) -> list[str]:
+        return [job_ids[place - 1] for place in places]
+
+    flat = tuple(part for pair in fields.items() for part in pair)
+    return Command(_matching, tuple([record_of(job_id) for job_id in job_ids]), flat, decode_places)
 
 
 def vital(key: str, command: str, *args: str | bytes | int) -> tuple[str | bytes | int, ...]:
