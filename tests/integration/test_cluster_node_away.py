@@ -117,4 +117,4 @@ def test_operators_see_the_nodes_that_are_left_and_the_name_of_the_lost_one(site
     assert site.harness.backend.memory_used() == 0.0, "the nodes have no limit, and are asked"
     with pytest.raises(StoreUnavailable, match=site.node), redis_errors():
         store.client.ping()
-    assert store.newest(lambda _: True, None, 5, 0, now_ms()).missing <= len(site.lost) + site.refused
+    assert store.newest(lambda _: True, None, 5, 0, now_ms(), {}).missing <= len(site.lost) + site.refused
