@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.ai_sdk.wiring import ai_sdk_handlers
+from app.ai_sdk.wiring import ai_sdk_calls
 from app.calls.description import Description
 from app.calls.erasures import Erasures
 from app.calls.health import Health
@@ -23,7 +23,7 @@ from app.http.access import Access
 from app.http.router import Handler, Router
 from app.http.routes import ROUTER
 from app.http.signed_tokens import TokenSigner
-from app.openai.wiring import openai_handlers
+from app.openai.wiring import openai_calls
 from app.reading.readers import Readers
 from app.reading.tails import Tails
 from tokentail.config.key_ring import KeyRing
@@ -111,45 +111,17 @@ def wire_calls(
     streams = Streams(actions, time.monotonic, is_raw_on=settings.get_stream)
     description = Description(router)
     durable = DurableCalls(polls.max_wait_s, clock, now_ms)
-    erasures = Erasures(Erasure(store, queue, backend.admission, now_ms))
-    handlers = {
-        "pollTokens": polls.tokens,
-        "pollEvents": polls.events,
-        "pollAny": polls.any_of,
-        "submitJob": actions.submit,
-        "listJobs": views.page,
-        "getJob": views.view,
-        "getRequest": views.asked,
-        "deleteJobs": erasures.of_owner,
-        "deleteUser": erasures.of_user,
-        "deleteJob": actions.delete,
-        "getText": views.text,
-        "streamJob": streams.events,
-        "followJob": streams.socket,
-        "readDurableEvents": durable.events,
-        "readDurableText": durable.text,
-        "shareJob": sessions.share,
-        "revokeShares": sessions.revoke,
-        "cancelJob": actions.cancel,
-        "streamText": streams.raw,
-        "openSession": sessions.open,
-        "closeSession": sessions.close,
-        "overview": health.overview,
-        "listAllJobs": OperatorViews(store, views, now_ms).jobs,
-        "usage": usage.usage,
-        "listModels": health.models,
-        "health": health.health,
-        "ready": health.ready,
-        "openapi": description.document,
-        "docs": description.page,
-        "docsFile": description.page,
-        **openai_handlers(store, actions, views, polls, models),
-        **ai_sdk_handlers(store, actions, views, polls, models),
-    }
+    parts = (
+        *(polls, views, actions, streams, durable, sessions, health, usage, description),
+        Erasures(Erasure(store, queue, backend.admission, now_ms)),
+        OperatorViews(store, views, now_ms),
+        *openai_calls(store, actions, views, polls, models),
+        ai_sdk_calls(store, actions, views, polls, models),
+    )
     return Calls(
         settings=settings,
         router=router,
-        handlers=handlers,
+        handlers={name: handler for part in parts for name, handler in part.handlers().items()},
         access=access,
         sessions=sessions,
         shares=Shares(store, clock),

@@ -11,9 +11,10 @@ from app.ai_sdk.ui_stream import UiStream
 from app.calls.jobs import JobViews
 from app.calls.key_models import KeyModels
 from app.calls.submit import JobActions
-from app.http.paths import UI_CHAT
+from app.http.ai_sdk_routes import UI_CHAT
 from app.http.request import Request
 from app.http.response import OPEN, Response, media_type_refusal
+from app.http.router import Handler
 from app.openai.following import Clock, Delivery, Followed, stream
 from app.openai.sse import HEADERS
 from app.openai.submissions import Submissions, Submitted, model_meant
@@ -48,6 +49,10 @@ class ChatCalls:
         self._store = store
         self._chats = chats
         self._clock = clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"createChatAnswer": self.create, "resumeChatAnswer": self.resume, "stopChatAnswer": self.stop}
 
     def create(self, request: Request) -> Stream:
         """Answer a chat's messages as a stream; the answer goes on when its reader leaves."""

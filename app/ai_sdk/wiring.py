@@ -5,20 +5,16 @@ from app.calls.jobs import JobViews
 from app.calls.key_models import KeyModels
 from app.calls.polls import Polls
 from app.calls.submit import JobActions
-from app.http.router import Handler
 from app.openai.submissions import Submissions
 from tokentail.redis.chats import Chats
 from tokentail.redis.repeats import Repeats
 from tokentail.redis.store import Store
 
 
-def ai_sdk_handlers(
-    store: Store, actions: JobActions, views: JobViews, polls: Polls, models: KeyModels
-) -> dict[str, Handler]:
-    """The handlers by the names of their routes, on the calls of our own interface."""
-    submissions = Submissions(actions, models, Repeats(store.client))
-    chat = ChatCalls(
-        submissions=submissions,
+def ai_sdk_calls(store: Store, actions: JobActions, views: JobViews, polls: Polls, models: KeyModels) -> ChatCalls:
+    """The calls, on those of our own interface."""
+    return ChatCalls(
+        submissions=Submissions(actions, models, Repeats(store.client)),
         views=views,
         actions=actions,
         models=models,
@@ -26,8 +22,3 @@ def ai_sdk_handlers(
         chats=Chats(store.client),
         clock=polls.clock,
     )
-    return {
-        "createChatAnswer": chat.create,
-        "resumeChatAnswer": chat.resume,
-        "stopChatAnswer": chat.stop,
-    }

@@ -2,10 +2,10 @@
 
 from app.http.api_page import api_page_file
 from app.http.openapi import openapi_document
-from app.http.paths import DOCS
+from app.http.operating_routes import DOCS
 from app.http.request import Request
 from app.http.response import JSON, Response, problem
-from app.http.router import Router
+from app.http.router import Handler, Router
 
 
 class Description:
@@ -13,6 +13,10 @@ class Description:
 
     def __init__(self, router: Router) -> None:
         self._router = router
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"openapi": self.document, "docs": self.page, "docsFile": self.page}
 
     def document(self, _request: Request) -> Response:
         """The OpenAPI document."""

@@ -3,6 +3,7 @@
 from app.http.query import is_asked
 from app.http.request import Request
 from app.http.response import Response, json_response
+from app.http.router import Handler
 from tokentail.errors import Fault, InvalidRequest
 from tokentail.jobs.erasure import Erasure
 from tokentail.jobs.user import LONGEST_USER
@@ -13,6 +14,10 @@ class Erasures:
 
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"deleteJobs": self.of_owner, "deleteUser": self.of_user}
 
     def of_user(self, request: Request) -> Response:
         """Erase all jobs of the user in the path."""

@@ -13,6 +13,7 @@ from app.calls.usage import UsageCalls
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response, problem
+from app.http.router import Handler
 from tokentail.config.store_use import StoreUse
 from tokentail.errors import NothingServed
 from tokentail.jobs.fleet import Lease
@@ -51,6 +52,10 @@ class Health:
         clients = (backend.buffer_client, backend.queue_client)  # the second has no use where both are one Redis
         judge = partial(judge_each, list(zip(clients, uses, strict=False)))
         self._verdict = Snapshot(judge, _VERDICT_S, time.monotonic)
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"overview": self.overview, "listModels": self.models, "health": self.health, "ready": self.ready}
 
     def health(self, _request: Request) -> Response:
         """This process answers. It reads nothing: all threads may be waiting for Redis."""

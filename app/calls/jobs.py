@@ -12,6 +12,7 @@ from app.http.bodies import asked_body, job_view, operators_view, page_body, tex
 from app.http.page_query import page_query
 from app.http.request import Request
 from app.http.response import Response, is_match, json_response
+from app.http.router import Handler
 from app.reading.readers import Readers
 from app.reading.steps import hidden_from, shown_to
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound
@@ -43,6 +44,10 @@ class JobViews:
         self._catalog = catalog
         self._places = positions
         self._now_ms = now_ms
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"listJobs": self.page, "getJob": self.view, "getRequest": self.asked, "getText": self.text}
 
     def text(self, request: Request) -> Response:
         """The current generation's text so far."""

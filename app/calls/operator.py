@@ -5,10 +5,11 @@ from urllib.parse import urlencode
 
 from app.calls.jobs import JobViews
 from app.http.bodies import operators_view, page_body
+from app.http.operating_routes import OPERATOR_JOBS
 from app.http.operator_query import operator_query
-from app.http.paths import OPERATOR_JOBS
 from app.http.request import Request
 from app.http.response import Response, json_response
+from app.http.router import Handler
 from tokentail.redis.store import Store
 
 
@@ -19,6 +20,10 @@ class OperatorViews:
         self._store = store
         self._views = views
         self._now_ms = now_ms
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"listAllJobs": self.jobs}
 
     def jobs(self, request: Request) -> Response:
         """The newest jobs of all owners that the query asks for."""

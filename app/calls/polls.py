@@ -14,6 +14,7 @@ from app.http.bodies import events_body, poll_response, text_of, tokens_body
 from app.http.query import MOST_ELEMENTS, poll_any_query, poll_query
 from app.http.request import Request
 from app.http.response import Response, json_response, problem, problem_of
+from app.http.router import Handler
 from app.reading.steps import Follow, Steps, read_or_wait, read_or_wait_for_any
 from tokentail.errors import JobGone, JobNotFound, Unreadable
 from tokentail.identifiers import is_job_id
@@ -42,6 +43,10 @@ class Polls:
         self.max_wait_s = max_wait_s
         self.now_ms = now_ms
         self.clock = clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"pollTokens": self.tokens, "pollEvents": self.events, "pollAny": self.any_of}
 
     def tokens(self, request: Request) -> Steps[Response]:
         """A poll of a job's tokens: a short one, and with `wait` a long one."""

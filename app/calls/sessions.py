@@ -7,6 +7,7 @@ from app.http.access import NO_KEY, Access
 from app.http.bodies import moment
 from app.http.request import Request
 from app.http.response import Response, json_response
+from app.http.router import Handler
 from app.http.session_request import parse_session
 from app.http.share_request import parse_share
 from tokentail.errors import JobNotFound
@@ -21,6 +22,15 @@ class Sessions:
         self._access = access
         self._reads = views
         self._store = store
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {
+            "openSession": self.open,
+            "closeSession": self.close,
+            "shareJob": self.share,
+            "revokeShares": self.revoke,
+        }
 
     def open(self, request: Request) -> Response:
         """Exchange a bearer key for a session's cookie. Where no keys are configured, no key is needed.

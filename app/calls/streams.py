@@ -15,10 +15,12 @@ from werkzeug.http import parse_accept_header
 from app.calls.polls import checked
 from app.calls.submit import JobActions
 from app.http.bodies import events_body, tokens_body
-from app.http.paths import JOB, JOB_STREAM, JOB_TOKENS, JOBS, RAW_STREAM
+from app.http.job_routes import JOB, JOBS
 from app.http.query import is_asked, last_event_id, poll_query, raw_stream_place, raw_stream_request
+from app.http.reading_routes import JOB_STREAM, JOB_TOKENS, RAW_STREAM
 from app.http.request import Request
 from app.http.response import Response, problem
+from app.http.router import Handler
 from app.reading.steps import Follow, Head, PassOn, Read, RunBlocking, Send, Stream, read_on
 from tokentail.errors import StoreUnavailable, Unreadable
 from tokentail.jobs.submit import Submission
@@ -74,6 +76,10 @@ class Streams:
         self._actions = actions
         self._clock = clock
         self._is_raw_on = is_raw_on
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"streamJob": self.events, "followJob": self.socket, "streamText": self.raw}
 
     def events(self, request: Request) -> Stream:
         """A stream of a job that was submitted before."""

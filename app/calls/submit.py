@@ -21,6 +21,7 @@ from app.http.query import preferred_wait_s
 from app.http.rate_limits import rate_headers
 from app.http.request import Request
 from app.http.response import Response, json_response, media_type_refusal
+from app.http.router import Handler
 from app.reading.steps import HandlerSteps, RunBlocking
 from tokentail.config.key_ring import KeyRing
 from tokentail.errors import Fault, InvalidRequest, JobGone, JobNotFound, StoreFull, StoreUnavailable, Unreadable
@@ -73,6 +74,10 @@ class JobActions:
         self._polls = polls
         self._now_ms = now_ms
         self._tracing = tracing
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"submitJob": self.submit, "deleteJob": self.delete, "cancelJob": self.cancel}
 
     def submit(self, request: Request) -> HandlerSteps[Response]:
         """Submit a job; with `Prefer: wait=N`, wait for its text."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.http.request import Request
 from app.http.response import Response, json_response, problem
+from app.http.router import Handler
 from app.http.usage_query import usage_query
 from tokentail.jobs.accounts import Account, Accounts, day_of
 from tokentail.jobs.api_key import Role
@@ -17,6 +18,10 @@ class UsageCalls:
     def __init__(self, accounts: Accounts, now_ms: Callable[[], int]) -> None:
         self._accounts = accounts
         self._now_ms = now_ms
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"usage": self.usage}
 
     def usage(self, request: Request) -> Response:
         """The days from `since` to `until`, each owner's apart. Raises InvalidRequest, StoreUnavailable."""

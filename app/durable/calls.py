@@ -25,6 +25,7 @@ from app.durable.view import EventsView, Position, TextView, View
 from app.http.query import MOST_ELEMENTS
 from app.http.request import Request
 from app.http.response import OPEN, Response, is_match, problem
+from app.http.router import Handler
 from app.reading.steps import Follow, Head, Read, Stream, Wait, read_on
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
@@ -48,6 +49,10 @@ class DurableCalls:
         self._max_wait_s = max_wait_s
         self._clock = clock
         self._now_ms = now_ms
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"readDurableEvents": self.events, "readDurableText": self.text}
 
     def events(self, request: Request) -> Stream:
         """The elements of the current generation."""

@@ -5,7 +5,8 @@ import re
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from app.http.paths import JOB, JOB_STREAM, JOB_TEXT, JOBS
+from app.http.job_routes import JOB, JOBS
+from app.http.reading_routes import JOB_STREAM, JOB_TEXT
 from app.http.response import JSON
 
 _FORMS = {JSON: JOB, "text/plain": JOB_TEXT, "text/event-stream": JOB_STREAM}

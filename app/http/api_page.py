@@ -6,7 +6,7 @@ It asks no other host for anything, and needs no inline script. Pure but for rea
 from functools import cache
 from importlib.resources import files
 
-from app.http.paths import OPENAPI
+from app.http.operating_routes import OPENAPI
 from app.http.response import Response
 
 _SHIPPED = {

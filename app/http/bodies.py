@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.paths import JOB
+from app.http.job_routes import JOB
 from app.http.response import JSON, OPEN, Response
 from tokentail.jobs.job import Job
 from tokentail.log.batch import Batch

@@ -5,7 +5,8 @@ A value is known by the name of its property; so a new schema has a sensible exa
 
 from typing import Any
 
-from app.http import paths
+from app.http.job_routes import JOB, JOBS
+from app.http.reading_routes import JOB_TOKENS
 
 Schema = dict[str, Any]
 
@@ -33,9 +34,9 @@ _BY_NAME: dict[str, Any] = {
     "metadata": {"title": "Why is the sky blue?"},
     "token": "eyJqb2IiOiI1MGozZmJ5ejcifQ.MTc0",
     "link": f"/?job={_JOB_ID}",
-    "next": f"{paths.JOBS}?limit=50&older_than={_JOB_ID}",
+    "next": f"{JOBS}?limit=50&older_than={_JOB_ID}",
     "default": "openai/gpt-4.1-mini",
-    "links": {"self": paths.JOB.format(job_id=_JOB_ID), "tokens": paths.JOB_TOKENS.format(job_id=_JOB_ID)},
+    "links": {"self": JOB.format(job_id=_JOB_ID), "tokens": JOB_TOKENS.format(job_id=_JOB_ID)},
     "name": "worker-1",
     "models": ["openai/gpt-4.1-mini", "demo"],
     "type": "urn:tokentail:problem:invalid-request",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.paths import CHAT, OPENAI_MODELS, RESPONSES
+from app.http.openai_routes import CHAT, OPENAI_MODELS, RESPONSES
 from app.http.response import PROBLEM, PROBLEM_NAMES, Response, json_response
 from tokentail.jobs.job import FailureKind
 

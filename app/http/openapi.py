@@ -10,9 +10,8 @@ from app.http.examples import example_of
 from app.http.operations import parameter
 from app.http.response import PROBLEM
 from app.http.router import Auth, Route, Router
-from app.http.routes import ROUTER
-from app.http.schemas import Schema, ref, schemas
-from app.http.tasks import TASKS, task_of
+from app.http.routes import ROUTER, TASKS
+from app.http.schemas import TEXT, Schema, ref, shared_schemas
 from tokentail import __version__
 
 _PROBLEMS = {
@@ -45,10 +44,10 @@ def openapi_document(router: Router = ROUTER) -> bytes:
                 "summary": "Durable LLM streaming over plain HTTP polling",
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
-            "tags": [{"name": name, "description": description} for name, description in TASKS],
+            "tags": [{"name": task.name, "description": task.description} for task in TASKS],
             "paths": _paths(router),
             "components": {
-                "schemas": schemas(),
+                "schemas": _schemas(),
                 "securitySchemes": {
                     "key": {
                         "type": "http",
@@ -62,6 +61,11 @@ def openapi_document(router: Router = ROUTER) -> bytes:
     )
 
 
+def _schemas() -> dict[str, Schema]:
+    """Every schema by name."""
+    return shared_schemas() | {name: schema for task in TASKS for name, schema in task.schemas.items()}
+
+
 def _paths(router: Router) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for path, routes in router.by_path.items():
@@ -71,8 +75,8 @@ def _paths(router: Router) -> dict[str, Any]:
         names = re.findall(r"\{(\w+)\*?\}", path)
         parameters = [
             {
-                **parameter(name, "path", {"type": "string"}, _PATH_PARAMETERS.get(name, "A part of the path.")),
-                "example": example_of({"type": "string"}, {}, name),
+                **parameter(name, "path", TEXT, _PATH_PARAMETERS.get(name, "A part of the path.")),
+                "example": example_of(TEXT, {}, name),
             }
             for name in names
         ]
@@ -85,7 +89,7 @@ def _operation(route: Route) -> Schema:
     responses = {**route.responses, **{status: _refusal(status) for status in sorted(refusals)}}
     described: Schema = {
         "operationId": route.name,
-        "tags": [task_of(route.method, route.path)],
+        "tags": [task.name for task in TASKS if route in task.routes],
         "summary": route.summary,
         "responses": {str(status): _with_examples(response, status) for status, response in responses.items()},
     }
@@ -104,7 +108,7 @@ def _with_examples(body: Schema, status: int | None = None) -> Schema:
     """The body of a request or response, with an example of each of its forms that has a schema of ours."""
     if "content" not in body:
         return body
-    known = schemas()
+    known = _schemas()
     content = {}
     for kind, form in body["content"].items():
         example = form.get("example") or example_of(form["schema"], known)

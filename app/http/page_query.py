@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from app.http.paths import JOBS
+from app.http.job_routes import JOBS
 from app.http.query import whole
 from app.http.since import SINCE_FAULT, since_ms
 from tokentail.errors import Fault, InvalidRequest

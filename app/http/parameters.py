@@ -6,7 +6,7 @@ and proxies add to every address, whatever the call, is let pass.
 
 from urllib.parse import parse_qsl
 
-from app.http.paths import OWN
+from app.http.job_routes import OWN
 from app.http.query import MOST_PARAMETERS, is_last_event_id
 from app.http.response import Response, problem_of
 from app.http.router import Route

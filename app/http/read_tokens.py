@@ -1,6 +1,8 @@
 """The read tokens and users' sessions: what they may be used for. Pure."""
 
-from app.http.paths import AI_SDK, JOB, JOBS, MODELS
+from app.http.ai_sdk_routes import AI_SDK
+from app.http.job_routes import JOB, JOBS
+from app.http.operating_routes import MODELS
 from app.http.response import Response, problem
 from app.http.router import Found, Route
 

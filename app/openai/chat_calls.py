@@ -4,9 +4,10 @@ import math
 
 from app.calls.jobs import JobViews
 from app.http.openai_errors import error_response, failed_response
-from app.http.paths import CHAT, CHAT_COMPLETION
+from app.http.openai_routes import CHAT, CHAT_COMPLETION
 from app.http.request import Request
 from app.http.response import json_response, media_type_refusal
+from app.http.router import Handler
 from app.openai.chat_answer import ID_PREFIX, chat_completion, chat_id
 from app.openai.chat_request import ChatRequest, chat_request
 from app.openai.chat_stream import ChatStream
@@ -26,6 +27,10 @@ class ChatCalls:
         self._views = views
         self._max_wait_s = max_wait_s
         self._clock = clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"createChatCompletion": self.create, "retrieveChatCompletion": self.retrieve}
 
     def create(self, request: Request) -> Stream:
         """Answer a conversation, whole or as a stream."""

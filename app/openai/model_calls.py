@@ -6,6 +6,7 @@ from app.calls.key_models import KeyModels
 from app.http.openai_errors import error_response
 from app.http.request import Request
 from app.http.response import Response, json_response
+from app.http.router import Handler
 from app.openai.submissions import model_meant
 from tokentail.errors import InvalidRequest, ModelForbidden
 
@@ -15,6 +16,10 @@ class ModelCalls:
 
     def __init__(self, models: KeyModels) -> None:
         self._models = models
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {"listOpenAiModels": self.page, "retrieveOpenAiModel": self.view}
 
     def page(self, request: Request) -> Response:
         """The models that can be asked for by the name that is listed."""

@@ -9,10 +9,11 @@ import msgspec
 from app.calls.jobs import JobViews
 from app.calls.submit import JobActions
 from app.http.openai_errors import NO_RETRY, RESTARTED, error_response, failed_response, restarted
-from app.http.paths import RESPONSES
+from app.http.openai_routes import RESPONSES
 from app.http.query import is_asked
 from app.http.request import Request
 from app.http.response import Response, json_response, media_type_refusal
+from app.http.router import Handler
 from app.openai.body import Fields, fields_of
 from app.openai.following import Clock, Delivery, Followed, answer_so_far, refused, stream, whole_answer
 from app.openai.numbers import is_of_generation
@@ -42,6 +43,16 @@ class ResponsesCalls:
         self._actions = actions
         self._store = store
         self._clock = clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their routes."""
+        return {
+            "createResponse": self.create,
+            "retrieveResponse": self.retrieve,
+            "deleteResponse": self.delete,
+            "cancelResponse": self.cancel,
+            "listResponseInputItems": self.input_items,
+        }
 
     def create(self, request: Request) -> Stream:
         """Make a response: whole, as a stream, or in the background."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.paths import RESPONSE
+from app.http.openai_routes import RESPONSE
 from app.openai.answer import Answer, Call, Item, Picture, Reasoning, Refusal, Text
 from app.openai.body import Fields, plain, text_or_fault
 from app.openai.chat_answer import url_citation

@@ -20,10 +20,11 @@ from werkzeug.exceptions import HTTPException, LengthRequired, MethodNotAllowed,
 
 from app.calls.streams import NOT_UPGRADED
 from app.http.accept import path_by_accept
-from app.http.paths import CALLS, DOCS, OPENAPI
+from app.http.operating_routes import DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
 from app.http.router import SAFE_METHODS, Kind, Route
+from app.http.routes import CALLS
 from app.reading.steps import Cut, Head
 from app.serving.static_files import STATIC_PATHS, missing_page, static_file
 from app.wiring import Calls

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.http.paths import JOB_EVENTS, JOB_TOKENS
+from app.http.reading_routes import JOB_EVENTS, JOB_TOKENS
 from app.http.response import Response, problem
 from app.reading.hub import Hub
 from app.serving.last_answers import GivesLastAnswers

@@ -15,8 +15,9 @@ import msgspec
 from app.calls.polls import Polls
 from app.http.access import Access, Caller
 from app.http.bodies import poll_response
-from app.http.paths import JOB, JOB_EVENTS, JOB_TOKENS
+from app.http.job_routes import JOB
 from app.http.query import DEFAULT_ELEMENTS, PollQuery, poll_query
+from app.http.reading_routes import JOB_EVENTS, JOB_TOKENS
 from app.http.response import Response
 from app.reading.tails import FollowedJob, Tails
 from app.serving.request_context import encoded_headers

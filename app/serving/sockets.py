@@ -18,7 +18,7 @@ import msgspec
 from app.calls.streams import Followed
 from app.http.access import Access, Caller
 from app.http.bodies import events_body, tokens_body
-from app.http.paths import JOB_SOCKET
+from app.http.reading_routes import JOB_SOCKET
 from app.http.request import Request
 from app.http.response import Response, problem, problem_of
 from app.http.router import Kind

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.http.paths import CHAT, JOBS, RESPONSES, UI_CHAT
+from app.http.ai_sdk_routes import UI_CHAT
+from app.http.job_routes import JOBS
+from app.http.openai_routes import CHAT, RESPONSES
 from tests.contract.openai_clients import HI, REPEAT
 from tests.counting_relay import CountingRelay
 from tests.http_harness import HttpHarness, json_of, open_harness

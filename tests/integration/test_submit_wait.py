@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.http.paths import CHAT, JOBS, RESPONSES
+from app.http.job_routes import JOBS
+from app.http.openai_routes import CHAT, RESPONSES
 from tests.free_ports import free_ports
 from tests.http_harness import HttpHarness, assert_problem, json_of, open_harness
 from tests.valkey_server import ValkeyServer

@@ -8,8 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.http import paths
 from app.http.access import Access, Caller
+from app.http.operating_routes import HEALTH, READINESS
 from app.http.response import Response
 from app.http.signed_tokens import TokenSigner
 from tokentail.config.settings import load_settings
@@ -68,8 +68,8 @@ def test_selectors_find_the_pods(kind: str) -> None:
 def test_the_web_server_is_alive_without_redis_and_ready_with_it() -> None:
     """A restart mends no outage of Redis."""
     web = container("tokentail-web")
-    assert web["livenessProbe"]["httpGet"]["path"] == web["startupProbe"]["httpGet"]["path"] == paths.HEALTH
-    assert web["readinessProbe"]["httpGet"]["path"] == paths.READINESS
+    assert web["livenessProbe"]["httpGet"]["path"] == web["startupProbe"]["httpGet"]["path"] == HEALTH
+    assert web["readinessProbe"]["httpGet"]["path"] == READINESS
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "readinessProbe"])

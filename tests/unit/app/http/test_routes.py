@@ -1,7 +1,8 @@
-"""The table of routes: one file of the app contains the paths, and each row leads to its handler."""
+"""The table of routes: the files of its rows alone contain paths, and each row leads to its handler."""
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tokentail.config.settings import load_settings
 from tokentail.redis.backend import wire
 
 _APP = Path(app.__file__).parent
-_PATHS = _APP / "http/paths.py"
+_ROWS = frozenset(_APP.glob("http/*routes.py"))
 _STATIC_FILES = _APP / "serving/static_files.py"
 
 
@@ -38,14 +39,16 @@ def _strings(path: Path) -> Iterator[str]:
 
 
 def test_no_other_file_contains_a_path() -> None:
-    """A path, or the last segment of one with its slash, is written once, in the file of paths."""
+    """A path, or the last segment of one with its slash, is written once, in a file of rows."""
     segments = {segment for route in ROUTES for segment in route.path.split("/") if segment and "{" not in segment}
     a_path = re.compile(rf"/(?:{'|'.join(map(re.escape, sorted(segments)))})(?![\w.])")
-    files = sorted(set(_APP.rglob("*.py")) - {_PATHS, _STATIC_FILES})
+    files = sorted(set(_APP.rglob("*.py")) - _ROWS - {_STATIC_FILES})
     assert len(files) > 30
     found = [(path.name, text) for path in files for text in _strings(path) if a_path.search(text)]
     assert found == []
-    assert any(a_path.search(text) for text in _strings(_PATHS))
+    written = Counter(text for path in _ROWS for text in _strings(path) if text.startswith("/"))
+    assert {path: times for path, times in written.items() if times > 1} == {}
+    assert {route.path for route in ROUTES} <= set(written)
 
 
 def test_each_row_has_its_handler() -> None:
