@@ -16,8 +16,12 @@ from tests.compose_check.project import IMAGE, Project, running
 from tests.compose_check.table import HEAD, Row
 
 _PROJECTS = {
-    "tokentail-check": (("docker-compose.yml",), COMPOSE),
-    "tokentail-check-sentinel": (("docker-compose.yml", "deploy/compose.sentinel.yml"), SENTINEL),
+    "tokentail-check": (("docker-compose.yml",), COMPOSE, "To restore it, in the same folder"),
+    "tokentail-check-sentinel": (
+        ("docker-compose.yml", "deploy/compose.sentinel.yml"),
+        SENTINEL,
+        "To restore it, the other nodes",
+    ),
 }
 _SETTLED_WITHIN_S = 120.0
 
@@ -55,12 +59,12 @@ def check(folder: Path) -> list[str]:
     broken: list[str] = []
     versions = docker("version", "--format", "{{.Server.Version}}"), docker("compose", "version", "--short")
     print(f"Docker {versions[0].strip()}, Compose {versions[1].strip()}", flush=True)
-    for name, (files, faults) in _PROJECTS.items():
+    for name, (files, faults, to_restore) in _PROJECTS.items():
         print(f"\n{' '.join(files)}, {WORKERS} workers\n", flush=True)
         with running(name, files, folder, WORKERS) as project:
             broken += asyncio.run(hurt(project, faults, may_lose=faults is SENTINEL))
-            if faults is COMPOSE and not broken:
-                print(f"\n{back_up_and_restore(project)}", flush=True)
+            if not broken:
+                print(f"\n{back_up_and_restore(project, to_restore)}", flush=True)
     return broken
 
 

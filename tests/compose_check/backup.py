@@ -1,4 +1,4 @@
-"""Backup and restore of a project's volume, by the commands of docs/deployment.md."""
+"""Backup and restore of a project's data, by the commands of docs/deployment.md."""
 
 import time
 import uuid
@@ -11,8 +11,11 @@ from tests.compose_check.project import Project
 from tests.waiting import eventually
 
 
-def back_up_and_restore(project: Project) -> str:
-    """Raise AssertionError where the restored project does not answer as the one that was backed up."""
+def back_up_and_restore(project: Project, to_restore: str) -> str:
+    """Raise AssertionError where the restored project does not answer as the one that was backed up.
+
+    `to_restore` is what stands before the commands that restore such a project.
+    """
     before = _answered(project)
     began = time.monotonic()
     project.shell("\n".join(documented("make one, stop")))
@@ -22,7 +25,7 @@ def back_up_and_restore(project: Project) -> str:
     assert _poll(project, before)["status"] == "completed"
     text = _poll(project, before)
     began = time.monotonic()
-    project.shell("\n".join(documented("To restore")))
+    project.shell("\n".join(documented(to_restore)))
     project.ready(WORKERS)
     assert _poll(project, before) == text
     assert _ask(project, "GET", f"/v1/jobs/{after}").status_code == 404

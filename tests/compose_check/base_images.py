@@ -19,8 +19,13 @@ _VALKEY = "valkey/valkey:9-alpine"
 _MIRROR = "http://deb.debian.org/debian"
 _PACKAGES = "python3,python3-pip,ca-certificates,valkey-tools"
 _ENTRYPOINT = """\
-#!/bin/sh
-# The official image has Valkey's protected mode off, too.
+#!/bin/sh -e
+# As with the official image the server is not root, owns its files, which nobody else can read, and is not protected.
+if [ "$1" = valkey-server ] && [ "$(id -u)" = 0 ]; then
+    chown -R 999:1000 .
+    exec setpriv --reuid=999 --regid=1000 --clear-groups "$0" "$@"
+fi
+umask 077
 [ "$1" != valkey-server ] || set -- "$@" --protected-mode no
 exec "$@"
 """
@@ -29,7 +34,6 @@ FROM {BASE}
 COPY bin/ /usr/local/bin/
 COPY --chown=999:1000 data/ /data/
 WORKDIR /data
-VOLUME /data
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["valkey-server"]
 """

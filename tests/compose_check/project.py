@@ -48,7 +48,7 @@ class Project:
 
     def shell(self, script: str) -> str:
         """Run commands from the documentation, in the folder for temporary files. Raises CommandFailed."""
-        guarded = f"cd {self.folder}\n{script.replace('tokentail_valkey', f'{self.name}_valkey')}"
+        guarded = f"cd {self.folder}\n{script.replace('tokentail_', f'{self.name}_')}"
         return run(["bash", "-euo", "pipefail", "-c", guarded], self.environment)
 
     def containers(self, service: str) -> list[str]:
