@@ -137,7 +137,7 @@ def test_a_page_does_bounded_work_among_jobs_that_are_gone(backend: Backend) -> 
 
 
 def test_a_filtered_page_has_the_jobs_that_match_and_nothing_else(backend: Backend) -> None:
-    """Also between jobs of which the record or the log is gone, or cannot be read."""
+    """Jobs of which the record or the log is gone, or cannot be read, stand between them."""
     store = backend.store
     ids = [made(store, NOW_MS + i) for i in range(9)][::-1]
     for job_id in (ids[1], ids[4], ids[6]):

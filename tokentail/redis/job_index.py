@@ -91,7 +91,7 @@ def views_of(
 
 
 def _matching(client: ScriptClient, job_ids: list[str], fields: Mapping[str, str]) -> list[str]:
-    """Those of the jobs whose record has these fields, or cannot be read now."""
+    """The jobs whose record has these fields, or cannot be read now."""
     at_once = 1 if is_cluster(client.client) else _AT_ONCE
     parts = [job_ids[i : i + at_once] for i in range(0, len(job_ids), at_once)]
     outcomes = client.run_many([scripts.matching(part, fields) for part in parts])
