@@ -13,7 +13,7 @@ _LONGEST_WORKER = 1000  # bytes
 
 
 def _random_name(letters: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(letters))
+    return "".join([_ALPHABET[byte % 32] for byte in secrets.token_bytes(letters)])  # 256 is a multiple of 32
 
 
 def new_job_id() -> str:

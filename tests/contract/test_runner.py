@@ -1,7 +1,7 @@
 """The runner: every job that it takes comes to its end, is lost to another, or is handed over."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -148,16 +148,16 @@ def test_a_claim_that_went_wrong_is_made_good(build: BuildRunner, fault: type[Ex
     """The store took the claim and the answer never came, or it was full: the same attempt asks again."""
     harness = build(whole)
     job_id = harness.submit()
-    claim, tries = harness.backend.store.claim, []
+    claim_many, tries = harness.backend.store.claim_many, []
 
-    def losing_the_first(job_id: str, attempt: str, *rest: Any) -> Claim | None:
-        taken = claim(job_id, attempt, *rest)
-        tries.append(attempt)
+    def losing_the_first(claims: Sequence[tuple[str, str, int]], *rest: Any) -> list[Claim | Exception | None]:
+        taken = claim_many(claims, *rest)
+        tries.append(claims[0][1])
         if len(tries) == 1:
             raise fault
         return taken
 
-    harness.backend.store.claim = losing_the_first  # type: ignore[method-assign, assignment]  # the one call that is to lose its reply
+    harness.backend.store.claim_many = losing_the_first  # type: ignore[method-assign, assignment]  # the one call that is to lose its reply
     assert harness.run(job_id) == "completed"
     assert len(tries) == 2
     assert harness.job(job_id).attempts == 1

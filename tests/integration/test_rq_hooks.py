@@ -120,8 +120,8 @@ def enqueue(real_client: RedisClient) -> Callable[[str], str]:
 
 
 def _turn(worker: GreenletWorker) -> None:
-    """Take one job, and let it run as far as it goes."""
-    worker._take_one()
+    """Take the jobs for which there are slots, and let them run as far as they go."""
+    worker._take()
     gevent.sleep(0.01)
 
 
@@ -191,7 +191,45 @@ def test_a_job_that_comes_while_stopping_goes_back_to_the_front(
     """SIGTERM reached us while we waited for one."""
     ids = [enqueue("first"), enqueue("second")]
     worker._asked_to_stop()
-    worker._take_one()
+    worker._take()
+    assert queue.get_job_ids() == ids
+    assert queue.intermediate_queue.get_job_ids() == []
+    assert runner.ran == []
+
+
+def test_jobs_behind_the_first_are_taken_with_it_in_order_as_far_as_there_are_slots(
+    worker: _Worker, queue: Queue, enqueue: Callable[[str], str], runner: _Runner
+) -> None:
+    """A burst costs few round trips; what has no slot stays in the queue for another worker."""
+    ids = [enqueue(job_id) for job_id in ("hold", "job", "other", "last")]
+    worker._take()
+    assert queue.get_job_ids() == ids[2:]
+    gevent.sleep(0.01)
+    assert runner.ran == ["hold", "job"]
+    _turn(worker)
+    assert runner.ran == ["hold", "job", "other"]
+    assert queue.get_job_ids() == ids[3:]
+    assert queue.intermediate_queue.get_job_ids() == []
+
+
+def test_jobs_taken_together_are_in_the_intermediate_queue_until_each_has_begun(
+    worker: _Worker, queue: Queue, enqueue: Callable[[str], str]
+) -> None:
+    """A worker that dies before it noted them leaves a trace of each."""
+    ids = [enqueue("first"), enqueue("second"), enqueue("third")]
+    assert worker._dequeue_more(2) == ids[:2]
+    assert queue.intermediate_queue.get_job_ids() == ids[:2]
+    assert queue.get_job_ids() == ids[2:]
+
+
+def test_jobs_that_come_together_while_stopping_go_back_in_order(
+    worker: _Worker, queue: Queue, enqueue: Callable[[str], str], runner: _Runner
+) -> None:
+    """SIGTERM reached us while we waited for those behind the first."""
+    ids = [enqueue("first"), enqueue("second"), enqueue("third")]
+    taken = worker._dequeue_more(2)
+    worker._asked_to_stop()
+    worker._start(taken)
     assert queue.get_job_ids() == ids
     assert queue.intermediate_queue.get_job_ids() == []
     assert runner.ran == []
@@ -199,7 +237,7 @@ def test_a_job_that_comes_while_stopping_goes_back_to_the_front(
 
 def test_nothing_to_take_is_no_error(worker: _Noting, real_client: RedisClient) -> None:
     """RQ raises DequeueTimeout; a worker that has nothing to run is idle, for `rq info` too."""
-    worker._take_one()
+    worker._take()
     assert Worker.all(connection=real_client)[0].get_state() == WorkerStatus.IDLE
 
 
@@ -210,7 +248,6 @@ def test_an_unreadable_record_costs_nobody_else(
     rq_id = enqueue("odd")
     real_client.hset(RQJob.key_for(rq_id), "data", "[" * 100_000)
     enqueue("job")
-    worker._take_one()
     _turn(worker)
     assert runner.ran == ["job"]
 
@@ -276,7 +313,7 @@ def test_a_task_that_is_not_ours_is_never_called(
     queue.enqueue("sys.setrecursionlimit", 1, job_id="foreign")
     queue.enqueue("worker.task.run", "another", job_id="job-2")
     enqueue("job")
-    for _ in range(3):
+    for _ in range(2):
         _turn(worker)
     assert runner.ran == ["job"]
     assert queue.get_job_ids() == queue.intermediate_queue.get_job_ids() == []
@@ -303,7 +340,7 @@ def test_a_slot_is_taken_before_a_job_is(worker: _Noting, queue: Queue, enqueue:
     for _ in range(2):
         worker._slots.acquire()
     enqueue("job")
-    worker._take_one()
+    worker._take()
     assert queue.count == 1
     for _ in range(2):
         worker._slots.release()
@@ -564,7 +601,6 @@ def test_stop_commands_reach_the_job_they_name(
     ears.subscribe(worker.pubsub_channel_name)
     enqueue("other")
     rq_id = enqueue("hold")
-    _turn(worker)
     _turn(worker)
     (execution,) = worker.executions.values()
     send_stop_job_command(real_client, rq_id, serializer=JSONSerializer)

@@ -83,7 +83,7 @@ def test_a_job_that_has_run_is_noted_as_finished_when_redis_takes_notes_again(
     runner.at_end = lambda: _refuse(real_client)
     JobQueue(real_client).enqueue("job", 1)
     with caplog.at_level(logging.WARNING):
-        worker._take_one()
+        worker._take()
         gevent.sleep(0.05)
     assert [record.message for record in caplog.records] == ["queue.bookkeeping_failed"]
     _allow(real_client)
@@ -101,7 +101,7 @@ def test_a_worker_that_stops_does_not_wait_for_its_notes(
     """The stop has other work to do in its grace, and the job has ended."""
     runner.at_end = lambda: _refuse(real_client)
     JobQueue(real_client).enqueue("job", 1)
-    worker._take_one()
+    worker._take()
     gevent.sleep(0.05)
     assert len(worker._running) == 1
     worker._asked_to_stop()
@@ -123,7 +123,7 @@ def test_what_could_not_be_noted_on_its_way_leaves_the_books_and_rq_never_runs_i
     assert runner.ran == []
     _allow(real_client)
     jobs.enqueue("job", 2)  # as the sweep does
-    worker._take_one()
+    worker._take()
     worker._running.join(timeout=5)
     assert queue.intermediate_queue.get_job_ids() == ["job-1"]
     for _ in range(2):

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from tokentail.errors import LimitReached, StoreFull, StoreUnavailable, TooManyJobs, Unreadable
@@ -92,20 +93,8 @@ class Admission:
         limits, day = self._limits, day_of(now_ms).isoformat()
         most = limits.most_of_client if of_key.jobs is None else of_key.jobs
         most_of_user = limits.most_of_user if of_key.user_jobs is None else of_key.user_jobs
-        command = admission_scripts.enter(
-            owner,
-            job_id,
-            now_ms,
-            limits.most_open,
-            most,
-            self._share_of(owner),
-            self._slots(),
-            of_key,
-            day,
-            _USAGE_KEPT_MS,
-            user,
-            most_of_user,
-        )
+        counted = (owner, job_id, now_ms, limits.most_open, most, self._share_of(owner), self._slots())
+        command = admission_scripts.enter(*counted, of_key, day, _USAGE_KEPT_MS, user, most_of_user)
         types = {keys.minute_of(owner): "zset", keys.usage_of_day(day): "hash"}
         found = self._mended([owner], lambda: self._store.run(command), types)
         left = _allowance(of_key, found, now_ms)
@@ -136,17 +125,23 @@ class Admission:
 
     def leave(self, owner: str, job_id: str, spent: Spent = NOTHING) -> None:
         """Count out a job that has ended; another may enter the queue. Raises StoreUnavailable, StoreFull."""
-        self.admit(owner, {job_id: spent})
+        self.admit({owner: {job_id: spent}})
 
-    def admit(self, owner: str, ended: Mapping[str, Spent] | None = None) -> None:
-        """Put into the queue what may enter it now. Raises StoreUnavailable, StoreFull."""
-        ended = ended or {}
-        self._store.index_webhooks(list(ended))  # first: what is counted out, the sweep does not look at again
+    def admit(self, ended: Mapping[str, Mapping[str, Spent]]) -> None:
+        """Count out ended jobs, by owner, and put into the queue what may enter it now; all in a few round trips.
+
+        Raises StoreUnavailable, StoreFull.
+        """
+        # First: what is counted out, the sweep does not look at again.
+        self._store.index_webhooks([job_id for jobs in ended.values() for job_id in jobs])
         now_ms = self._now_ms()
-        day = day_of(now_ms).isoformat()
-        share, slots = self._share_of(owner), self._slots()
-        command = admission_scripts.admit(owner, share, slots, now_ms, ended, day, _USAGE_KEPT_MS)
-        for job_id in self._mended([owner], lambda: self._store.run(command), {keys.usage_of_day(day): "hash"}):
+        day, slots = day_of(now_ms).isoformat(), self._slots()
+        commands = [
+            admission_scripts.admit(owner, self._share_of(owner), slots, now_ms, jobs, day, _USAGE_KEPT_MS)
+            for owner, jobs in ended.items()
+        ]
+        types = {keys.usage_of_day(day): "hash"}
+        for job_id in chain(*self._mended(list(ended), lambda: self._store.run_all(commands), types)):
             try:
                 self._queue.enqueue(job_id, 1)
             except (StoreUnavailable, StoreFull, Unreadable):
@@ -175,7 +170,7 @@ class Admission:
             if next(replies) - next(replies) != 2 * (len(held) + len(admitted)):
                 self._reindex(owner, [*held, *admitted])
             if not held and not admitted:
-                self.admit(owner)  # which forgets the client, unless a job of it has entered since
+                self.admit({owner: {}})  # which forgets the client, unless a job of it has entered since
             entered.held.update((job_id, owner) for job_id in held)
             entered.admitted.update((job_id, owner) for job_id in admitted)
         return entered

@@ -95,7 +95,7 @@ class Erasure:
         if had_content:
             with suppress(StoreUnavailable, StoreFull, Unreadable):
                 # Jobs that ended just now may be counted still, with their users.
-                self._admission.admit(owner, {job.id: spent.get(job.id, spent_by(job.end)) for job in had_content})
+                self._admission.admit({owner: {job.id: spent.get(job.id, spent_by(job.end)) for job in had_content}})
                 for job in had_content:
                     if job.status is Status.QUEUED:
                         self._queue.discard(job.id, job.enqueues)

@@ -252,7 +252,7 @@ class Sweeper:
             self._admission.recount(entered)
         for owner, job_ids in ended.items():
             with self._each_for_itself(owner):
-                self._admission.admit(owner, job_ids)
+                self._admission.admit({owner: job_ids})
 
     def take_back(self, job: Job) -> None:
         """Take a job from a dead holder: put it into the queue again, or close it when it was lost too often."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -67,6 +67,14 @@ class ScriptClient:
             for place, reply in zip(missing, again, strict=True):
                 replies[place] = reply
         return [self._outcome(command, reply) for command, reply in zip(many, replies, strict=True)]
+
+    def run_all(self, many: Sequence[Command[Reply]]) -> list[Reply]:
+        """As `run_many`. Raises the first error that is an outcome."""
+        outcomes = self.run_many(many)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        return cast("list[Reply]", outcomes)
 
     def _outcome(self, command: Command[Any], reply: Any) -> Any:
         """What the reply means, or the error that it stands for."""

@@ -96,6 +96,12 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
         """Take a queued job for one attempt; None when it is not to be had. Raises SuspectedJob."""
         return self.run(scripts.claim(job_id, attempt, worker, now_ms, most_losses))
 
+    def claim_many(
+        self, claims: Sequence[tuple[str, str, int]], worker: str, now_ms: int
+    ) -> list[Claim | Exception | None]:
+        """`claim` of each (job id, attempt, most losses), in one round trip; each has its own outcome."""
+        return self.run_many([scripts.claim(job_id, attempt, worker, now_ms, most) for job_id, attempt, most in claims])
+
     def append(self, append: Append) -> Appended:
         """Add elements at the expected index, once. Raises AttemptLost when fenced out."""
         (outcome,) = self.append_many([append])

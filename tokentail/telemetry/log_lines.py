@@ -16,6 +16,7 @@ _TELL_AGAIN_S = 60.0
 _MOST_TOLD = 1000
 _told: dict[str, float] = {}  # key → when it was last logged
 
+_SIGNS = frozenset(' "=')  # by which a line is taken apart; other spaces are not printable
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -77,4 +78,4 @@ def tell_unreadable(key: str) -> None:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return text if text and not any(c.isspace() or c in '"=' or not c.isprintable() for c in text) else repr(text)
+    return text if text and text.isprintable() and _SIGNS.isdisjoint(text) else repr(text)

@@ -31,7 +31,7 @@ from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
 from worker.running.retries import Retries
-from worker.upstream.provider import HttpProvider, KeepingProvider, Provider, ResumableProvider
+from worker.upstream.provider import KeepingProvider, Provider, ResumableProvider
 from worker.upstream.seams import Transport
 from worker.upstream.source import cancel_upstream, open_chunks
 
@@ -65,7 +65,7 @@ class ProviderCalls:
         """Call the provider until it has given a whole answer, or may not be called again."""
         model = str(request.model)
         retries = Retries(self._settings.retries)
-        position = writer.upstream if isinstance(provider, ResumableProvider) else ""
+        position = writer.upstream if writer.upstream and isinstance(provider, ResumableProvider) else ""
         if position:
             log.info("job.resumed", extra={"job_id": writer.job_id})
         while True:
@@ -208,7 +208,7 @@ class ProviderCalls:
 def _note_call(writer: LogWriter, provider: Provider) -> None:
     """Put a call that begins into the job's call record."""
     known = parse_call_record(writer.calls)
-    address = provider.address if isinstance(provider, HttpProvider) else ""
+    address: str = getattr(provider, "address", "")  # of an HttpProvider, for which isinstance takes long
     noted = msgspec.structs.replace(known, provider=provider.name, address=address, calls=known.calls + 1)
     writer.calls = noted.encoded()
 

@@ -72,13 +72,14 @@ def note_in_the_end(rq_id: str, note: Callable[[], None], stopping: Event) -> No
     return None
 
 
-def put_back(rq_id: str, queue: Queue) -> None:
-    """Return a job that arrived during a stop to its queue. For a moment it is in two lists, never in none."""
-    try:
-        queue.push_job_id(rq_id, at_front=True)
-        queue.intermediate_queue.remove(rq_id)
-    except REDIS_FAULTS as error:
-        log.warning("queue.put_back_failed", extra={"rq_id": rq_id, "error": type(error).__name__})
+def put_back(rq_ids: list[str], queue: Queue) -> None:
+    """Return jobs that arrived during a stop to their queue. For a moment each is in two lists, never in none."""
+    for rq_id in reversed(rq_ids):
+        try:
+            queue.push_job_id(rq_id, at_front=True)
+            queue.intermediate_queue.remove(rq_id)
+        except REDIS_FAULTS as error:
+            log.warning("queue.put_back_failed", extra={"rq_id": rq_id, "error": type(error).__name__})
 
 
 def drop(queue: Any, entry: bytes, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""RQ's executions: what RQ notes of a job that begins and of one that ends, each in one round trip.
+"""RQ's executions: what RQ notes of a job that begins and of one that ends, each in a round trip that other jobs share.
 
 The keys and fields are RQ's; tests/integration/test_rq_hooks.py compares what is in them with what RQ itself writes.
 """
@@ -24,9 +24,9 @@ from rq.worker import BaseWorker
 from tokentail.jobs.queue import TASKS, job_id_of
 from tokentail.redis.keys import rq_results
 from tokentail.redis.mending import mended
-from tokentail.redis.script import Command, Reply, Script
-from tokentail.redis.script_client import ScriptClient
+from tokentail.redis.script import Command, Script
 from worker.running import rq_books
+from worker.running.shared_trips import SharedTrips
 
 _start, _end = Script("rq_start"), Script("rq_end")
 
@@ -51,11 +51,11 @@ class Ended:
 class RqExecutions:
     """Notes the executions of one worker, which has one queue. A key of the wrong type is dropped first."""
 
-    def __init__(self, worker: BaseWorker) -> None:
+    def __init__(self, worker: BaseWorker, trips: SharedTrips[Command[Any], Any]) -> None:
         queue = worker.queues[0]
         self._worker = worker
         self._queue: Any = queue
-        self._scripts = ScriptClient(worker.connection)
+        self._trips = trips
         self._types = rq_books.types_of(worker)
         self._under_way = queue.started_job_registry.key
         self._finished, self._failed = queue.finished_job_registry.key, queue.failed_job_registry.key
@@ -111,9 +111,9 @@ class RqExecutions:
         args = (execution.job_id, execution.id, data, self._worker.name, now, at, ttl_s)
         return Command(_start, keys, args, lambda reply: reply)
 
-    def _run(self, command: Command[Reply], execution: Execution) -> Reply:
+    def _run(self, command: Command[Any], execution: Execution) -> Any:
         types = self._types | _types_of(execution)
-        return mended(self._worker.connection, types, lambda: self._scripts.run(command))
+        return mended(self._worker.connection, types, lambda: self._trips.run(command))
 
     def _keys(self, execution: Execution) -> tuple[str, ...]:
         of_job = ExecutionRegistry.key_template.format(execution.job_id)
@@ -148,4 +148,4 @@ def _is_same(data: bytes, task: str, job_id: str) -> bool:
 def _moment() -> tuple[str, str]:
     """Now: in Unix seconds, and as RQ writes it."""
     now = time.time()
-    return str(now), datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return str(now), f"{datetime.fromtimestamp(now, UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -30,13 +30,18 @@ from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import REDIS_FAULTS, kind_of
 from tokentail.redis.keys import QUEUE_NAME
 from tokentail.redis.mending import mend, mended
+from tokentail.redis.script import Command, Script
+from tokentail.redis.script_client import ScriptClient
 from tokentail.telemetry.log_lines import facts_of
 from worker.running import rq_books
 from worker.running.rq_executions import Ended, RqExecutions
+from worker.running.shared_trips import SharedTrips
 from worker.running.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
+_take_many = Script("rq_take")
+_MOST_BEHIND = 15  # jobs taken with the one that was waited for; the rest of a burst is for other workers as well
 _LOOK_UP_S = 1  # how soon a waiting loop sees that it should stop
 _HEARTBEAT_S = 15.0
 _WORKER_TTL_S = 30  # RQ adds 60: operators see a killed worker for a minute and a half, as they see its jobs
@@ -73,7 +78,8 @@ class GreenletWorker(BaseWorker):
         self._hand_over = hand_over
         self._running = Group()
         self._task: Callable[[str], str] = pkgutil.resolve_name(TASKS[queue])
-        self._rq_executions = RqExecutions(self)
+        self._trips: SharedTrips[Command[Any], Any] = SharedTrips(ScriptClient(client).run_many)
+        self._rq_executions = RqExecutions(self, self._trips)
         self._types = rq_books.types_of(self)
         self._stopping = Event()
         self._hurry = Event()
@@ -94,7 +100,7 @@ class GreenletWorker(BaseWorker):
                 if self._is_suspended():
                     self._stopping.wait(_LOOK_UP_S)
                 else:
-                    self._take_one()
+                    self._take()
             self._drain()
         finally:
             self._is_over.set()
@@ -102,20 +108,21 @@ class GreenletWorker(BaseWorker):
             books.kill()
             self._sign_off()
 
-    def _take_one(self) -> None:
-        if not self._slots.acquire(timeout=_LOOK_UP_S):
+    def _take(self) -> None:
+        """Wait for a slot and a job, and take the jobs that are behind it in the queue, too."""
+        if not self._slots.wait(timeout=_LOOK_UP_S):
             return
-        try:
-            rq_id = self._dequeue()
-            if rq_id is not None and self._stopping.is_set():
-                rq_books.put_back(rq_id, self.queues[0])
-                rq_id = None
-        except BaseException:
-            self._slots.release()
-            raise
-        if rq_id is None:
-            self._slots.release()
-        else:
+        if (rq_id := self._dequeue()) is not None:
+            self._start([rq_id])
+            self._start(self._dequeue_more(min(self._slots.counter, _MOST_BEHIND)))
+
+    def _start(self, rq_ids: list[str]) -> None:
+        """Run jobs that were taken, for each of which there is a slot; during a stop they go back to the queue."""
+        if self._stopping.is_set():
+            rq_books.put_back(rq_ids, self.queues[0])
+            return
+        for rq_id in rq_ids:
+            self._slots.acquire()
             self._running.spawn(self._perform, rq_id)
 
     def _dequeue(self) -> str | None:
@@ -124,16 +131,33 @@ class GreenletWorker(BaseWorker):
         take = partial(self.connection.blmove, queue.key, queue.intermediate_queue_key, _LOOK_UP_S)
         try:
             entry: bytes | None = self._mended(take)
-            if entry is not None and not rq_books.is_text(entry):
-                rq_books.drop(queue, entry, "foreign")
-                return None
         except REDIS_FAULTS as error:
             log.warning("queue.unavailable", extra={"error": kind_of(error)})
             gevent.sleep(_RETRY_S)
             return None
         if entry is None and not self._running:
             self._note_state(WorkerStatus.IDLE)
-        return entry.decode() if entry is not None else None
+        return self._readable(entry) if entry is not None else None
+
+    def _dequeue_more(self, most: int) -> list[str]:
+        """Like `_dequeue`, for jobs that are in the queue now."""
+        queue = self.queues[0]
+        command = Command(_take_many, (queue.key, queue.intermediate_queue_key), (most,), list)
+        if not most or self._stopping.is_set():
+            return []
+        try:
+            entries: list[bytes] = self._mended(lambda: self._trips.run(command))
+            return [rq_id for entry in entries if (rq_id := self._readable(entry)) is not None]
+        except (TokentailError, *REDIS_FAULTS) as error:
+            log.warning("queue.unavailable", extra={"error": kind_of(error)})
+            return []
+
+    def _readable(self, entry: bytes) -> str | None:
+        """The RQ id that was taken from the queue; an entry that cannot be one is dropped."""
+        if rq_books.is_text(entry):
+            return entry.decode()
+        rq_books.drop(self.queues[0], entry, "foreign")
+        return None
 
     def _mended(self, call: Callable[[], Any]) -> Any:
         return mended(self.connection, self._types, call)

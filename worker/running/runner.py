@@ -5,6 +5,7 @@ RQ, whose worker calls `run`, nor Redis.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import gevent
@@ -38,6 +39,7 @@ from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
 from worker.running.provider_calls import ProviderCalls
+from worker.running.shared_trips import SharedTrips
 from worker.running.suspects import Suspects
 from worker.upstream.provider import Provider
 from worker.upstream.seams import Transport
@@ -72,7 +74,10 @@ class Runner:
         self._suspects = Suspects(settings.worker_concurrency, settings.max_losses)
         self.ended = 0  # jobs that were seen to their end here
         self._commit = GroupCommit(backend.store, now_ms, self._writer_lost, self._meters)
-        self._calls = ProviderCalls(settings, transport, backend.store, self._commit, self._meters)
+        store = backend.store
+        self._claims = SharedTrips(self._claim_many, lambda claim: store.node_of(claim[0]))
+        self._departures = SharedTrips(self._count_out)
+        self._calls = ProviderCalls(settings, transport, store, self._commit, self._meters)
 
     @property
     def attempts(self) -> list[str]:
@@ -148,7 +153,7 @@ class Runner:
         most_losses = self._suspects.freely
         while True:
             try:
-                return self._backend.store.claim(attempt.job_id, attempt.token, self.worker, now_ms(), most_losses)
+                return self._claims.run((attempt.job_id, attempt.token, most_losses))
             except SuspectedJob as suspect:
                 most_losses = suspect.losses
                 if not self._suspects.take(attempt.token, most_losses):
@@ -160,6 +165,9 @@ class Runner:
             except (StoreUnavailable, StoreFull):
                 # It may have been claimed, and only the reply lost. The same attempt may ask again, and nobody else.
                 gevent.sleep(_RETRY_S)
+
+    def _claim_many(self, claims: Sequence[tuple[str, str, int]]) -> list[Claim | Exception | None]:
+        return self._backend.store.claim_many(claims, self.worker, now_ms())
 
     def _see_to_end(self, attempt: Attempt, writer: LogWriter, stored_request: bytes) -> str:
         request = attempt.aside(partial(decode_request, stored_request))
@@ -263,6 +271,13 @@ class Runner:
 
     def _leave(self, owner: str, job_id: str, spent: Spent) -> None:
         try:
-            self._backend.admission.leave(owner, job_id, spent)
+            self._departures.run((owner, job_id, spent))
         except (StoreUnavailable, StoreFull, Unreadable):
             log.warning("job.not_counted_out", extra={"job_id": job_id})  # the sweep does it
+
+    def _count_out(self, departures: Sequence[tuple[str, str, Spent]]) -> list[None]:
+        ended: dict[str, dict[str, Spent]] = {}
+        for owner, job_id, spent in departures:
+            ended.setdefault(owner, {})[job_id] = spent
+        self._backend.admission.admit(ended)
+        return [None] * len(departures)
