@@ -24,15 +24,18 @@ from tokentail.jobs.request import GenerationRequest, encode_request
 from tokentail.log.element import End
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms, open_backend
+from tokentail.redis.job_index import MOST_INDEXED
+from tokentail.redis.keys import ALL_JOBS, job_keys, owner_index
 
 _READERS = (1, 100, 1000, 10_000)  # of one job
 _READERS_TOKENS_PER_S = 1.0
 _READERS_WINDOW_S = 5.0
-_CONNECTS_PER_S = 1000  # readers, at least
+_CONNECTS_PER_S = 300  # readers, at least
 _LENGTHS = (100, 1000, 10_000, 100_000)  # tokens of one log
 _KEPT = (0, 1000, 10_000, 100_000)  # jobs that have ended
 _KEPT_TOKENS = 20
 _ASKED_S = 1.0  # for each figure of a call
+_COPIED_AT_ONCE = 1000
 _SWEEPS = 5
 _TIMEOUT_S = 60.0
 
@@ -48,17 +51,18 @@ def measure_growth() -> Iterator[Measure]:
             yield from _of_length(stack, length)
     with running_stack() as stack:
         backend = open_backend(load_settings({"REDIS_URL": stack.redis_url}), _TIMEOUT_S)
-        kept, before = 0, used_bytes(backend.buffer_client)
+        kept, before = list[str](), used_bytes(backend.buffer_client)
         for count in _KEPT:
-            for _ in range(count - kept):
-                _keep_one(backend)
-            kept = count
+            if count and not kept:
+                kept.append(_keep_one(backend))
+            while len(kept) < count:
+                kept += _keep_more(backend, kept[0], min(count - len(kept), _COPIED_AT_ONCE))
             yield from _of_kept(stack, backend, count, before)
 
 
 def _of_readers(stack: Stack, count: int) -> Iterator[Measure]:
     """One token a second goes to all readers of one job at once."""
-    tokens = round(_READERS_TOKENS_PER_S * (2 + count / _CONNECTS_PER_S + 2 * _READERS_WINDOW_S))
+    tokens = round(_READERS_TOKENS_PER_S * (4 + count / _CONNECTS_PER_S + _READERS_WINDOW_S))
     asked = {"port": stack.web_port, "pids": stack.pids, "streams": 1, "readers": count, "tokens": tokens}
     asked |= {"window_s": _READERS_WINDOW_S, "longest_s": tokens / _READERS_TOKENS_PER_S + _TIMEOUT_S}
     for by, words in (("sse", "SSE"), ("long", "long poll")):
@@ -115,8 +119,22 @@ def _took_ms(call: Callable[[], Any]) -> float:
     return 1000 * (time.monotonic() - began)
 
 
-def _keep_one(backend: Backend) -> None:
-    """A job that ended, with all that the store keeps of it; RQ has no note of it."""
+def _keep_more(backend: Backend, job_id: str, count: int) -> list[str]:
+    """The ids of `count` more jobs like one that ended: copies of its keys, on the lists on which it is."""
+    ids, at_ms = [new_job_id() for _ in range(count)], now_ms()
+    pipe = backend.buffer_client.pipeline(transaction=False)
+    for other in ids:
+        for key, copy in zip(job_keys(job_id), job_keys(other), strict=True):
+            pipe.copy(key, copy)
+    for index in (owner_index(""), ALL_JOBS):
+        pipe.zadd(index, dict.fromkeys(ids, at_ms))
+    pipe.zremrangebyrank(ALL_JOBS, 0, -MOST_INDEXED - 1)
+    pipe.execute()
+    return ids
+
+
+def _keep_one(backend: Backend) -> str:
+    """The id of a job that ended, with all that the store keeps of it; RQ has no note of it."""
     job_id, attempt, at_ms = new_job_id(), new_attempt(), now_ms()
     backend.admission.enter("", job_id, at_ms)
     backend.store.list_for("", job_id, at_ms)
@@ -131,3 +149,4 @@ def _keep_one(backend: Backend) -> None:
     while (append := writer.next_append(at_ms)) is not None:
         writer.settle(append, backend.store.append(append))
     backend.admission.leave("", job_id)
+    return job_id
