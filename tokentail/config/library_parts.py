@@ -180,7 +180,7 @@ GEVENT = Inside(
     "worker/running/event_loop.py",
     (
         Part("gevent:get_hub"),
-        Part("gevent.core:loop", "run_callback timer"),
+        Part("gevent.core:loop", "run_callback timer prepare MINPRI _callbacks"),
         Part("gevent.core:callback", "stop"),
         Part("gevent.core:timer", "start stop close"),
         Part("gevent.socket:socket", "_sock"),

@@ -1,14 +1,17 @@
-"""Gathering: how long a group commit rests after each round trip, so that what comes meanwhile leaves together.
+"""Gathering: how long a worker's event loop rests between its turns, so that what comes meanwhile is done in one turn.
 
-A round trip costs the worker, the store and the web processes much the same for one token as for twenty. So the fuller
-the core, the longer the rest; while there is room, none. It follows the load by itself.
+A turn, the commit at its end, and what the commit wakes in the store and in the web processes cost much the same for
+one token as for twenty. So the more of its core the worker needs, the further its turns are apart; while there is room,
+it never rests. It follows the load by itself.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
-LONGEST_S = 0.01  # that a token waits for others
+LONGEST_S = 0.008  # that a token waits for others
+_ROOM = 0.25  # of a core, up to which nothing is gathered
+_LEAST_REST_S = 0.0001  # a shorter one costs more than it saves
 _LOOK_S = 0.1  # over which the load is taken
 _SCHEDULED = "/proc/thread-self/schedstat"  # nanoseconds that this thread ran, and that it waited for a core; Linux
 
@@ -31,24 +34,31 @@ def core_clock() -> Callable[[], float]:
 
 
 class Gathering:
-    """Ask it after each round trip, always in the same thread."""
+    """Ask it whenever the loop has nothing left to do, always in the loop's thread."""
 
-    def __init__(self, busy_clock: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
-        """`busy_clock` goes while the thread has something to do: see `core_clock`."""
+    def __init__(
+        self, busy_clock: Callable[[], float], urgent: Sized = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`busy_clock` goes while the thread has something to do: see `core_clock`. With something in `urgent`, the
+        loop does not rest.
+        """
         self._busy_clock = busy_clock
+        self._urgent = urgent
         self._clock = clock
-        self._looked_at, self._busy_then = clock(), busy_clock()
-        self._rest_s = 0.0
+        self._turn_at = self._looked_at = clock()
+        self._busy_then = busy_clock()
+        self._turn_s = 0.0
 
     def rest_s(self) -> float:
-        """Seconds to rest now, from 0 to LONGEST_S, by the share of time in which the core was needed.
-
-        Up to half of it nothing is gathered, for there is room. Beyond, the rest grows with the square of the share.
-        """
+        """Seconds to rest now, from 0 to LONGEST_S: what is left of the time that the turn has, by the load."""
         now = self._clock()
         if now - self._looked_at >= _LOOK_S:
             busy = self._busy_clock()
             share = min(max((busy - self._busy_then) / (now - self._looked_at), 0.0), 1.0)
-            self._rest_s = LONGEST_S * max(2 * share - 1, 0.0) ** 2
+            self._turn_s = LONGEST_S * max(share - _ROOM, 0.0) / (1 - _ROOM)
             self._looked_at, self._busy_then = now, busy
-        return self._rest_s
+        rest_s = min(self._turn_at + self._turn_s - now, LONGEST_S)
+        if rest_s < _LEAST_REST_S or self._urgent:
+            rest_s = 0.0
+        self._turn_at = now + rest_s
+        return rest_s

@@ -15,6 +15,8 @@ from tokentail.config.address import Address
 from tokentail.log.writer import LogWriter
 from tokentail.redis.store import Store
 from worker.meters import Meters
+from worker.running.event_loop import rest_between_turns
+from worker.running.gathering import Gathering, core_clock
 from worker.running.lane import Lane
 
 MAX_UNSETTLED = 2000  # elements of one job that may wait for the store before its upstream must
@@ -38,6 +40,7 @@ class GroupCommit:
         self._make_lane = partial(Lane, store, now_ms, self, meters)
         self._on_lost = on_lost
         self._lanes: dict[Address | None, Lane] = {}  # by node
+        self.hurried: set[Lane] = set()
         self._greenlets: list[gevent.Greenlet] = []
         self._failed: AsyncResult[None] = AsyncResult()
         self._in: WeakKeyDictionary[LogWriter, Lane] = WeakKeyDictionary()  # until that lane hands the writer over
@@ -75,9 +78,11 @@ class GroupCommit:
 
     def run(self) -> None:
         """Last for as long as the process lives; raise what a lane has raised."""
+        rests = rest_between_turns(Gathering(core_clock(), self.hurried).rest_s)
         try:
             self._failed.get()
         finally:
+            rests.close()
             gevent.killall(self._greenlets)
 
     def _current(self, writer: LogWriter) -> Lane:

@@ -18,18 +18,18 @@ from tokentail.log.append import Append
 from tokentail.log.writer import LogWriter
 from tokentail.redis.store import Store
 from worker.meters import Meters
-from worker.running.gathering import Gathering, core_clock
 
 log = logging.getLogger(__name__)
 
 _MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
 MAX_PIPELINE_BYTES = 8 << 20  # and how large they may be; the job that reaches it is the last
-_LEAST_REST_S = 0.0001  # a shorter one costs more than it saves
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
 
 
 class Lanes(Protocol):
     """What a lane needs of the group commit, which has all lanes."""
+
+    hurried: set["Lane"]  # those that have something to send for which the event loop does not rest
 
     def lane_of(self, writer: LogWriter) -> "Lane":
         """The lane of the node that has the writer's job now."""
@@ -53,7 +53,6 @@ class Lane:
         self._probes: dict[LogWriter, None] = {}
         self._kept: dict[LogWriter, float] = {}  # ended logs, and until when (`answered_s`) they are probed
         self._has_work = Event()
-        self._is_urgent = Event()  # an end, or somebody waits until all is settled: then nothing is gathered
         self._pauses: dict[LogWriter, float] = {}  # of those whose last append was refused: seconds between tries
         self._resting: set[LogWriter] = set()  # those of them that are not sent now
         self._told: set[type[Exception]] = set()  # refusals that a log line told of, until nothing is refused
@@ -72,7 +71,7 @@ class Lane:
             self._due[writer] = None
             self._has_work.set()
             if writer.is_ended:
-                self._is_urgent.set()
+                self.hurry()
 
     def probe(self, writer: LogWriter) -> None:
         """Look whether the store still has what the writer wrote, and whether the writer still holds its job."""
@@ -80,8 +79,8 @@ class Lane:
         self._has_work.set()
 
     def hurry(self) -> None:
-        """Somebody waits for what was pushed: send it without gathering more."""
-        self._is_urgent.set()
+        """Send what was pushed without gathering more: it is an end, or somebody waits until the store has it."""
+        self._lanes.hurried.add(self)
 
     def keep(self, writer: LogWriter, for_s: float) -> None:
         """Keep an ended log for so long, not counting the time in which the node does not answer."""
@@ -99,20 +98,19 @@ class Lane:
     def run(self) -> None:
         """Commit for as long as the process lives."""
         pause_s = 0.0
-        gathering = Gathering(core_clock())
         while True:
             self._has_work.wait()
             if pause_s:
                 gevent.sleep(pause_s)
             self._has_work.clear()
-            self._is_urgent.clear()
+            self._lanes.hurried.discard(self)
             batch = self._take()
             if not batch:
                 pause_s = 0.0
             elif self._commit(batch):
                 pause_s = 0.0
-                if (rest_s := gathering.rest_s()) > _LEAST_REST_S:
-                    self._is_urgent.wait(rest_s)
+                if self._has_work.is_set():
+                    gevent.sleep(0)  # whatever else this turn of the loop brings leaves with it
             else:
                 pause_s = min(max(pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
                 self._has_work.set()
