@@ -17,7 +17,7 @@ from tests.valkey_server import ValkeyServer
 from tokentail.config.settings import load_settings
 from tokentail.redis.backend import Backend, wire
 from tokentail.redis.client import RedisClient
-from tokentail.redis.cluster_client import ClusterClient
+from tokentail.redis.jobs_on_cluster import JobsOnCluster
 
 MakeBackend = Callable[..., Backend]
 
@@ -98,8 +98,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(params=["fakeredis", "valkey", pytest.param("cluster", marks=pytest.mark.cluster)])
 def store_client(request: pytest.FixtureRequest) -> Iterator[RedisClient]:
     """A client of an empty store, once of each kind."""
-    if request.param != "fakeredis":
-        yield request.getfixturevalue("real_client" if request.param == "valkey" else "cluster_client")
+    if request.param == "valkey":
+        yield request.getfixturevalue("real_client")
+        return
+    if request.param == "cluster":
+        yield JobsOnCluster(request.getfixturevalue("cluster_client"), request.getfixturevalue("real_client"))
         return
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
     yield client
@@ -107,10 +110,9 @@ def store_client(request: pytest.FixtureRequest) -> Iterator[RedisClient]:
 
 
 @pytest.fixture
-def queue_client(request: pytest.FixtureRequest, store_client: RedisClient) -> RedisClient:
+def queue_client(store_client: RedisClient) -> RedisClient:
     """A client for the queue: the same server, where the store is one; a queue cannot be in a Cluster."""
-    is_cluster = isinstance(store_client, ClusterClient)
-    return request.getfixturevalue("real_client") if is_cluster else store_client
+    return store_client.others if isinstance(store_client, JobsOnCluster) else store_client
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import secrets
 import socket
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # 32 letters, 5 bits each; no i, l, o, u to be misread
+_LETTERS = frozenset(_ALPHABET)
 _OWNER = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _LONGEST_WORKER = 1000  # bytes
 
@@ -44,7 +45,7 @@ def host_of_worker(name: str) -> str | None:
 
 def is_job_id(text: str) -> bool:
     """Whether `text` could have come from `new_job_id`; guards Redis keys against foreign characters."""
-    return len(text) == 26 and set(text) <= set(_ALPHABET)
+    return len(text) == 26 and _LETTERS.issuperset(text)
 
 
 def job_id_in(member: bytes) -> str | None:

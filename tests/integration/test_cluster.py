@@ -21,7 +21,7 @@ from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import now_ms, wire
 from tokentail.redis.client import RedisClient, connect
 from tokentail.redis.errors import redis_errors
-from tokentail.redis.keys import live_channel
+from tokentail.redis.keys import ALL_JOBS, live_channel
 from tokentail.redis.preflight import judge
 from worker.meters import NoMeters
 from worker.running.group_commit import GroupCommit
@@ -189,6 +189,22 @@ def test_a_lost_node_s_jobs_wait_and_the_others_go_on(open_site: Callable[[Clust
         site.flush(lost)
         site.end(writers)
         assert all(site.reads[writer.job_id].result()[1] == 0 for writer in others), "their readers were not refused"
+
+
+def test_jobs_that_the_queue_s_server_forgot_are_found_by_their_records(
+    cluster_client: RedisClient, real_client: RedisClient
+) -> None:
+    """That server has the indexes, too. After a loss, the next sweep counts and lists every open job again."""
+    backend = wire(cluster_client, real_client, load_settings({}))
+    harness = open_harness(backend, None, "")
+    job_id = harness.submitted()
+    backend.sweeper.sweep()
+    assert not cluster_client.exists(ALL_JOBS), "nothing but jobs is on the Cluster"
+    real_client.flushall()
+    backend.sweeper.sweep()
+    assert [open_id for open_id, _ in backend.admission.open_jobs()] == [job_id]
+    assert [job["id"] for job in json_of(harness.get("/v1/jobs"))["jobs"]] == [job_id]
+    harness.close()
 
 
 def test_a_cluster_is_judged_node_by_node(cluster_client: RedisClient, cluster_server: ClusterServer) -> None:

@@ -40,7 +40,8 @@ class Abandonment:
     def unread(self) -> list[tuple[str, int]]:
         """The jobs to end, each with the time that it has been without readers (ms). Raises StoreUnavailable."""
         is_steady = self._now_ms() - self._steady_since_ms > _STEADY_S * 1000
-        return self._store.unread(self._now_ms()) if is_steady else []
+        unread = self._store.unread(self._now_ms()) if is_steady else []
+        return [(job_id, after_ms) for job_id, after_ms in unread if not self._store.is_away(job_id)]
 
     def end(self, job_id: str, after_ms: int) -> bool:
         """Cancel the job if it is open; whether it was. One that is not to be stored is erased.

@@ -198,18 +198,6 @@ class Admission:
         """How many jobs are open."""
         return int(self._mended([], lambda: self._store.client.zcard(keys.OPEN_JOBS)))
 
-    def rebuild_mark(self) -> bytes | None:
-        """The mark that an index was dropped, so that open jobs may be missing from it; None without a mark."""
-        with redis_errors(keys.REBUILD):
-            mark: bytes | None = self._store.client.dump(keys.REBUILD)  # of whatever type it is
-        return mark
-
-    def note_rebuilt(self, mark: bytes) -> None:
-        """Remove `mark`: all indexes were rebuilt from the jobs' records since it was read. A later mark stays."""
-        if self.rebuild_mark() == mark:
-            with redis_errors(keys.REBUILD):
-                self._store.client.delete(keys.REBUILD)
-
     def in_turn(self, held: Mapping[str, list[str]], admitted: Mapping[str, list[str]]) -> dict[str, list[str]]:
         """Each owner's held jobs in the order in which they will enter the queue; `admitted` in that of their ends."""
 

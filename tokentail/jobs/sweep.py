@@ -90,12 +90,13 @@ class Sweeper:
     def sweep(self) -> None:
         """Look at every open job once.
 
-        Raises StoreUnavailable at once, or, of a single job's node, in the end, as StoreFull: the rest is done.
+        Raises StoreUnavailable at once, or, of a node of a Cluster, in the end, as StoreFull: the rest is done.
         """
         self._refusal = None
         entered, open_jobs = self._admission.entered(), self._admission.open_jobs()
-        if mark := self._admission.rebuild_mark():
-            self._rebuild_indexes(mark)
+        if mark := self._store.rebuild_mark():
+            with self._each_for_itself("indexes"):
+                self._rebuild_indexes(mark)
             entered, open_jobs = self._admission.entered(), self._admission.open_jobs()
         waiting = self._queue.waiting() if open_jobs else {}
         suspects = [(i, at) for i, at in open_jobs if self._may_be_forgotten(i, at, entered, waiting)]
@@ -126,19 +127,19 @@ class Sweeper:
         """Log a failure of one job or client. Other jobs must still reach their end, which frees memory."""
         try:
             yield
-        except StoreFull as error:
-            self._refusal = error
+        except (StoreFull, StoreUnavailable) as error:
+            if isinstance(error, StoreUnavailable) and not self._store.is_on_cluster:
+                raise
+            self._refusal = error  # on a Cluster a node is away; the jobs of the others go on
         except Unreadable:
             pass  # spoilt since it was viewed: the next sweep closes it
-        except StoreUnavailable:
-            raise
         except Exception as error:
             if what not in self._told:
                 log.error("sweep.skipped", extra={"what": what, **facts_of(error)})
             self._faulty.add(what)
 
     def _rebuild_indexes(self, mark: bytes) -> None:
-        """After an index was dropped: count every open job again, and list every job, by the records themselves."""
+        """After entries were lost: count every open job again, and list every job, by the records themselves."""
         waiting = self._queue.waiting()
         jobs, found = 0, list(self._store.job_ids())
         for at in range(0, len(found), _CHUNK):
@@ -151,7 +152,7 @@ class Sweeper:
                         self._store.list_for(job.owner, job_id, job.created_at_ms, job.user_digest)
                         if not job.status.is_closed:
                             self._adopt(job, waiting)
-        self._admission.note_rebuilt(mark)
+        self._store.note_rebuilt(mark)
         log.warning("index.rebuilt", extra={"jobs": jobs})
 
     def _adopt(self, job: Job, admitted: Container[str]) -> None:
@@ -174,7 +175,7 @@ class Sweeper:
         elif isinstance(error, JobGone):
             self._admission.leave(error.owner, job_id)
         elif isinstance(error, StoreUnavailable):
-            self._refusal = error  # its node of a Cluster is away; the jobs of the others go on
+            self._refusal = error  # its node of a Cluster is away
         elif isinstance(error, LaterFormat):
             # Newer processes look after it; after all the time that a job may take, none of them is left.
             if age_s > self._limits.queue_timeout_s + self._limits.longest_attempt_s:
@@ -241,8 +242,7 @@ class Sweeper:
         for job_id, job in zip(stale, self._store.view_many(stale), strict=True):
             if isinstance(job, Job) and not job.status.is_closed:
                 with self._each_for_itself(job_id):
-                    # The index had lost it.
-                    self._adopt(job, entered.admitted)
+                    self._adopt(job, entered.admitted)  # the index had lost it
             elif isinstance(job, Unreadable) and not isinstance(job, LaterFormat):
                 with self._each_for_itself(job_id):
                     self.close_spoilt(job_id, entered)

@@ -14,7 +14,9 @@ from tokentail.jobs.queue import JobQueue
 from tokentail.jobs.sweep import Sweeper, SweepLimits
 from tokentail.jobs.webhook_sweep import WebhookSweep
 from tokentail.redis.client import RedisClient, connect, is_cluster, memory_of
+from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.errors import REPLIED_ERRORS, redis_errors
+from tokentail.redis.jobs_on_cluster import JobsOnCluster
 from tokentail.redis.keys import WEBHOOK_QUEUE_NAME
 from tokentail.redis.rewriting import Rewriting
 from tokentail.redis.store import Store
@@ -77,10 +79,13 @@ def open_backend(settings: Settings, timeout_s: float) -> Backend:
 
 def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settings) -> Backend:
     """The backend on given clients."""
-    store = Store(buffer_client, settings.retention)
+    client = buffer_client
+    if isinstance(buffer_client, ClusterClient):
+        client = JobsOnCluster(buffer_client, queue_client)
+    store = Store(client, settings.retention)
     queue = JobQueue(queue_client, settings.rq_result_ttl_s)
     webhook_queue = JobQueue(queue_client, settings.rq_result_ttl_s, WEBHOOK_QUEUE_NAME)
-    fleet = Fleet(buffer_client)
+    fleet = Fleet(client)
     observer = Observer(fleet, settings.lease_s, time.monotonic)
     most = (settings.max_open_jobs, settings.max_client_jobs)
     admission_limits = AdmissionLimits(*most, settings.client_share, settings.max_user_jobs or None)
@@ -91,6 +96,6 @@ def wire(buffer_client: RedisClient, queue_client: RedisClient, settings: Settin
     if settings.webhook_urls:
         others.append(WebhookSweep(store, webhook_queue, settings.webhook_timeout_s).enqueue_due)
     if settings.erase_rewrite_s:
-        others.append(Rewriting(buffer_client, settings.erase_rewrite_s).rewrite_if_due)
+        others.append(Rewriting(client, settings.erase_rewrite_s).rewrite_if_due)
     sweeper = Sweeper(store, queue, admission, fleet, observer, limits, now_ms, others)
     return Backend(buffer_client, queue_client, store, queue, webhook_queue, fleet, observer, admission, sweeper)

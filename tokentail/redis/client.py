@@ -26,6 +26,7 @@ from tokentail.redis.connection import (
     translate_uvloop,
     unconnected,
 )
+from tokentail.redis.jobs_on_cluster import JobsOnCluster
 from tokentail.redis.primary import Primary, primary_of
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RedisClient",
     "address_of",
     "ask_each",
+    "cluster_of",
     "connect",
     "connect_async",
     "is_away",
@@ -109,9 +111,17 @@ def connect_async(url: str, timeout_s: float) -> AsyncRedisClient:
     return Redis(connection_pool=pool)
 
 
+def cluster_of(client: RedisClient) -> ClusterClient | None:
+    """The Cluster that has the jobs, if this client is one of a Cluster."""
+    if isinstance(client, JobsOnCluster):
+        return client.cluster
+    return client if isinstance(client, ClusterClient) else None
+
+
 def servers_of(client: RedisClient) -> list[RedisClient]:
-    """A client of each server that has keys: of a Cluster its nodes, else this client alone."""
-    return list(client.servers().values()) if isinstance(client, ClusterClient) else [client]
+    """A client of each server that has jobs: of a Cluster its nodes, else this client alone."""
+    cluster = cluster_of(client)
+    return list(cluster.servers().values()) if cluster else [client]
 
 
 def ask_each(client: RedisClient, ask: Callable[[RedisClient], Value]) -> tuple[list[Value], list[str]]:
@@ -129,13 +139,14 @@ def ask_each(client: RedisClient, ask: Callable[[RedisClient], Value]) -> tuple[
 
 
 def is_cluster(client: RedisClient) -> bool:
-    """Whether the client's keys are on several nodes, of which some may be away."""
-    return isinstance(client, ClusterClient)
+    """Whether the jobs are on several nodes, of which some may be away."""
+    return cluster_of(client) is not None
 
 
 def is_away(client: RedisClient, key: str) -> bool:
-    """Whether the key is known to be on a node of a Cluster that does not answer."""
-    return isinstance(client, ClusterClient) and client.is_away(key)
+    """Whether this key of a job is known to be on a node of a Cluster that does not answer."""
+    cluster = cluster_of(client)
+    return cluster is not None and cluster.is_away(key)
 
 
 def memory_of(client: RedisClient) -> tuple[int, int]:

@@ -77,12 +77,9 @@ def views_of(
     Raises StoreUnavailable where there is one server alone.
     """
     sought = [job_id for job_id, _ in listed]
-    try:
-        if fields:
-            sought = _matching(client, sought, fields)
-        views = client.run_many([scripts.view(job_id) for job_id in sought])
-    except StoreUnavailable as error:
-        views = [error] * len(sought)
+    if fields:
+        sought = _matching(client, sought, fields)
+    views = client.run_each([scripts.view(job_id) for job_id in sought])
     for view in () if is_cluster(client.client) else views:
         if isinstance(view, StoreUnavailable):
             raise view
@@ -94,7 +91,7 @@ def _matching(client: ScriptClient, job_ids: list[str], fields: Mapping[str, str
     """The jobs whose record has these fields, or cannot be read now."""
     at_once = 1 if is_cluster(client.client) else _AT_ONCE
     parts = [job_ids[i : i + at_once] for i in range(0, len(job_ids), at_once)]
-    outcomes = client.run_many([scripts.matching(part, fields) for part in parts])
+    outcomes = client.run_each([scripts.matching(part, fields) for part in parts])
     unread = (part if isinstance(found, Exception) else found for part, found in zip(parts, outcomes, strict=True))
     return [job_id for part in unread for job_id in part]
 

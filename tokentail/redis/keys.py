@@ -16,6 +16,7 @@ OPEN_JOBS = "tt:{open}:jobs"  # sorted set by creation
 OPEN_CLIENTS = "tt:{open}:clients"  # set of the owners that have open jobs
 ADMITTED_JOBS = "tt:{open}:admitted"  # set of all owners' admitted jobs, which tells whether slots are free
 REBUILD = "tt:{open}:rebuild"  # set while an index may lack entries: the sweep rebuilds the index from the records
+INDEX_SERVER = "tt:{open}:server"  # where jobs are on a Cluster: the run of the server that has the keys beside them
 READER_MARKS = "tt:{open}:readers"  # hash: job that ends when no reader is left → after how long, and its last read
 ALL_JOBS = "tt:jobs"  # sorted set of the newest jobs of all owners by creation, for operators
 WORKERS = "tt:workers"  # hash: worker → its lease and what it serves

@@ -12,7 +12,7 @@ from typing import Any
 
 from tokentail.errors import Unreadable
 from tokentail.identifiers import job_id_in
-from tokentail.redis.client import RedisClient, is_away
+from tokentail.redis.client import RedisClient
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import repeat_key, unseen_key
 from tokentail.redis.round_trip import Outcome, RoundTrip
@@ -39,14 +39,8 @@ class Question:
         self._found: list[tuple[str, Outcome[bytes | None]]] = []  # the key of a record, and what is in it
 
     def look(self, trip: RoundTrip) -> None:
-        """Have the trip read the records. That of a client that hung up is removed: the next equal POST is new.
-
-        Where that record's node of a Cluster is away, a POST that does not say that it is a repeat is a new question.
-        """
+        """Have the trip read the records. That of a client that hung up is removed: the next equal POST is new."""
         key = unseen_key(self.digest)
-        if not self._says_repeat and is_away(self._client, key):
-            self._found = []
-            return
         self._found = [(key, trip.add("GETDEL", key))]
         if self._says_repeat:
             key = repeat_key(self.digest)

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import redis
 
-from tokentail.errors import LaterFormat, Unreadable
-from tokentail.redis.client import RedisClient
+from tokentail.errors import LaterFormat, StoreUnavailable, Unreadable
+from tokentail.redis.client import RedisClient, is_cluster
 from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.keys import job_of
 from tokentail.redis.script import Command, Reply
@@ -75,6 +75,15 @@ class ScriptClient:
             if isinstance(outcome, Exception):
                 raise outcome
         return cast("list[Reply]", outcomes)
+
+    def run_each(self, many: Sequence[Command[Reply]]) -> list[Reply | Exception]:
+        """Send script calls, on jobs, as `run_many` does; that no node of a Cluster answers is an outcome, too."""
+        try:
+            return self.run_many(many)
+        except StoreUnavailable as error:
+            if not is_cluster(self.client):
+                raise
+            return [error] * len(many)
 
     def _outcome(self, command: Command[Any], reply: Any) -> Any:
         """What the reply means, or the error that it stands for."""

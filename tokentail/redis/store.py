@@ -20,13 +20,13 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
-from tokentail.redis.client import is_away, is_cluster
-from tokentail.redis.cluster_client import ClusterClient
+from tokentail.redis.client import cluster_of, is_away, is_cluster
 from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import JobIndex
 from tokentail.redis.owner_lists import OwnerLists
 from tokentail.redis.reader_marks import ReaderMarks
+from tokentail.redis.rebuild_mark import RebuildMark
 from tokentail.redis.rewriting import mark_erased
 from tokentail.redis.round_trip import RoundTrip
 from tokentail.redis.script import Command
@@ -39,13 +39,23 @@ _APPENDED_AT_ONCE = 20  # jobs in one script call; more would save nothing and h
 _SURVEYED_AT_ONCE = 100  # elements
 
 
-class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
+class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks, RebuildMark):
     """Jobs and logs in one Redis. Safe to share between threads and greenlets."""
 
     def node_of(self, job_id: str) -> Address | None:
         """Which node of a Cluster has the job, as far as is known; None of any other store, which is one node."""
         # A job's id is what stands in the braces of all its keys, and alone decides their cluster slot.
-        return self.client.node_of(job_id) if isinstance(self.client, ClusterClient) else None
+        cluster = cluster_of(self.client)
+        return cluster.node_of(job_id) if cluster else None
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether the jobs are on several nodes, of which some may be away."""
+        return is_cluster(self.client)
+
+    def is_away(self, job_id: str) -> bool:
+        """Whether the job is known to be on a node of a Cluster that does not answer."""
+        return is_away(self.client, keys.record_of(job_id))
 
     # -- a job and its log ------------------------------------------------------------------------------------------
 
@@ -73,7 +83,7 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
     def new_id(self) -> str:
         """The id of a new job: on a Cluster one whose node answers, as far as is known."""
         ids = (new_job_id() for _ in range(_MOST_IDS))
-        return next((job_id for job_id in ids if not is_away(self.client, keys.record_of(job_id))), new_job_id())
+        return next((job_id for job_id in ids if not self.is_away(job_id)), new_job_id())
 
     def usage_so_far(self, job_id: str) -> Usage | None:
         """The usage of an answer that is on its way, as it would be if the job was stopped now."""
@@ -234,8 +244,11 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks):
                     yield job_id
 
     def view_many(self, job_ids: Sequence[str]) -> list[Job | Exception]:
-        """`view` of each, in one round trip; JobNotFound or JobGone stand in the place of those that are not there."""
-        return self.run_many([scripts.view(job_id) for job_id in job_ids])
+        """`view` of each, in one round trip; JobNotFound or JobGone stand in the place of those that are not there.
+
+        So does StoreUnavailable for those whose node of a Cluster is away; where there is one server, it is raised.
+        """
+        return self.run_each([scripts.view(job_id) for job_id in job_ids])
 
     def view_all(self, job_ids: Sequence[str]) -> list[Job | Exception]:
         """As `view_many`. Raises StoreUnavailable if that is the outcome of any: its node of a Cluster is away."""

@@ -151,6 +151,9 @@ class Runner:
 
     def _claim(self, attempt: Attempt) -> Claim | None:
         most_losses = self._suspects.freely
+        if self._backend.store.is_away(attempt.job_id):
+            log.info("job.left_waiting", extra={"job_id": attempt.job_id, "losses": 0})
+            return None  # the sweep puts it into the queue again when its node answers; until then others have the slot
         while True:
             try:
                 return self._claims.run((attempt.job_id, attempt.token, most_losses))
