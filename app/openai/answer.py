@@ -13,39 +13,34 @@ from tokentail.log.element import decode
 
 
 @dataclass(eq=False)
-class Text:
-    """A run of visible text, with its sources."""
+class _Run:
+    """Text that was sent in pieces."""
 
     pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(eq=False)
+class Text(_Run):
+    """A run of visible text, with its sources."""
+
     citations: list[Mapping[str, Any]] = field(default_factory=list)
     start: int = 0  # characters of the answer's text before this run
 
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
 
 @dataclass(eq=False)
-class Reasoning:
+class Reasoning(_Run):
     """A run of reasoning, and what the provider wants back with the next turn."""
 
-    pieces: list[str] = field(default_factory=list)
     provider_state: Any = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
 
 
 @dataclass(eq=False)
-class Refusal:
+class Refusal(_Run):
     """A run of a refusal."""
-
-    pieces: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
 
 
 @dataclass(eq=False)

@@ -83,16 +83,13 @@ class AsyncCluster:
 
     async def _sent(self, part: Part) -> list[Any] | Exception:
         pipe = self.client(part.node).pipeline(transaction=False)
-        for command, options in part.commands:
-            if part.is_asking:
-                pipe.execute_command("ASKING")
-            pipe.execute_command(*command, **options)
+        part.fill(pipe)
         try:
             replies: list[Any] = await pipe.execute(raise_on_error=False)
         except FAULTS as error:
             note_node(error, part.node)
             return error
-        return replies[1::2] if part.is_asking else replies
+        return part.own(replies)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close all connections."""

@@ -192,16 +192,13 @@ class ClusterClient(_Commands):  # type: ignore[misc]
 
     def _sent(self, part: Part) -> list[Any] | Exception:
         pipe = self._client(part.node).pipeline(transaction=False)
-        for command, options in part.commands:
-            if part.is_asking:
-                pipe.execute_command("ASKING")
-            pipe.execute_command(*command, **options)
+        part.fill(pipe)
         try:
             with self._observed(part.node):
                 replies: list[Any] = pipe.execute(raise_on_error=False)
         except FAULTS as error:
             return error
-        return replies[1::2] if part.is_asking else replies
+        return part.own(replies)
 
     def transact(self, commands: Sequence[Queued], *, raise_on_error: bool) -> list[Any]:
         """All commands in one transaction at the node that has their keys, which are in one slot."""

@@ -113,6 +113,17 @@ class Part:
     commands: list[Queued]
     places: list[int]  # of each in the whole
 
+    def fill(self, pipe: Any) -> None:
+        """Put the commands into a pipeline of redis-py."""
+        for command, options in self.commands:
+            if self.is_asking:
+                pipe.execute_command("ASKING")
+            pipe.execute_command(*command, **options)
+
+    def own(self, replies: list[Any]) -> list[Any]:
+        """The replies to the commands, of all that the pipeline received."""
+        return replies[1::2] if self.is_asking else replies
+
 
 class Split:
     """Commands on their way to the nodes. Send what `parts` gives, `take` the replies, until there are no parts.

@@ -15,7 +15,7 @@ from worker.chunk import Chunk, Finish, ProviderFailure, UsageReport, provider_f
 from worker.dialects.openai.chat_content import TEXTS, ChatContent
 from worker.upstream.content import token_count
 from worker.upstream.deltas import Told
-from worker.upstream.event_data import event_json, malformed_event
+from worker.upstream.event_data import event_json, is_json, malformed_event
 from worker.upstream.event_stream import PINGS
 from worker.upstream.finish_words import finish_of
 from worker.upstream.glued_objects import find_seam, objects_apart
@@ -68,7 +68,7 @@ class OllamaParser:
     def finish(self) -> Iterator[Chunk]:
         """What was held back. A last line without its end counts if it is whole; if it was cut, so was the answer."""
         for rest in _apart(self._lines.rest()):
-            if self._page or rest.startswith("<") or _is_json(rest):
+            if self._page or rest.startswith("<") or is_json(rest):
                 yield from self._chunks(rest)
         if self._page:
             raise page_failure(self._page.encode("utf-8", "replace"))
@@ -84,7 +84,7 @@ class OllamaParser:
     def _chunks(self, text: str) -> Iterator[Chunk]:
         if self._page or text.startswith("<") or text in {"{", "["}:
             self._page += text + "\n"
-            is_whole = "</html>" in text.lower() or (text[-1:] in {"}", "]"} and _is_json(self._page))
+            is_whole = "</html>" in text.lower() or (text[-1:] in {"}", "]"} and is_json(self._page))
             if is_whole or len(self._page) > _MAX_PAGE:
                 page, self._page = self._page, ""
                 yield from self._page_chunks(page)
@@ -107,7 +107,7 @@ class OllamaParser:
 
     def _page_chunks(self, page: str) -> Iterator[Chunk]:
         """JSON over several lines: a whole answer, or an error. Raises ProviderFailure for all that is no answer."""
-        if '"done"' not in page or not _is_json(page) or _failure(page.strip()) is not None:
+        if '"done"' not in page or not is_json(page) or _failure(page.strip()) is not None:
             raise page_failure(page.encode("utf-8", "replace"))
         yield from self._odd_chunks(page)
 
@@ -158,7 +158,7 @@ def _apart(line: str) -> list[str]:
     """The objects of a line, of which some servers send several, or send it as an event stream does."""
     if line.startswith("data:") and ('"done"' in line or line.endswith("[DONE]")):
         line = line.removeprefix("data:").lstrip()
-    return objects_apart(line) if find_seam(line) and not _is_json(line) else [line]
+    return objects_apart(line) if find_seam(line) and not is_json(line) else [line]
 
 
 def _says_done(line: dict[str, Any]) -> bool:
@@ -175,11 +175,3 @@ def _failure(text: str) -> ProviderFailure | None:
     if is_known and '"error' not in text:
         return None  # as nearly all are
     return value_failure(event_json(text), is_flat=not is_known)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        event_json(text)
-    except ProviderFailure:
-        return False
-    return True

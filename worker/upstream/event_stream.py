@@ -14,7 +14,7 @@ from tokentail.jobs.job import FailureKind
 from tokentail.sse import FOREIGN_LINE, MAX_EVENT_BYTES, EventTooLarge, SseDecoder, SseEvent
 from worker.chunk import Chunk, ProviderFailure, last_words, provider_failure
 from worker.upstream.error_words import meaning_of
-from worker.upstream.event_data import event_json
+from worker.upstream.event_data import event_json, is_json
 from worker.upstream.glued_objects import find_seam, objects_apart
 from worker.upstream.json_end import JsonEnd
 from worker.upstream.provider_error import (
@@ -268,11 +268,7 @@ def _is_whole(text: str) -> bool:
     text = text.strip()
     if text[:1] != "{":
         return text[:20].upper() in _END_MARKS
-    try:
-        event_json(text)
-    except ProviderFailure:
-        return False
-    return True
+    return is_json(text)
 
 
 def _utf_8(page: bytes | bytearray) -> bytes:

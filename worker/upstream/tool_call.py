@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from tokentail.log.element import CustomToolCall, ToolCall
 from worker.upstream.content import json_text
+from worker.upstream.event_data import json_or
 from worker.upstream.json_end import JsonEnd
 from worker.upstream.text import CumulativePieces, SurrogateJoiner, paired
 
@@ -120,7 +120,7 @@ class CallInPieces:
         if self._known is None or len(arguments) > 2 * _MOST_COMPARED:
             return False
         known = "".join(self._known)
-        return known == arguments or _value(known) == _value(arguments) is not None
+        return known == arguments or json_or(known, None) == json_or(arguments, None) is not None
 
     def _piece(
         self, text: str, call_id: str | UnsetType = UNSET, name: str | UnsetType = UNSET
@@ -188,10 +188,3 @@ def own_id(call_id: str, ids: set[str], place: int, name: str, arguments: str) -
         found = f"call_{hashlib.sha256(words).hexdigest()[:16]}"
     ids.add(found)
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None

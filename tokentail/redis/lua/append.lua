@@ -30,12 +30,7 @@ end
 -- The pace after `more` tokens since the last totals, of which `elements` has some: those before them came at the pace
 -- until then, and a pause, if there was one, was before the first of `elements`.
 local function paced_twice(pace, more, gap_ms, elements)
-  local own = 0
-  for _, element in ipairs(elements) do
-    if string.byte(element) == 34 then -- a quotation mark: it is a token
-      own = own + 1
-    end
-  end
+  local own = tokens_in(elements)
   local earlier, took, count = more - own, string.match(pace, '^([%d.]+) ([%d.]+)$')
   if earlier <= 0 or not took or tonumber(count) <= 0 then
     return paced(pace, more, gap_ms)

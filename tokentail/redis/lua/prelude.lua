@@ -76,6 +76,17 @@ local function closing_element()
   return ''
 end
 
+-- How many of the elements are tokens, and the bytes of these.
+local function tokens_in(elements)
+  local count, size = 0, 0
+  for _, element in ipairs(elements) do
+    if string.byte(element) == 34 then -- a quotation mark: it is a token
+      count, size = count + 1, size + #element
+    end
+  end
+  return count, size
+end
+
 -- The record's totals are those of the last append that brought some (tokentail/log/writer.py); what came since is
 -- tokens alone, and the totals with them are returned: tokens, bytes, counts, how many came since. `counted` is the length at that append
 -- and the bytes then: other bytes in the record are of a process that brings totals each time.
@@ -84,12 +95,7 @@ local function with_uncounted(status, tokens, bytes, counts, counted)
   if not is_open(status) or not is_number(at) or bytes_then ~= bytes or not is_number(tokens) then
     return tokens, bytes, counts, 0
   end
-  local more, size = 0, 0
-  for _, element in ipairs(redis.call('LRANGE', log, at, -1)) do
-    if string.byte(element) == 34 then -- a quotation mark: it is a token
-      more, size = more + 1, size + #element
-    end
-  end
+  local more, size = tokens_in(redis.call('LRANGE', log, at, -1))
   local known, shown = string.match(counts or '', '^(.* )(%d+)$')
   if is_number(shown) then
     counts = known .. (shown + size - 2 * more)

@@ -4,16 +4,14 @@ A block comes as its start, and deltas that add to it. Text, thinking and the ar
 they come; all other blocks when they are whole.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
-
 from tokentail.log.element import Citation, Media, ProviderToolCall, ToolResult
 from worker.chunk import Chunk
 from worker.upstream.content import SkippedContent, citation, json_size, json_text, storable, words
+from worker.upstream.event_data import json_or
 
 _Kind = Literal["image", "audio", "video", "file"]
 _MEDIA: dict[str, _Kind] = {"image": "image", "audio": "audio", "video": "video", "document": "file"}
@@ -57,7 +55,7 @@ class Block:
         block = {**self.begun_as}
         for name, pieces in self.pieces.items():
             text = "".join(pieces)
-            block[name] = _object(text) if name == "input" else words(block.get(name)) + text
+            block[name] = json_or(text, {}) if name == "input" else words(block.get(name)) + text
         if self.citations:
             block["citations"] = self.citations
         return block
@@ -116,17 +114,6 @@ def state_of(blocks: list[Block], *, is_paused: bool) -> list[Any]:
     wanted = (block.is_state or (is_paused and block.kind not in _SAID_BY_LOG) for block in blocks)
     last = max((at for at, is_wanted in enumerate(wanted) if is_wanted), default=-1)
     return [storable(block.whole()) for block in blocks[: last + 1]]
-
-
-def _object(text: str) -> Any:
-    """Arguments from their JSON; an empty object for what is none."""
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            return {}
 
 
 def _output(content: Any) -> str:
