@@ -120,25 +120,23 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks, RebuildMark):
         return outcome
 
     def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
-        """Appends, each to another log, in one round trip, with an outcome each: AttemptLost and StoreFull are some.
+        """Appends to many logs in one round trip; each has its own outcome, AttemptLost and StoreFull included.
 
         Where one is not as the store expects it, a second round trip finds out why.
         """
+        usual = [append for append in appends if not append.has_totals]
         at_once = 1 if is_cluster(self.client) else _APPENDED_AT_ONCE
-        usual = [place for place, append in enumerate(appends) if not append.has_totals]
-        shared = [usual[i : i + at_once] for i in range(0, len(usual), at_once)]
-        others = [place for place, append in enumerate(appends) if append.has_totals]
-        calls: list[Command[Any]] = [scripts.usual_append([appends[place] for place in places]) for places in shared]
-        calls += [scripts.append(appends[place], self.retention) for place in others]
-        replies = self.run_many(calls)
-        outcomes: list[Any] = [None] * len(appends)
-        for places, reply in zip(shared, replies, strict=False):
-            for i, place in enumerate(places):
-                outcomes[place] = reply if isinstance(reply, Exception) else reply[i]
-        left = [place for place in usual if outcomes[place] is None]
-        again = self.run_many([scripts.append(appends[place], self.retention) for place in left])
-        for place, outcome in zip([*others, *left], [*replies[len(shared) :], *again], strict=True):
-            outcomes[place] = outcome
+        parts = [usual[i : i + at_once] for i in range(0, len(usual), at_once)]
+        calls: list[Command[Any]] = [scripts.usual_append(part) for part in parts]
+        calls += [scripts.append(append, self.retention) for append in appends if append.has_totals]
+        replies = iter(self.run_many(calls))
+        # Of one kind after the other, each in the order of the appends.
+        shared = iter([outcome for part in parts for outcome in _each_of(part, next(replies))])
+        outcomes: list[Any] = [next(replies if append.has_totals else shared) for append in appends]
+        if left := [place for place, outcome in enumerate(outcomes) if outcome is None]:
+            again = self.run_many([scripts.append(appends[place], self.retention) for place in left])
+            for place, outcome in zip(left, again, strict=True):
+                outcomes[place] = outcome
         return outcomes
 
     def close(self, job_id: str, end: End, now_ms: int, *, holder: str = "*") -> bool:
@@ -257,6 +255,11 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks, RebuildMark):
             if isinstance(job, StoreUnavailable):
                 raise job
         return jobs
+
+
+def _each_of(part: Sequence[Append], reply: Any) -> Sequence[Any]:
+    """The outcome of each append of a script call."""
+    return [reply] * len(part) if isinstance(reply, Exception) else reply
 
 
 def _usage_of(counts: bytes | None) -> Usage | None:

@@ -9,9 +9,12 @@ for place, log in ipairs(KEYS) do
   local r = redis.pcall('HMGET', string.sub(log, 1, -4) .. 'job', 'status', 'attempt', 'format')
   local is_done = false
   if r[1] == 'running' and r[2] == attempt and r[3] == '1' and redis.pcall('LLEN', log) == tonumber(index) then
-    local elements = {}
-    for element in string.gmatch(lines, '[^\n]+') do
-      elements[#elements + 1] = element
+    local elements = {lines} -- most often it is one
+    if string.find(lines, '\n', 1, true) then
+      elements = {}
+      for element in string.gmatch(lines, '[^\n]+') do
+        elements[#elements + 1] = element
+      end
     end
     is_done = type(redis.pcall('RPUSH', log, unpack(elements))) == 'number'
   end
