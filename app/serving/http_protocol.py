@@ -9,9 +9,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.http.reading_routes import JOB_EVENTS, JOB_TOKENS
 from app.http.response import Response, problem
 from app.reading.hub import Hub
+from app.serving.answers_polls import AnswersPolls
 from app.serving.last_answers import GivesLastAnswers
 from app.serving.parked_polls import ParkedPoll, ParkedPolls
 from app.serving.parts import PARTS, WritesParts
@@ -29,8 +29,38 @@ _ONE_TOO_MANY = problem(503, "This process has as many connections as it takes."
 _TOO_MANY_HEADERS = problem(431, f"The request has more than {_MOST_HEADERS} headers.", _CLOSE)
 
 
-class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtocol):
+class HttpProtocol(AnswersPolls, GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtocol):
     """One HTTP connection."""
+
+    # Beside these, a connection has uvicorn's 28 attributes. CPython reads attributes fast and keeps them in little
+    # memory while all connections can share one table of their names, which takes 30.
+    __slots__ = (
+        "_admission",
+        "_body",
+        "_bytes_past_body",
+        "_has_body",
+        "_head_bytes",
+        "_head_timer",
+        "_head_within_s",
+        "_hub",
+        "_idle_since",
+        "_idle_timer",
+        "_is_in_head",
+        "_is_past_head",
+        "_is_quick",
+        "_is_refused",
+        "_last_words",
+        "_most_connections",
+        "_on_answer",
+        "_parked",
+        "_parked_polls",
+        "_presence",
+        "_quick_polls",
+        "_rest_began",
+        "_rest_bytes",
+        "_under_way",
+        "stall_s",
+    )
 
     def __init__(
         self,
@@ -62,7 +92,9 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
         self._rest_began: float | None = None
         self._body = bytearray()  # of the request, from this read
         self._is_quick = False
-        self._admission: Admission | None = None  # of the last poll; the next one has nearly always the same headers
+        self._admission: Admission | None = None
+        self._idle_since: float | None = None
+        self._idle_timer: Any = None
         self._head_timer: Any = None
         self._presence = Presence(self._drop)
         self._last_words: bytes | None = None  # to be sent behind the answers that are under way
@@ -83,13 +115,9 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
         super().data_received(data)
         if self._body:
             self._pass_body_on()
-        if was_in_head and self._is_in_head:  # all of it was head; what a head begins with may follow another's body
-            self._head_bytes += len(data)
-        is_large = self._is_in_head and (self._head_bytes > _MOST_HEAD_BYTES or len(self.headers) > _MOST_HEADERS)
-        if is_large and not self.transport.is_closing():
-            self._refuse(problem(431, "The request's head is too large."))
-        elif self._is_in_head and self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._head_within_s, self._head_is_late)
+        if self._is_in_head:
+            # A head that began before is all of it; what a new head begins with may follow another's body.
+            self._limit_head(len(data) if was_in_head else 0)
         if was_past_head and not self.transport.is_closing():
             self._limit_what_follows(len(data))
 
@@ -105,6 +133,7 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_head_timer()
+        self._stop_idle_timer()
         if self._parked is not None:
             self._note(499, self._parked_polls.leave(self._parked))
             self._parked = None
@@ -146,20 +175,21 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
             self.cycle = self.pipeline[0][0] if self.pipeline else self._under_way
 
     def on_message_begin(self) -> None:
-        self._end_parked()  # the next request is there already: answers come in the order of requests
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
+        if self._parked is not None:
+            self._end_parked()  # the next request is there already: answers come in the order of requests
         self._is_in_head, self._head_bytes, self._is_quick = True, 0, False
         self._bytes_past_body, self._rest_bytes, self._rest_began = 0, 0, None
-        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._idle_since = None
+        self.url, self.headers = b"", []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:  # RFC 9110, 6.5.1: a trailer is no header
-            super().on_header(name, value)
+            self.headers.append((name, value))  # as it was sent; a poll is like the last one in this, too
 
     def on_headers_complete(self) -> None:
         self._is_in_head, self._is_past_head = False, True
-        self._stop_head_timer()
+        if self._head_timer is not None:
+            self._stop_head_timer()
         if len(self.headers) > _MOST_HEADERS:
             self._is_refused, self.app = True, refusing(_TOO_MANY_HEADERS)
         if self._is_quick_poll():
@@ -168,11 +198,14 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
         self._go_on()
 
     def _go_on(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()  # put off until now: it makes a scope, which a quick answer has no use for
         self.scope["state"] |= {PRESENCE: self._presence, PARTS: self}
-        self.url, self.expect_100_continue = url, expects
-        self.headers += headers if url.startswith(b"/") else with_host_of_target(url, headers)
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        if not url.startswith(b"/"):
+            self.headers[:] = with_host_of_target(url, self.headers)
         is_ahead = self._is_busy
         super().on_headers_complete()
         if self._hub.is_draining or (is_ahead and super()._should_upgrade()):
@@ -201,54 +234,20 @@ class HttpProtocol(GivesLastAnswers, WritesParts, DropsStalled, HttpToolsProtoco
     def send_400_response(self, msg: str) -> None:
         self._refuse(problem(400, msg))
 
-    def answer_parked(self, response: bytes, waited_s: float) -> None:
-        """Answer the parked poll."""
-        self._parked = None
-        self._send(response, waited_s)
-
     def go_the_long_way(self, url: bytes) -> None:
         """Answer the parked poll over ASGI."""
         self._parked, self._is_quick, self.url = None, False, url
         self._go_on()
         super().on_message_complete()
 
-    def _is_quick_poll(self) -> bool:
-        """Whether this was a poll that a tail answers, now or later. Nothing else may be under way there."""
-        before, parser = self._under_way, self.parser
-        if self._is_refused or not (before is None or before.response_complete) or self.flow.write_paused:
-            return False
-        is_get = parser.get_method() == b"GET" and parser.should_keep_alive()
-        if not is_get or self._hub.is_draining or self.transport.is_closing():
-            return False
-        admission = self._admission = self._quick_polls.admit(self.url, self.headers, self._admission)
-        if admission.asks_to_keep_alive and parser.get_http_version() != "1.1":
-            return False  # the response to an HTTP/1.0 request has to say that the connection is kept
-        found = self._quick_polls.look(self.url, admission)
-        if isinstance(found, bytes):
-            self._send(found, 0.0)
-            return True
-        self._parked = None if found is None else self._parked_polls.park(self, found, admission)
-        return self._parked is not None
-
-    def _send(self, response: bytes, took_s: float) -> None:
-        end = b"connection: close\r\n" if self._hub.is_draining else b""
-        self.transport.write(self._quick_polls.beginning(self.server_state.default_headers) + end + response)
-        if end:
-            self.transport.close()
-        self.on_response_complete()  # which waits for the next request, as after any other
-        self._note(200, took_s)
-
-    def _note(self, status: int, took_s: float) -> None:
-        if self._on_answer is not None:
-            path, _, query = self.url.partition(b"?")
-            route = JOB_EVENTS if path.endswith(b"events") else JOB_TOKENS
-            self._on_answer({"method": "GET", "route": route, "query_string": query}, status, took_s)
-
-    def _end_parked(self) -> None:
-        """Answer the parked poll; where only the long way could, close the connection."""
-        if self._parked is not None and not self._parked_polls.end(self._parked):
-            self._parked = None
-            self.transport.close()
+    def _limit_head(self, size: int) -> None:
+        """Limit the size and the time of the head that is being read, which `size` more bytes belong to."""
+        self._head_bytes += size
+        is_large = self._head_bytes > _MOST_HEAD_BYTES or len(self.headers) > _MOST_HEADERS
+        if is_large and not self.transport.is_closing():
+            self._refuse(problem(431, "The request's head is too large."))
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._head_within_s, self._head_is_late)
 
     def _limit_what_follows(self, size: int) -> None:
         """Limit the bytes behind a request's head, of which `size` were just read; the request may be complete now."""

@@ -78,7 +78,7 @@ class WebMetrics:
         method = scope["method"] if scope["method"] in self._methods else _OTHER
         route = scope.get("route") or route_of(scope["path"], self._router)
         query = scope["query_string"]
-        is_waiting = route in self._streams or (b"wait=" in query and bool(_WAITS.search(query)))
+        is_waiting = route in self._streams or (query.find(b"wait=") >= 0 and bool(_WAITS.search(query)))
         key = method, route, status, is_waiting
         counted = self._children.get(key)
         if counted is None:

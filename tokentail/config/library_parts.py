@@ -59,7 +59,7 @@ UVICORN_HTTP = Inside(
     (
         Part(
             f"{_HTTP}.httptools_impl:HttpToolsProtocol",
-            "app connections cycle data_received connection_made connection_lost expect_100_continue flow headers loop "
+            "app connections cycle data_received connection_made connection_lost flow headers loop "
             "on_body on_header on_headers_complete on_message_begin on_message_complete on_response_complete parser "
             "pause_writing pipeline resume_writing scope send_400_response server_state shutdown timeout_keep_alive "
             "timeout_keep_alive_handler timeout_keep_alive_task transport url _should_upgrade "
