@@ -182,8 +182,10 @@ def usual_append(many: Sequence[Append]) -> Command[list[Appended | None]]:
 
 def append(a: Append, retention: Retention) -> Command[Appended]:
     """Append once, however often it is sent. Raises AttemptLost (when decoded) if the attempt was fenced out."""
+    is_end = a.end_status is not None
+    keys = job_keys(a.job_id) if is_end else job_keys(a.job_id)[:2]
     if not a.has_totals:
-        return Command(_append, job_keys(a.job_id), (a.attempt, a.expected, "", *a.elements), _decode_appended)
+        return Command(_append, keys, (a.attempt, a.expected, "", *a.elements), _decode_appended)
     args = (
         a.attempt,
         a.expected,
@@ -194,13 +196,13 @@ def append(a: Append, retention: Retention) -> Command[Appended]:
         a.counts,
         a.generation,
         a.end_status or "",
-        retention.content_ms,
-        retention.tombstone_ms,
+        retention.content_ms if is_end else "",
+        retention.tombstone_ms if is_end else "",
         a.calls,
-        retention.webhook_ms,
+        retention.webhook_ms if is_end else "",
         *a.elements,
     )
-    return Command(_append, job_keys(a.job_id), args, _decode_appended)
+    return Command(_append, keys, args, _decode_appended)
 
 
 def _decode_appended(reply: int | list[Any]) -> Appended:

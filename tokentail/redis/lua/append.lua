@@ -1,3 +1,4 @@
+-- The request is among the keys, and the three times among the arguments, where the `end` is among the elements.
 -- ARGV: attempt, expected index, now, tokens, bytes, upstream position or '', counts, generation that begins with the
 -- first element or '', status that the last element ends with or '', retention, tombstone, call record or '',
 -- webhook's time, then the elements. Or, of tokens alone that `usual_append.lua` has left:

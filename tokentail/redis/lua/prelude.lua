@@ -1,4 +1,5 @@
--- Stands before every script of one job. KEYS are always the same three of one job, in one cluster slot:
+-- Stands before every script of one job. KEYS are always the same, all in one cluster slot; `append.lua` may lack the
+-- last one:
 local record, log, request = KEYS[1], KEYS[2], KEYS[3]
 
 -- Followers subscribe to a channel named like the log. A message is the index of its first element and the message's
