@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.measure import Measure, measured, ratio
+from bench.measure import Measure, measured, per, ratio
 from bench.program import run_program
 from bench.stack import TOKENS_PER_S
 
@@ -19,7 +19,7 @@ def measure_append(redis_url: str) -> Iterator[Measure]:
     for jobs, tokens in _TOKENS.items():
         name = f"append, {jobs} {'job' if jobs == 1 else 'jobs'}"
         found = _run(redis_url, jobs, tokens)
-        yield _beside_bare(name, "tokens/s", lambda run: ratio(run["tokens"], run["wall_s"]), found)
+        yield _beside_bare(name, "tokens/s", per("tokens", "wall_s"), found)
         yield from _costs(name, found)
     tokens = int(_PACED_JOBS * TOKENS_PER_S * _PACED_S)
     found = _run(redis_url, _PACED_JOBS, tokens, tokens_per_s=TOKENS_PER_S)
@@ -37,9 +37,7 @@ def _beside_bare(name: str, unit: str, of: Callable[[Any], float], found: dict[s
 def _costs(name: str, found: dict[str, Any]) -> list[Measure]:
     turns = 1e6 * ratio(found["turns_cpu_s"], found["ours"][0]["tokens"])
     return [
-        _beside_bare(f"{name}, client CPU a token", "µs", lambda run: 1e6 * ratio(run["cpu_s"], run["tokens"]), found),
+        _beside_bare(f"{name}, client CPU a token", "µs", per("cpu_s", "tokens", 1e6), found),
         Measure(f"{name}, of it the benchmark's own", "µs", [turns]),
-        measured(
-            f"{name}, round trips a token", "", lambda run: ratio(run["round_trips"], run["tokens"]), found["ours"]
-        ),
+        measured(f"{name}, round trips a token", "", per("round_trips", "tokens"), found["ours"]),
     ]

@@ -7,7 +7,7 @@ writing end and all servers share the machine: what is measured is the price of 
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from bench.measure import Measure, latency_ms, measured, ratio
+from bench.measure import Measure, latency_ms, measured, per
 from bench.program import run_program
 from tests.cluster_server import ClusterServer
 from tests.free_ports import free_ports
@@ -37,8 +37,7 @@ def measure_cluster() -> Iterator[Measure]:
                 nodes = str(count)
                 name = f"cluster, {nodes} {'node' if count == 1 else 'nodes'}, {tokens} a time"
                 pair = found[nodes], found[_ONE], _ONE
-                yield measured(name, "appends/s", lambda run: ratio(run["appends"], run["wall_s"]), *pair)
+                yield measured(name, "appends/s", per("appends", "wall_s"), *pair)
                 for percent in (50, 99):
                     yield measured(f"{name}, wait p{percent}", "ms", latency_ms(percent), *pair, "difference")
-                cpu = f"{name}, client CPU an append"
-                yield measured(cpu, "µs", lambda run: 1e6 * ratio(run["cpu_s"], run["appends"]), *pair)
+                yield measured(f"{name}, client CPU an append", "µs", per("cpu_s", "appends", 1e6), *pair)

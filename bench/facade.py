@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Measure, latency_ms, measured, ratio, take_turns
+from bench.measure import Measure, latencies, measured, ratio, take_turns
 from bench.program import run_program
-from bench.stack import Stack, free_ports, running_stack, started_server
+from bench.stack import Stack, running_stack, started_server
+from tests.free_ports import free_ports
 
 _STREAMS, _TOKENS, _TOKENS_PER_S = 50, 250, 50.0
 _ROUNDS = 2
@@ -38,8 +39,7 @@ def measure_facade() -> Iterator[Measure]:
         what, limit_name = f"facade, {_STREAMS} jobs, {name}", _PEER if peer else ""
         ours, theirs = (list(map(_cpu_us(*parts), runs)) for parts, runs in ((_ALL, found[by]), (("peer",), peer)))
         yield Measure(f"{what}, CPU of all a token", "µs", ours, theirs, limit_name)
-        for percent in (50, 99):
-            yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), found[by], peer, limit_name)
+        yield from latencies(what, found[by], peer, limit_name, "ratio")
 
 
 def _cpu_us(*parts: str) -> Callable[[Any], float]:

@@ -162,16 +162,8 @@ def follower(by: str, port: int, path: str, linger_ms: int, reader: Reader = NO_
     return Poller(port, path, reader, is_long=by == "long", linger_ms=linger_ms)
 
 
-def direct_reader(port: int, tokens: int) -> Follower:
-    """Of the upstream itself."""
-    asked = {"model": "bench", "max_tokens": tokens, "stream": True, "messages": []}
-    body = json.dumps(asked).encode()
-    request = request_bytes("POST", "/v1/chat/completions", b"127.0.0.1:%d" % port, body)
-    return EventReader(port, request, b"[DONE]")
-
-
 def openai_reader(by: str, port: int, tokens: int, model: str) -> Follower:
-    """Of OpenAI's interface `by`, chat or responses, which makes the job with the same request; or of a peer's chat."""
+    """Of OpenAI's interface `by`, chat or responses, whose request makes the job; or of another server's chat."""
     asked: dict[str, object] = {"model": model, "stream": True}
     if by == "responses":
         path, end = "/openai/v1/responses", b"event: response.incomplete"  # at its limit

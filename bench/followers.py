@@ -1,9 +1,10 @@
 """Followers of many streams at once, in one process. `python -m bench.followers {…}` prints one JSON object.
 
-`by` is short, long, sse or ws, for jobs of ours that it submits; chat or responses, for OpenAI's interfaces; peer, for
-the chat of another server; passed or direct, for streams that it asks for. CPU counts from before the submission.
-Latencies are those of tokens sent while all streams ran: from half a second after the last one's first token to the
-first one's last, or for `window_s`. With that, CPU and tokens of this time are counted by themselves, too (`steady`).
+`by` is short, long, sse or ws, for jobs of ours that it submits; chat or responses, for OpenAI's interfaces; peer or
+direct, for the chat of another server or of the upstream; passed, for streams that it asks for. CPU counts from before
+the submission. Latencies are those of tokens sent while all streams ran: from half a second after the last one's first
+token to the first one's last, or for `window_s`. With that, CPU and tokens of this time are counted by themselves, too
+(`steady`).
 """
 
 import math
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.crowd import Crowd
-from bench.follower import Follower, direct_reader, follower, openai_reader, passed_through
+from bench.follower import Follower, follower, openai_reader, passed_through
 from bench.http_connection import HttpConnection
 from bench.proc import family_cpu_s
 from bench.program import answer
@@ -125,17 +126,14 @@ def _run(
     Each stream of ours has so many `readers`.
     """
     began_s, before = time.monotonic(), {name: family_cpu_s(pid) for name, pid in pids.items()}
-    if by == "direct":
-        followers = [direct_reader(port, tokens) for _ in range(streams)]
-    elif by == "passed":
+    if by == "passed":
         followers = [passed_through(port, tokens) for _ in range(streams)]
-    elif by in {"chat", "responses", "peer"}:
-        model = "bench" if by == "peer" else "openai/bench"
+    elif by in {"chat", "responses", "peer", "direct"}:
+        model = "openai/bench" if by in {"chat", "responses"} else "bench"
         followers = [openai_reader(by, port, tokens, model) for _ in range(streams)]
     else:
-        asked = {"prompt": "x", "model": "openai/bench", "max_tokens": tokens}
         with HttpConnection(port, _TIMEOUT_S, [AUTHORIZATION] if named else ()) as server:
-            paths = [server.post("/v1/jobs", asked, 202)["links"]["self"] for _ in range(streams)]
+            paths = [server.submit("bench", tokens)["links"]["self"] for _ in range(streams)]
         read_by = [
             (path, reader_named(named, port, path) if named else NO_KEY) for path in paths for _ in range(readers)
         ]

@@ -1,14 +1,18 @@
 """A keep-alive HTTP connection that costs its process as little as Python can: one send and few receives a request.
 
-It reads answers with a Content-Length, which every answer of ours has, and nothing else.
+It reads answers with a Content-Length, which every answer of ours has, and nothing else. `ask` reads all others.
 """
 
+import http.client
 import json
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from email.message import Message
 from typing import Any, Self
 
+_TIMEOUT_S = 10.0
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
 
@@ -39,6 +43,11 @@ class HttpConnection:
         """The JSON answer to `body`, sent as JSON; `status` is the one to expect. Raises like `get`."""
         return self._exchange(request_bytes("POST", path, self._host, json.dumps(body).encode(), self._headers), status)
 
+    def submit(self, model: str, tokens: int | None = None) -> Any:
+        """A new job of one of the upstream's models, with so many tokens; its view."""
+        most = {} if tokens is None else {"max_tokens": tokens}
+        return self.post("/v1/jobs", {"prompt": "x", "model": f"openai/{model}", **most}, 202)
+
     def _exchange(self, request: bytes, status: int) -> Any:
         self._socket.sendall(request)
         received = b""
@@ -50,6 +59,19 @@ class HttpConnection:
         if received[9:12] != b"%d" % status:
             raise RuntimeError(f"the server answered {received[:2000].decode(errors='replace')}")
         return json.loads(received[received.index(b"\r\n\r\n") + 4 :])
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[Message, bytes]:
+    """Headers and body of an answer of any form, over a connection of its own. Raises RuntimeError for a refusal."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)) as connection:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        said = answer.read()
+    if answer.status >= 300:
+        raise RuntimeError(f"{method} {path}: {answer.status} {said!r}")
+    return answer.headers, said
 
 
 def request_bytes(method: str, path: str, host: bytes, body: bytes = b"", headers: Sequence[str] = ()) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.cores import pinned, two_cores
-from bench.measure import Measure, latency_ms, measured, ratio, take_turns
+from bench.measure import Measure, latencies, measured, per, take_turns
 from bench.proc import cpu_s, rss_bytes
 from bench.program import run_program
 from bench.stack import running_upstream, running_worker, temporary_folder
@@ -58,14 +58,13 @@ class _Bench:
         found = take_turns(halves, _PAIRS, lambda half: halves[half](model, streams))
         ours, name = found["ours"], f"ingest, {name}"
         pair = (ours, found["limit"], _LIMIT)
-        latencies = [
-            measured(f"{name}, p{percent}", "ms", latency_ms(percent), *pair, "difference") for percent in (50, 99)
-        ]
         return [
-            measured(name, "tokens/s", lambda run: ratio(run["tokens"], run["wall_s"]), *pair),
-            measured(f"{name}, CPU a token", "µs", lambda run: 1e6 * ratio(run["cpu_s"], run["tokens"]), *pair),
-            *(latencies if model != FLOOD else ()),  # a flood waits in the sockets: its age says nothing of us
-            measured(f"{name}, round trips a token", "", lambda run: ratio(run["round_trips"], run["tokens"]), ours),
+            measured(name, "tokens/s", per("tokens", "wall_s"), *pair),
+            measured(f"{name}, CPU a token", "µs", per("cpu_s", "tokens", 1e6), *pair),
+            *(
+                latencies(name, *pair) if model != FLOOD else ()
+            ),  # a flood waits in the sockets: its age says nothing of us
+            measured(f"{name}, round trips a token", "", per("round_trips", "tokens"), ours),
             measured(f"{name}, memory a stream", "KB", lambda run: run["stream_bytes"] / 1024, *pair),
         ]
 

@@ -19,9 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.cores import pinned, two_cores
 from bench.http_connection import HttpConnection
 from bench.measure import Measure, percentile
-from bench.stack import free_ports, running_stack, running_upstream, running_valkey, running_worker, temporary_folder
+from bench.stack import running_stack, running_upstream, running_valkey, running_worker, temporary_folder
 from bench.submitter import submit
 from bench.upstream import REFUSED
+from tests.free_ports import free_ports
 from tokentail.config.settings import load_settings
 from tokentail.jobs.job import Job
 from tokentail.jobs.request import GenerationRequest, parse_request

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measure import Measure, latency_ms, measured, ratio, take_turns
+from bench.measure import Measure, latencies, measured, per, ratio, take_turns
 from bench.program import run_program
 from bench.readers import KEY, READERS, SETTINGS
 from bench.stack import Stack, running_pass_through, running_stack
@@ -70,17 +70,12 @@ def _of_readers(stack: Stack) -> Iterator[Measure]:
     found = take_turns(READERS, _ROUNDS, run)
     for name in READERS[1:]:
         pair, what = (found[name], found[KEY], KEY), f"latency, {_READERS_STREAMS} jobs, long poll of a {name}"
-        for percent in (50, 99):
-            yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), *pair, "difference")
+        yield from latencies(what, *pair)
         yield measured(f"{what}, CPU of web", "% of a core", _share("web"), *pair)
 
 
 def _share(part: str) -> Callable[[Any], float]:
     return lambda run: 100 * ratio(run["cpu_s"][part], run["wall_s"])
-
-
-def _a_token(counted: str) -> Callable[[Any], float]:
-    return lambda run: ratio(run[counted], run["tokens"])
 
 
 def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str, int]) -> Iterator[Measure]:
@@ -94,12 +89,10 @@ def _measure(stack: Stack, streams: int, ports: dict[_Way, int], pids: dict[str,
     name = f"latency, {streams} {'job' if streams == 1 else 'jobs'}"
     for way in _WAYS:
         pair, what = (found[way], found[_PASSED], PASS_THROUGH), f"{name}, {way.name}"
-        for percent in (50, 99):
-            yield measured(f"{what}, p{percent}", "ms", latency_ms(percent), *pair, "difference")
+        yield from latencies(what, *pair)
         for counted in ("requests", "bytes"):
-            yield measured(f"{what}, {counted} a token", "", _a_token(counted), *pair)
-    for percent in (50, 99):
-        yield measured(f"{name}, {_DIRECT.name}, p{percent}", "ms", latency_ms(percent), found[_DIRECT])
+            yield measured(f"{what}, {counted} a token", "", per(counted, "tokens"), *pair)
+    yield from latencies(f"{name}, {_DIRECT.name}", found[_DIRECT])
     if streams == max(_TOKENS):
         for way, runs in found.items():
             for part in runs[0]["cpu_s"]:

@@ -1,13 +1,14 @@
 """The measure: one figure of ours beside one limit, run by run, and what is said of both."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal, TypeVar
 
 Name = TypeVar("Name")
 Run = TypeVar("Run")
+Comparison = Literal["ratio", "difference"]
 Reading = float | None  # a reading that is missing is None, or NaN
 
 
@@ -37,7 +38,7 @@ class Measure:
     ours: list[float]
     limit: list[float] = field(default_factory=list)
     limit_name: str = ""
-    compared_by: Literal["ratio", "difference"] = "ratio"  # of ours to the limit; a latency's is what we add
+    compared_by: Comparison = "ratio"  # of ours to the limit; a latency's is what we add
 
     def __post_init__(self) -> None:
         if self.limit and len(self.limit) != len(self.ours):
@@ -86,15 +87,32 @@ def measured(
     ours: Iterable[Any],
     limit: Iterable[Any] = (),
     limit_name: str = "",
-    compared_by: Literal["ratio", "difference"] = "ratio",
+    compared_by: Comparison = "ratio",
 ) -> Measure:
     """The measure of one figure `of` each run, of ours and of the limit's."""
     return Measure(name, unit, [of(run) for run in ours], [of(run) for run in limit], limit_name, compared_by)
 
 
+def per(counted: str, each: str, times: float = 1.0) -> Callable[[Any], float]:
+    """What finds `counted` for `each`, so many times, in a run that has both."""
+    return lambda run: times * ratio(run[counted], run[each])
+
+
 def latency_ms(percent: float) -> Callable[[Any], float]:
     """What finds this percentile in a run with `latencies_ns`."""
     return lambda run: percentile(run["latencies_ns"], percent) / 1e6
+
+
+def latencies(
+    name: str,
+    ours: Iterable[Any],
+    limit: Iterable[Any] = (),
+    limit_name: str = "",
+    compared_by: Comparison = "difference",
+) -> Iterator[Measure]:
+    """The measures of p50 and p99, in ms, of runs with `latencies_ns`."""
+    for percent in (50, 99):
+        yield measured(f"{name}, p{percent}", "ms", latency_ms(percent), ours, limit, limit_name, compared_by)
 
 
 def take_turns(names: Iterable[Name], rounds: int, run: Callable[[Name], Run]) -> dict[Name, list[Run]]:

@@ -21,9 +21,11 @@ _OF_ALL = "rq:finished:tokentail"
 def measure_memory() -> Iterator[Measure]:
     """Bytes a job. Raises RuntimeError when the jobs do not end in time."""
     kept = {"TOKENTAIL_RQ_RESULT_TTL_S": "3600", "TOKENTAIL_LOG_LEVEL": "WARNING"}
-    with running_stack(tokens_per_s=_TOKENS_PER_S, settings=kept) as stack:
-        client = redis.Redis.from_url(stack.redis_url)
-        server = HttpConnection(stack.web_port, _TIMEOUT_S)
+    with (
+        running_stack(tokens_per_s=_TOKENS_PER_S, settings=kept) as stack,
+        redis.Redis.from_url(stack.redis_url) as client,
+        HttpConnection(stack.web_port, _TIMEOUT_S) as server,
+    ):
         _run_jobs(server, client, 50)  # after which the processes keep what they keep
         before = used_bytes(client)
         _run_jobs(server, client, _JOBS)
@@ -32,8 +34,6 @@ def measure_memory() -> Iterator[Measure]:
         names = [name for pattern in _OF_ONE_JOB for name in client.scan_iter(pattern, count=1000)]
         client.delete(_OF_ALL, *names)
         ours = used_bytes(client)
-        server.close()
-        client.close()
     rq = ratio(after - ours, listed)  # RQ's notes of the first jobs went, too
     yield Measure("memory, RQ's notes of a job that ended", "bytes", [rq])
     yield Measure(
@@ -43,7 +43,7 @@ def measure_memory() -> Iterator[Measure]:
 
 def _run_jobs(server: HttpConnection, client: redis.Redis, count: int) -> None:
     for _ in range(count):
-        server.post("/v1/jobs", {"prompt": "x", "model": "openai/bench", "max_tokens": _TOKENS}, 202)
+        server.submit("bench", _TOKENS)
     wait_until(
         lambda: not (client.zcard("tt:{open}:jobs") or client.zcard("rq:wip:tokentail")),
         _TIMEOUT_S,

@@ -14,9 +14,9 @@ from bench.cores import Cores, pinned, two_cores
 from bench.measure import Measure, measured, percentile, take_turns
 from bench.peer import running_nchan
 from bench.proc import allow_descriptors
-from bench.program import program, run_program
+from bench.program import run_program
 from bench.readers import KEY, READERS, SETTINGS
-from bench.stack import free_ports, running_stack, started_server, temporary_folder
+from bench.stack import running_program, running_stack, temporary_folder
 
 _COUNTS = (1000, 10_000)
 _PAIRS = 2
@@ -84,7 +84,5 @@ def _running(who: str, cores: Cores) -> Iterator[dict[str, object] | None]:
                 peer = parts.enter_context(running_nchan(folder, [], []))
                 port, pid = (peer.port, peer.pid) if peer else (0, 0)
             else:
-                (port,) = free_ports(1)
-                argv = program("bench.bare_web", port=port)
-                pid = parts.enter_context(started_server("bare_web", argv, port, folder)).pid
+                port, pid = parts.enter_context(running_program("bare_web", folder))
         yield {"who": who, "port": port, "pid": pid} if pid else None

@@ -60,7 +60,7 @@ class _Ours:
         self.port = port
         self._upstream = HttpConnection(upstream_port, _TIMEOUT_S)
         with HttpConnection(port, _TIMEOUT_S, [AUTHORIZATION] if reader else ()) as server:
-            job = server.post("/v1/jobs", {"prompt": "x", "model": "openai/told", "max_tokens": 1}, 202)
+            job = server.submit("told", 1)
             self._path = job["links"]["tokens"]
             self._cursor = server.get(f"{self._path}?cursor=0&wait=20")["cursor"]
         sent = reader_named(reader, port, job["links"]["self"]) if reader else NO_KEY

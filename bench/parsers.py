@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from bench.measure import Measure, ratio
+from bench.measure import Measure, ratio, take_turns
 from tokentail.client.responses import parse_object, parse_update
 from tokentail.sse import SseDecoder
 from worker.dialects.anthropic.parser import AnthropicParser
@@ -80,10 +80,7 @@ def measure_parsers() -> Iterator[Measure]:
 
 
 def _measured(name: str, feed: _Feed, unit: bytes, total: int, piece: int) -> Measure:
-    rates: dict[int, list[float]] = {total: [], total // 10: []}
-    for _ in range(_ROUNDS):
-        for size, found in rates.items():
-            found.append(ratio(size / 1e6, feed(unit, size, piece)))
+    rates = take_turns((total, total // 10), _ROUNDS, lambda size: ratio(size / 1e6, feed(unit, size, piece)))
     return Measure(name, "MB/s", rates[total], rates[total // 10], "a tenth of the bytes")
 
 

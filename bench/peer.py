@@ -4,7 +4,6 @@ Durable Streams' Node reference server: `npm install --ignore-scripts --no-packa
 nchan: Debian's `libnginx-mod-nchan`. Both keep everything in memory.
 """
 
-import http.client
 import json
 import shutil
 import sys
@@ -13,11 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.stack import free_ports, started_server
+from bench.http_connection import ask
+from bench.stack import started_server
+from tests.free_ports import free_ports
 
 _PEERS = Path(__file__).parent / "peers"
+_INSTALL = "npm install --ignore-scripts --no-package-lock --prefix bench/peers"
 _NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
-_TIMEOUT_S = 10.0
 
 _NGINX = """
 load_module {module};
@@ -55,7 +56,7 @@ class Peer:
 def running_durable_streams(folder: Path, old: Sequence[str], new: Sequence[str]) -> Iterator[Peer | None]:
     """With these tokens, of which the `new` ones lie behind the cursor; None where it is not installed."""
     if shutil.which("node") is None or not (_PEERS / "node_modules" / "@durable-streams").exists():
-        _tell("no Durable Streams here (node, and npm install --ignore-scripts --no-package-lock --prefix bench/peers)")
+        print(f"no Durable Streams here (node, and {_INSTALL})", file=sys.stderr)
         yield None
         return
     (port,) = free_ports(1)
@@ -65,10 +66,10 @@ def running_durable_streams(folder: Path, old: Sequence[str], new: Sequence[str]
         for name, is_ended in (("live", False), ("ended", True)):
             path = f"/v1/stream/{name}"
             content = {"Content-Type": "application/json"}
-            _send(port, "PUT", path, b"", content)
-            behind = _send(port, "POST", path, json.dumps([*old]).encode(), content)["stream-next-offset"]
+            ask(port, "PUT", path, b"", content)
+            behind = ask(port, "POST", path, json.dumps([*old]).encode(), content)[0]["stream-next-offset"]
             closing = {"Stream-Closed": "true"} if is_ended else {}
-            newest = _send(port, "POST", path, json.dumps([*new]).encode(), content | closing)["stream-next-offset"]
+            newest = ask(port, "POST", path, json.dumps([*new]).encode(), content | closing)[0]["stream-next-offset"]
             if is_ended:
                 paths["an ended job"] = f"{path}?offset={behind}"
             else:
@@ -81,7 +82,7 @@ def running_nchan(folder: Path, old: Sequence[str], new: Sequence[str]) -> Itera
     """A running nginx with nchan, one token as JSON in each message; nchan has no end of a log. None: not installed."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None or not _NCHAN.exists():
-        _tell("no nchan here (Debian: libnginx-mod-nchan)")
+        print("no nchan here (Debian: libnginx-mod-nchan)", file=sys.stderr)
         yield None
         return
     (port,) = free_ports(1)
@@ -103,24 +104,6 @@ def running_nchan(folder: Path, old: Sequence[str], new: Sequence[str]) -> Itera
 
 def publish(port: int, token: str) -> str:
     """Give nchan a token; the cursor behind it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-    connection.request("POST", "/publish", json.dumps(token).encode() + b",", {"Accept": "application/json"})
-    cursor: str = json.loads(connection.getresponse().read())["last_message_id"]
-    connection.close()
+    _, said = ask(port, "POST", "/publish", json.dumps(token).encode() + b",", {"Accept": "application/json"})
+    cursor: str = json.loads(said)["last_message_id"]
     return cursor
-
-
-def _send(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
-    """The answer's headers, lower-case. Raises RuntimeError."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    said = answer.read()
-    connection.close()
-    if answer.status >= 300:
-        raise RuntimeError(f"{method} {path}: {answer.status} {said!r}")
-    return {name.lower(): value for name, value in answer.getheaders()}
-
-
-def _tell(what: str) -> None:
-    print(what, file=sys.stderr)

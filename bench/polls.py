@@ -5,7 +5,6 @@ answer on the same ASGI server; and, where they are installed, two peers with th
 core, and only one of them is asked at a time; the load has another.
 """
 
-import http.client
 import json
 import re
 import sys
@@ -15,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cores import Cores, pinned, two_cores
-from bench.http_connection import HttpConnection
+from bench.http_connection import HttpConnection, ask
 from bench.measure import Measure, Name, measured, ratio, take_turns
 from bench.peer import running_durable_streams, running_nchan
 from bench.proc import family_cpu_s
-from bench.program import program
 from bench.readers import AUTHORIZATION, KEY, READERS, SETTINGS, reader_named
-from bench.stack import Stack, free_ports, gunicorn, running_stack, started_server
+from bench.stack import Stack, gunicorn, running_program, running_stack, started_server
 from bench.waiting import wait_until
 from bench.wrk import Pressed, has_wrk, press
+from tests.free_ports import free_ports
 
 _ROUNDS = 4
 _FOR_S = 1
@@ -70,7 +69,7 @@ def _of_readers(cores: Cores) -> Iterator[Measure]:
         running_stack(web_core=cores.server, settings=SETTINGS) as stack,
         HttpConnection(stack.web_port, _TIMEOUT_S, [AUTHORIZATION]) as server,
     ):
-        job = _submit(server, "openai/silent", _LOG_TOKENS)
+        job = server.submit("silent", _LOG_TOKENS)["links"]["self"]
         _wait_until(server, job, lambda job: job["token_count"] == _LOG_TOKENS)
         behind = server.get(f"{job}/tokens?limit={1 + _LOG_TOKENS - _NEW_TOKENS}")["cursor"]
         targets = {}
@@ -89,7 +88,8 @@ def _of_readers(cores: Cores) -> Iterator[Measure]:
 def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target]]:
     """(server, kind of poll) → what is asked, while all servers run."""
     with ExitStack() as parts, HttpConnection(stack.web_port, _TIMEOUT_S) as server:
-        live, ended = _submit(server, "openai/silent", _LOG_TOKENS), _submit(server, "openai/bench", _NEW_TOKENS)
+        jobs = server.submit("silent", _LOG_TOKENS), server.submit("bench", _NEW_TOKENS)
+        live, ended = (job["links"]["self"] for job in jobs)
         _wait_until(server, live, lambda job: job["token_count"] == _LOG_TOKENS)
         _wait_until(server, ended, lambda job: job["status"] == "completed")
         # The element before the tokens is the generation's start.
@@ -101,13 +101,12 @@ def _asked(stack: Stack, cores: Cores) -> Iterator[dict[tuple[str, str], _Target
             "nothing new": f"{live}/tokens?cursor={newest['cursor']}",
             "an ended job": f"{ended}/tokens?cursor=0",
         }
-        flask_port, fixed_port = free_ports(2)
+        (flask_port,) = free_ports(1)
         with pinned(cores.server):
             argv = gunicorn("app.wsgi:application()", flask_port, _FLASK_THREADS)
             part = started_server("flask_web", argv, flask_port, stack.folder, REDIS_URL=stack.redis_url)
             flask = parts.enter_context(part).pid
-            argv = program("bench.bare_web", port=fixed_port)
-            fixed = parts.enter_context(started_server("bare_web", argv, fixed_port, stack.folder)).pid
+            fixed_port, fixed = parts.enter_context(running_program("bare_web", stack.folder))
             peers = []
             if has_wrk():
                 split = tokens[:-_NEW_TOKENS], tokens[-_NEW_TOKENS:]
@@ -154,18 +153,9 @@ def _beside(name: str, ours: list[Pressed], limit: list[Pressed], limit_name: st
 
 def _look_at(target: _Target, tokens: int) -> None:
     """Raises RuntimeError unless so many tokens are answered: the load counts answers and does not read them."""
-    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=_TIMEOUT_S)
-    connection.request("GET", target.path, headers=dict(line.split(": ", 1) for line in target.headers))
-    said = connection.getresponse().read()
-    connection.close()
+    _, said = ask(target.port, "GET", target.path, headers=dict(line.split(": ", 1) for line in target.headers))
     if len(_TOKEN.findall(said)) != tokens:
         raise RuntimeError(f"{target.path} answers {said!r}")
-
-
-def _submit(server: HttpConnection, model: str, tokens: int) -> str:
-    """The path of a new job."""
-    path: str = server.post("/v1/jobs", {"prompt": "x", "model": model, "max_tokens": tokens}, 202)["links"]["self"]
-    return path
 
 
 def _wait_until(server: HttpConnection, path: str, condition: Callable[[dict[str, Any]], bool]) -> None:

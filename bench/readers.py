@@ -1,12 +1,13 @@
 """The readers: programs and pages that poll a server with keys, and the headers and queries that each of them sends."""
 
-import http.client
 import json
 from dataclasses import dataclass
+from email.message import Message
+
+from bench.http_connection import ask
 
 _KEY = "bench-key"
 _ORIGIN = "https://page.example"
-_TIMEOUT_S = 10.0
 
 SETTINGS = {
     "TOKENTAIL_API_KEYS": _KEY,
@@ -52,17 +53,12 @@ def reader_named(name: str, port: int, job_path: str) -> Reader:
         return Reader((AUTHORIZATION, f"Origin: {_ORIGIN}", "Sec-Fetch-Site: cross-site", *_CHROMIUM))
     of_page = ("Sec-Fetch-Site: same-origin", *_CHROMIUM)
     if name == PAGE:
-        cookie = _post(port, "/v1/session").getheader("Set-Cookie") or ""
+        cookie = _post(port, "/v1/session")[0]["Set-Cookie"]
         return Reader((f"Cookie: {cookie.partition(';')[0]}", *of_page))
-    shared = json.loads(_post(port, f"{job_path}/share").read())
+    shared = json.loads(_post(port, f"{job_path}/share")[1])
     return Reader(of_page, f"&token={shared['token']}")
 
 
-def _post(port: int, path: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+def _post(port: int, path: str) -> tuple[Message, bytes]:
     field, _, key = AUTHORIZATION.partition(": ")
-    connection.request("POST", path, headers={field: key})
-    answer = connection.getresponse()
-    if answer.status >= 300:
-        raise RuntimeError(f"{path} answers {answer.status}")
-    return answer
+    return ask(port, "POST", path, headers={field: key})

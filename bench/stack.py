@@ -19,6 +19,7 @@ from bench.cores import pinned
 from bench.http_connection import HttpConnection
 from bench.program import program
 from bench.waiting import wait_until
+from tests.free_ports import free_ports
 from tokentail.supervisor.child import Child, start_child, stop_child
 from tokentail.supervisor.embedded_valkey import EmbeddedValkey
 
@@ -105,12 +106,18 @@ def running_stack(
 @contextmanager
 def running_upstream(tokens_per_s: float, folder: Path, pids: dict[str, int] | None = None) -> Iterator[int]:
     """The port of `bench/upstream.py`, whose pid is added to `pids`."""
-    (port,) = free_ports(1)
-    argv = program("bench.upstream", port=port, tokens_per_s=tokens_per_s)
-    with started_server("upstream", argv, port, folder) as child:
+    with running_program("upstream", folder, tokens_per_s=tokens_per_s) as (port, pid):
         if pids is not None:
-            pids["upstream"] = child.pid
+            pids["upstream"] = pid
         yield port
+
+
+@contextmanager
+def running_program(name: str, folder: Path, **given: object) -> Iterator[tuple[int, int]]:
+    """The port and the pid of one of our programs that serves, with these arguments."""
+    (port,) = free_ports(1)
+    with started_server(name, program(f"bench.{name}", port=port, **given), port, folder) as child:
+        yield port, child.pid
 
 
 @contextmanager
@@ -187,15 +194,6 @@ def gunicorn(application: str, port: int, threads: int) -> list[str]:
     """The command that serves a WSGI application by gunicorn's threads."""
     worker = ["--worker-class", "gthread", "--threads", str(threads), "--keep-alive", "75"]
     return [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *worker, application]
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Ports of loopback that nobody listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def listens(port: int) -> bool:

@@ -126,10 +126,8 @@ def _jobs(web_port: int, names: list[str]) -> dict[str, str]:
     jobs = {}
     with HttpConnection(web_port, _CALL_S) as server:
         for name in names:
-            body: dict[str, Any] = {"prompt": "x", "model": f"openai/{SILENT}"}
-            if "held" not in name:
-                body = {"prompt": "x", "model": "openai/paced", "max_tokens": int(_TOKENS_PER_S * (_LASTS_S - 6))}
-            jobs[name] = server.post("/v1/jobs", body, 202)["id"]
+            asked = (SILENT,) if "held" in name else ("paced", int(_TOKENS_PER_S * (_LASTS_S - 6)))
+            jobs[name] = server.submit(*asked)["id"]
     return jobs
 
 

