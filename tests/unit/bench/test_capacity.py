@@ -49,6 +49,14 @@ def test_tokens_beyond_the_window_are_not_counted() -> None:
     assert len(counted(streams, math.inf)) == 6
 
 
+def test_tokens_that_a_late_reader_finds_in_the_log_are_not_counted() -> None:
+    """Of two readers of one job, one connects three seconds later and is sent all that there is at once."""
+    early, late = Stream(0.0, 1.0, 2.0, 4.0), Stream()
+    late.times = [(sent, max(arrived, int(3e9))) for sent, arrived in early.times]
+    streams: Any = [early, late]
+    assert counted(streams, math.inf) == [1000, 1000]
+
+
 def test_cpu_and_tokens_are_those_between_two_moments_in_which_all_streams_run() -> None:
     """Nothing is known of streams of which one ends in between."""
     for is_over in (False, True):
