@@ -13,10 +13,9 @@ from app.calls.key_models import KeyModels
 from app.calls.submit import JobActions
 from app.http.ai_sdk_routes import UI_CHAT
 from app.http.request import Request
-from app.http.response import OPEN, Response, media_type_refusal
+from app.http.response import EVENT_STREAM, OPEN, Response, media_type_refusal
 from app.http.router import Handler
 from app.openai.following import Clock, Delivery, Followed, stream
-from app.openai.sse import HEADERS
 from app.openai.submissions import Submissions, Submitted, model_meant
 from app.reading.steps import Head, RunBlocking, Stream
 from tokentail.errors import JobGone, JobNotFound, StoreFull, StoreUnavailable
@@ -24,7 +23,7 @@ from tokentail.redis.chats import Chats, chat_of
 from tokentail.redis.round_trip import Outcome, RoundTrip
 from tokentail.redis.store import Store
 
-_STREAM = {**HEADERS, "x-vercel-ai-ui-message-stream": "v1"}
+_STREAM = {**EVENT_STREAM, "x-vercel-ai-ui-message-stream": "v1"}
 _NOTHING = Response(204, {"Cache-Control": OPEN})
 
 

@@ -19,7 +19,7 @@ from app.http.job_routes import JOB, JOBS
 from app.http.query import is_asked, last_event_id, poll_query, raw_stream_place, raw_stream_request
 from app.http.reading_routes import JOB_STREAM, JOB_TOKENS, RAW_STREAM
 from app.http.request import Request
-from app.http.response import Response, problem
+from app.http.response import EVENT_STREAM, Response, problem
 from app.http.router import Handler
 from app.reading.steps import Follow, Head, PassOn, Read, RunBlocking, Send, Stream, read_on
 from tokentail.errors import StoreUnavailable, Unreadable
@@ -35,11 +35,6 @@ _OPENING = b"retry: %d\n" % _RETRY_MS
 _COME_LATER = b"retry: 3000\n"
 _HEARTBEAT = b":\n"
 _PADDING = b":%b\n" % (b" " * 2048)  # fills what some proxies gather before they pass the first bytes on
-_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",  # nginx would gather it
-}
 _STOP = Response(204, {"Cache-Control": "no-store"})  # an EventSource does not reconnect after this
 _OFF = problem(
     404,
@@ -120,7 +115,7 @@ def event_stream(request: Request, clock: Callable[[], float]) -> Stream:
     if last_id and batch.is_done and not batch.elements and not batch.is_reset:
         yield Head(_STOP)
         return
-    yield Head(Response(200, _HEADERS))
+    yield Head(Response(200, EVENT_STREAM))
     yield Send(_OPENING)
 
     def make_event(batch: Batch) -> bytes:
@@ -155,7 +150,7 @@ def raw_stream(owner: str, job_id: str, cursor: Cursor | None, clock: Callable[[
     if follow.cursor.index == _TOLD or (cursor is not None and batch.is_done and not batch.elements):
         yield Head(_STOP)
         return
-    yield Head(Response(200, {**_HEADERS, "Tokentail-Job": job_id}))
+    yield Head(Response(200, {**EVENT_STREAM, "Tokentail-Job": job_id}))
     # Polyfills forget an id without data. An EventSource passes an event `job` only to listeners for that type.
     yield Send(_PADDING + _OPENING + b"event: job\n" + _event(raw_stream_place(job_id, follow.cursor), b""))
     is_shown = follow.cursor != BEGINNING  # any of the text
@@ -184,7 +179,7 @@ def _first_batch(follow: Follow, *, is_back: bool) -> Generator[Any, Any, Batch 
     except (StoreUnavailable, Unreadable):
         if not is_back:
             raise
-        yield Head(Response(200, _HEADERS))
+        yield Head(Response(200, EVENT_STREAM))
         yield Send(_COME_LATER)
         return None
     return batch

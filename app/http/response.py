@@ -35,6 +35,11 @@ from tokentail.errors import (
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+EVENT_STREAM = {  # the headers of a stream of server-sent events
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would gather it
+}
 PROBLEM_NAMES = "urn:tokentail:problem:"  # what the types of our own problems begin with
 # Apache's mod_deflate and mod_brotli, Caddy, Jetty. None of our own ETags ends like this.
 _MARKS_OF_COMPRESSION = ("-gzip", "-br", "-zstd", "--gzip")

@@ -170,3 +170,12 @@ class Answer:
         run = kind()
         self.items.append(run)
         return run
+
+
+def counts_of(usage: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """All counts of a job's usage, 0 for those that it lacks; None where the provider counted no tokens."""
+    names = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
+    counts = {name: (usage or {}).get(name) for name in names}
+    if counts["input_tokens"] is None and counts["output_tokens"] is None:
+        return None
+    return {name: count or 0 for name, count in counts.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.openai.answer import Answer, Call, Picture, Reasoning, Refusal, Text
+from app.openai.answer import Answer, Call, Picture, Reasoning, Refusal, Text, counts_of
 
 ID_PREFIX = "chatcmpl-"
 
@@ -34,16 +34,14 @@ def chat_completion(answer: Answer, job_id: str, model: str, created_s: int) -> 
 
 def chat_usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Usage in their words; None where the provider counted nothing."""
-    counts = usage or {}
-    given, made = counts.get("input_tokens"), counts.get("output_tokens")
-    if given is None and made is None:
+    if (counts := counts_of(usage)) is None:
         return None
     return {
-        "prompt_tokens": given or 0,
-        "completion_tokens": made or 0,
-        "total_tokens": (given or 0) + (made or 0),
-        "prompt_tokens_details": {"cached_tokens": counts.get("cached_tokens") or 0},
-        "completion_tokens_details": {"reasoning_tokens": counts.get("reasoning_tokens") or 0},
+        "prompt_tokens": counts["input_tokens"],
+        "completion_tokens": counts["output_tokens"],
+        "total_tokens": counts["input_tokens"] + counts["output_tokens"],
+        "prompt_tokens_details": {"cached_tokens": counts["cached_tokens"]},
+        "completion_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
     }
 
 

@@ -13,9 +13,9 @@ import msgspec
 
 from app.http.openai_errors import failed_response, in_openai_form
 from app.http.rate_limits import rate_headers
-from app.http.response import Response, problem_of
+from app.http.response import EVENT_STREAM, Response, problem_of
 from app.openai.answer import Answer
-from app.openai.sse import HEADERS, HEARTBEAT
+from app.openai.sse import HEARTBEAT
 from app.reading.steps import Follow, HandlerSteps, Head, PassOn, Read, Send, Step, read_on_through_outages
 from tokentail.errors import JobGone, JobNotFound, TokentailError, Unreadable
 from tokentail.jobs.api_key import UNLIMITED, Allowance
@@ -134,7 +134,7 @@ def stream(
     *,
     first: Batch | None = None,
     has_head_at_once: bool = False,
-    headers: Mapping[str, str] = HEADERS,
+    headers: Mapping[str, str] = EVENT_STREAM,
 ) -> Delivery:
     """Send the fold of the job's log. A job that fails before anything was shown is refused with an HTTP status.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.openai.answer import Answer
+from app.openai.answer import Answer, counts_of
 from app.openai.responses_items import output_item, response_id
 from tokentail.jobs.job import FailureKind
 
@@ -109,15 +109,13 @@ def _error(end: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    counts = usage or {}
-    given, made = counts.get("input_tokens"), counts.get("output_tokens")
-    if given is None and made is None:
+    if (counts := counts_of(usage)) is None:
         return None
     return {
-        "input_tokens": given or 0,
+        "input_tokens": counts["input_tokens"],
         # The SDKs' types want both; how many were written to the cache is in no usage of ours.
-        "input_tokens_details": {"cached_tokens": counts.get("cached_tokens") or 0, "cache_write_tokens": 0},
-        "output_tokens": made or 0,
-        "output_tokens_details": {"reasoning_tokens": counts.get("reasoning_tokens") or 0},
-        "total_tokens": (given or 0) + (made or 0),
+        "input_tokens_details": {"cached_tokens": counts["cached_tokens"], "cache_write_tokens": 0},
+        "output_tokens": counts["output_tokens"],
+        "output_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
+        "total_tokens": counts["input_tokens"] + counts["output_tokens"],
     }

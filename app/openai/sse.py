@@ -6,11 +6,6 @@ import msgspec
 
 from app.http.one_line import one_line
 
-HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",  # nginx would gather it
-}
 HEARTBEAT = b":\n\n"
 DONE = b"data: [DONE]\n\n"
 
