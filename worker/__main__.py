@@ -7,8 +7,9 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 for signum in _STOPS:
     signal.signal(signum, lambda *_: sys.exit(0))  # until it works it has nothing to hand over
 
-from gevent import monkey  # noqa: E402
+from gevent import config, monkey  # noqa: E402
 
+config.track_greenlet_tree = False  # else each job keeps the frames in which its greenlet was started
 monkey.patch_all()
 
 from tokentail.config.library_checks import exit_if_changed  # noqa: E402

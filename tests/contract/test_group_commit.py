@@ -26,7 +26,7 @@ class _FlakyStore(Store):
     def __init__(self, store: Store) -> None:
         super().__init__(store.client, store.retention)
         self.round_trips = 0
-        self.largest_bytes = 0
+        self.largest_bytes = self.most_appends = 0
         self.fail_before: list[Exception] = []
         self.fail_after: list[Exception] = []
         self.before_each: Callable[[], None] = lambda: None
@@ -35,6 +35,7 @@ class _FlakyStore(Store):
     def append_many(self, appends: Sequence[Append]) -> list[Appended | Exception]:
         self.round_trips += 1
         self.before_each()
+        self.most_appends = max(self.most_appends, len(appends))
         self.largest_bytes = max(self.largest_bytes, sum(len(e) for append in appends for e in append.elements))
         if self.fail_before:
             raise self.fail_before.pop(0)
@@ -95,6 +96,26 @@ def test_one_round_trip_carries_so_many_bytes(bench: _Bench) -> None:
             bench.commit.flush(writer)
     assert bench.store.largest_bytes < MAX_PIPELINE_BYTES + 2 * each
     assert all(bench.store.read(writer.job_id, BEGINNING, 10).length == 3 for writer in writers)
+
+
+def test_one_round_trip_carries_so_many_jobs(bench: _Bench) -> None:
+    """What a round trip needs of memory does not grow with the jobs that a worker holds, and nobody is left out."""
+    writers = [bench.writer() for _ in range(150)]
+    for writer in writers:
+        writer.write("token")
+        bench.commit.push(writer)
+        bench.commit.probe(writer)
+    with gevent.Timeout(20):
+        for writer in writers:
+            bench.commit.flush(writer)
+    for writer in writers:
+        bench.commit.probe(writer)
+    appended = bench.store.round_trips
+    with gevent.Timeout(20):
+        while bench.store.round_trips < appended + 3:
+            gevent.sleep(0.01)
+    assert {bench.text(writer) for writer in writers} == {"token"}
+    assert bench.store.most_appends < 150
 
 
 def test_a_lost_reply_lands_once(bench: _Bench) -> None:

@@ -4,7 +4,6 @@ Pure: it returns what to append next and receives how that went. It keeps everyt
 that lost its tail can be given it back at the same positions (law 8).
 """
 
-from array import array
 from bisect import bisect_right
 
 from tokentail.errors import AttemptLost, Unreadable
@@ -12,80 +11,13 @@ from tokentail.jobs.job import Claim, Status, Usage
 from tokentail.log.append import MAX_APPEND, Append, Appended
 from tokentail.log.counts import counts_text, parse_counts, shown_bytes_of
 from tokentail.log.element import End, Event, Start, encode
+from tokentail.log.written import QUOTES, Written
 from tokentail.redis.keys import live_channel
 
 # Of tokens that come fast, only some appends bring the totals into the record: each costs Redis as much as the token.
 _TOTALS_EVERY_MS = 200  # so that advice on polling, which knows when the last token came, is the same as without
 _MOST_UNCOUNTED = 256  # elements, which a reader of the record counts itself
 _UNSHOWN = "~"  # stands before a position in an answer of which the log has nothing yet, not even its `start`
-_BLOCK = 64  # elements
-_QUOTES = '""'  # of a token, which are not shown
-
-
-class Written:
-    """What an attempt wrote: its elements in order, and the totals after each.
-
-    The totals are the generation's tokens, the log's bytes, and the generation's shown bytes.
-
-    The newest part is nearly all that is asked for, so the rest lies packed, a block of elements in one text: there a
-    token takes its own bytes and one more, where by itself, with its place in a list and its totals, it takes 90 more.
-    Numbers of elements count from the first one that was added.
-    """
-
-    def __init__(self, tokens: int, size: int, shown: int) -> None:
-        """The totals are those before the first element."""
-        # The first elements, a line each; and where not all of them are tokens, what is else computed: the totals.
-        self._blocks: list[tuple[bytes, tuple[array[int], ...] | None]] = []
-        self._elements: list[bytes] = []  # behind those
-        self._totals = tuple(array("q", [total]) for total in (tokens, size, shown))  # before these, then after each
-
-    def __len__(self) -> int:
-        return len(self._blocks) * _BLOCK + len(self._elements)
-
-    def add(self, element: bytes, tokens: int, size: int, shown: int) -> None:
-        """Add one element, after which the totals are these."""
-        self._elements.append(element)
-        of_tokens, of_size, of_shown = self._totals
-        of_tokens.append(tokens)
-        of_size.append(size)
-        of_shown.append(shown)
-
-    def between(self, start: int, stop: int) -> tuple[bytes, ...]:
-        """The elements from `start` up to `stop`."""
-        at = self._place(start)
-        return tuple(self._elements[at : at + stop - start])
-
-    def after(self, count: int) -> tuple[int, int, int]:
-        """Tokens, bytes and shown bytes after the first `count` elements."""
-        at = self._place(count)
-        tokens, size, shown = self._totals
-        return tokens[at], size[at], shown[at]
-
-    def pack(self, count: int) -> None:
-        """Pack what lies whole within the first `count` elements, which will hardly be asked for."""
-        while (len(self._blocks) + 1) * _BLOCK <= count:
-            text = b"\n".join(self._elements[:_BLOCK])
-            are_tokens = text.startswith(b'"') and text.count(b'\n"') == _BLOCK - 1
-            self._blocks.append((text, None if are_tokens else tuple(each[:_BLOCK] for each in self._totals)))
-            del self._elements[:_BLOCK]
-            for total in self._totals:
-                del total[:_BLOCK]
-
-    def _place(self, count: int) -> int:
-        """Where what follows the first `count` elements lies, which is unpacked: the store has lost some of it."""
-        while count < len(self._blocks) * _BLOCK:
-            text, totals = self._blocks.pop()
-            elements = text.split(b"\n")
-            if totals is None:
-                tokens, size, shown = (each[0] for each in self._totals)
-                totals = array("q"), array("q"), array("q")
-                for i, element in enumerate(reversed(elements)):
-                    size, shown = size - len(element), shown - len(element) + len(_QUOTES)
-                    for each, total in zip(totals, (tokens - i - 1, size, shown), strict=True):
-                        each.insert(0, total)
-            self._elements[:0] = elements
-            self._totals = tuple(a + b for a, b in zip(totals, self._totals, strict=True))
-        return count - len(self._blocks) * _BLOCK
 
 
 class LogWriter:
@@ -182,7 +114,7 @@ class LogWriter:
         encoded = encode(element)
         if isinstance(element, str):
             self.token_count += 1
-            self.shown_bytes += len(encoded) - len(_QUOTES)
+            self.shown_bytes += len(encoded) - len(QUOTES)
         else:
             self.shown_bytes += shown_bytes_of(element)
             self._last_event = len(self._written)

@@ -8,6 +8,7 @@ fuller the core is. There is nothing to tune. A node that is slow or away holds 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 import gevent
@@ -21,6 +22,7 @@ from worker.meters import Meters
 
 log = logging.getLogger(__name__)
 
+_MOST_JOBS, _MOST_PROBES = 128, 64  # in one round trip, which needs, while it lasts, some KB of memory for each
 _MAX_PIPELINE = 5000  # elements in one round trip; more would hold up other jobs and Redis itself
 MAX_PIPELINE_BYTES = 8 << 20  # and how large they may be; the job that reaches it is the last
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between tries while the store does not answer
@@ -184,22 +186,24 @@ class Lane:
         now_ms = self._now_ms()
         batch: list[tuple[LogWriter, Append]] = []
         elements = size = 0
-        while self._due and elements < _MAX_PIPELINE and size < MAX_PIPELINE_BYTES:
+        while self._due and len(batch) < _MOST_JOBS and elements < _MAX_PIPELINE and size < MAX_PIPELINE_BYTES:
             writer = next(iter(self._due))
             del self._due[writer]
-            self._probes.pop(writer, None)  # an append shows what a probe would
             if self._is_elsewhere(writer):
                 continue
             size += writer.unsettled_bytes
             if append := writer.next_append(now_ms):
+                self._probes.pop(writer, None)  # an append shows what a probe would
                 batch.append((writer, append))
                 elements += len(append.elements)
             else:
                 self._pauses.pop(writer, None)
-        if self._due:
-            self._has_work.set()
         # However busy, or probes would never be sent, and would keep each log that ended meanwhile in memory.
-        probes, self._probes = self._probes, {}
+        probes = list(islice(self._probes, _MOST_PROBES))
+        for writer in probes:
+            del self._probes[writer]
+        if self._due or self._probes:
+            self._has_work.set()
         batch.extend(
             (w, w.probe(now_ms) or w.claim_probe(now_ms))
             for w in probes

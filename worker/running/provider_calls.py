@@ -6,7 +6,6 @@ The runner decides what becomes of the job; here is only what passes between its
 import logging
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import gevent
@@ -31,6 +30,7 @@ from worker.running.deadlines import DeadlinePassed, Deadlines
 from worker.running.generation import Generation
 from worker.running.group_commit import GroupCommit
 from worker.running.retries import Retries
+from worker.running.sending import SendingApart
 from worker.upstream.provider import KeepingProvider, Provider, ResumableProvider
 from worker.upstream.seams import Transport
 from worker.upstream.source import cancel_upstream, open_chunks
@@ -48,7 +48,7 @@ class ProviderCalls:
         self, settings: Settings, transport: Transport, store: Store, commit: GroupCommit, meters: Meters
     ) -> None:
         self._settings = settings
-        self._transport = transport
+        self._transport = SendingApart(transport)
         self._store = store
         self._commit = commit
         self._meters = meters
@@ -74,9 +74,18 @@ class ProviderCalls:
             self._commit.push(writer)
             try:
                 deadlines.call_began()
-                call = partial(self._stream, attempt, writer, generation, deadlines, request, provider)
                 with attempt.trace.call(provider.name) as span:
-                    call(position, span=span, is_stored=retries.is_stored)
+                    self._stream(
+                        attempt,
+                        writer,
+                        generation,
+                        deadlines,
+                        request,
+                        provider,
+                        position,
+                        span=span,
+                        is_stored=retries.is_stored,
+                    )
                 return
             except ProviderFailure as failure:
                 delay_s = retries.delay_s(failure, deadlines.left_s, is_kept=_is_kept(writer, provider))

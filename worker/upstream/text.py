@@ -13,7 +13,7 @@ Others repeat the whole text so far in each piece. Only what each of these piece
 import zlib
 
 _MORE_THAN_A_TOKEN = 16  # characters
-_AT_ONCE = 64  # pieces
+_AT_ONCE = 256  # characters
 _MOST_HELD = 3  # pieces of a text that may be cumulative
 _MOST_BLANKS = 1000  # at the end of a text, which are then counted as text
 
@@ -113,11 +113,11 @@ class SaidText:
         self._cumulative = CumulativePieces() if may_be_cumulative else None  # None, too, once it is known to be plain
         self._joiner = SurrogateJoiner()
         self._shown = 0  # characters
-        self._recent: list[str] = []  # shown pieces that the next four do not count yet
+        self._recent = ""  # was shown, and the next three do not count it yet
         self._size = 0  # characters, without the blanks at both ends
         self._sum = 0  # of the same
         self._blanks = ""  # at the end
-        self._pieces = 0
+        self._pieces = 0  # that were shown and are not blank; 2 stand for any larger number
         self._held = ""  # a piece that may be a repetition
 
     @property
@@ -141,7 +141,9 @@ class SaidText:
                 text, self._held = "", text
         if text:
             self._shown += len(text)
-            self._recent.append(text)
+            if self._pieces < 2:
+                self._pieces += not text.isspace()
+            self._recent += text
             if len(self._recent) >= _AT_ONCE:
                 self._count()
         return text
@@ -203,10 +205,7 @@ class SaidText:
 
     def _count(self) -> None:
         """Count the recent pieces, all at once: a sum for each would cost more than all else that is done for it."""
-        if self._pieces < 2:
-            self._pieces += sum(not piece.isspace() for piece in self._recent)
-        text = self._blanks + "".join(self._recent)
-        self._recent.clear()
+        text, self._recent = self._blanks + self._recent, ""
         body = text if self._size else text.lstrip()
         core = body.rstrip() if len(self._blanks) < _MOST_BLANKS else body
         self._size += len(core)

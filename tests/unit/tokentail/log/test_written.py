@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokentail.log.element import Reasoning, Start, encode
-from tokentail.log.writer import Written
+from tokentail.log.written import Written
 
 TOKENS = [encode(" token"), encode("two\nlines"), encode("")]
 EVENTS = [encode(Start("g", "p", "m")), encode(Reasoning("\n"))]
