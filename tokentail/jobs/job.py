@@ -123,7 +123,7 @@ class Job:
         return self.submitted.get("user")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A job that was taken: what its attempt goes on from."""
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 QUOTES = '""'  # of a token, which are not shown
-_LEAST_PACKED, _MOST_PACKED = 16, 1024  # elements that are put into one text
+_LEAST_PACKED, _MOST_PACKED = 32, 1024  # elements that are put into one text
 _TOTALS = 3  # for each element
 
 

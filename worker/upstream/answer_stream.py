@@ -41,7 +41,7 @@ _MOST_NAMED = 10  # kinds of skipped content in a failure's message
 _LONGEST_NAME = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Turns:
     """How an answer's work and that of others take turns."""
 

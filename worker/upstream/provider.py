@@ -12,7 +12,7 @@ from tokentail.jobs.request import GenerationRequest
 from worker.chunk import Chunk, ProviderFailure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HttpCall:
     """What to send. Headers hold the key, the body holds the prompt, an address may hold credentials: none shows."""
 

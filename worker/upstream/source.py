@@ -5,8 +5,8 @@ The one rule: on the way out, whatever the reason, the upstream connection is cl
 
 import operator
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
 from functools import partial
 
 from tokentail.jobs.request import GenerationRequest
@@ -30,7 +30,6 @@ _ANSWERED = frozenset({200, 201})  # some frameworks answer every POST with 201
 _LOST_STATUSES = frozenset({400, 404, 405, 410, 422})
 
 
-@contextmanager
 def open_chunks(
     provider: Provider,
     request: GenerationRequest,
@@ -44,7 +43,7 @@ def open_chunks(
     is_shown: bool = False,
     is_stored: bool = False,
     aside: Aside = operator.call,
-) -> Iterator[Iterator[list[Chunk]]]:
+) -> closing[Generator[list[Chunk]]]:
     """Lists of chunks, never empty, as they come; the iterator ends only when the answer is complete.
 
     `resume_from` is the text of a Position of an earlier answer, which then goes on from there: iterating raises
@@ -71,8 +70,7 @@ def open_chunks(
         chunks = _streamed(provider, request, model, transport, turns)
     else:
         raise TypeError(f"{provider!r} is no provider that can be asked.")
-    with closing(chunks):
-        yield chunks
+    return closing(chunks)
 
 
 def _paced(steps: Generator[tuple[float, list[Chunk]]], turns: Turns) -> Generator[list[Chunk]]:

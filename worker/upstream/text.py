@@ -143,8 +143,8 @@ class SaidText:
             self._shown += len(text)
             if self._pieces < 2:
                 self._pieces += not text.isspace()
-            self._recent += text
-            if len(self._recent) >= _AT_ONCE:
+            recent = self._recent = self._recent + text
+            if len(recent) >= _AT_ONCE:
                 self._count()
         return text
 
