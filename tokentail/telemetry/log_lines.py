@@ -5,7 +5,6 @@ query string is ever passed in.
 """
 
 import logging
-import os
 import socket
 import time
 from datetime import UTC, datetime
@@ -30,8 +29,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         facts = "".join(f" {k}={_quoted(v)}" for k, v in record.__dict__.items() if k not in _STANDARD)
-        # The id is read for each line, because a server may fork after its start.
-        process = f" process={_quoted(f'{self._process}-{os.getpid()}')}" if self._process else ""
+        # The id is that of each record, because a server may fork after its start.
+        process = f" process={_quoted(f'{self._process}-{record.process}')}" if self._process else ""
         line = f"{moment} {record.levelname.lower()} {record.getMessage()}{facts}{process}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 

@@ -54,6 +54,8 @@ _STRUCTURE = frozenset(
     }
 )
 
+_KNOWN = frozenset({*_STRUCTURE, *_REASONING, *TEXTS, *_DETAILS, *_SOURCES, "tool_calls", "function_call"})
+
 
 class ChatContent:
     """What was shown of one answer."""
@@ -81,13 +83,12 @@ class ChatContent:
         name = next((name for name in TEXTS if fields.get(name)), "content")
         yield from self._content(fields.get(name))
         yield from self._tool_calls(fields)
-        known = {*_STRUCTURE, *_REASONING, *TEXTS, *_DETAILS, *_SOURCES, "tool_calls", "function_call"}
         for name in _SOURCES:
             yield from self.sources(fields.get(name) or [])
         for name, value in fields.items():
             if name in _OTHERS and value:
                 yield from _OTHERS[name](self, value)
-            elif name not in known and isinstance(value, str | list | dict) and value:
+            elif name not in _KNOWN and isinstance(value, str | list | dict) and value:
                 self.skipped.add("part", name, json_size(value))
 
     def sources(self, told: Any) -> Iterator[Chunk]:
