@@ -73,7 +73,7 @@ def _take_turns(stack: Stack, jobs: int, per_s: int, pids: Mapping[str, int] | N
 
 @contextmanager
 def _running_peers(stack: Stack) -> Iterator[dict[str, int]]:
-    """Their pids."""
+    """RQ's own workers run meanwhile; the pid of each, by its name."""
     with closing(connect(stack.redis_url, timeout_s=_TIMEOUT_S)) as client, ExitStack() as parts:
         pids: dict[str, int] = {}
         for peer in _PEERS:
