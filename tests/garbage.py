@@ -38,7 +38,7 @@ def _no_field(name: str) -> Plant:
 
 def _other_type(which: int) -> Plant:
     def plant(client: RedisClient, job_id: str) -> None:
-        odd = f"{{{job_id}}}odd"  # in the job's cluster slot
+        odd = f"{job_keys(job_id)[which]}:odd"  # in the job's cluster slot
         client.zadd(odd, {"odd": 1})
         client.rename(odd, job_keys(job_id)[which])  # in one step: nobody may find the key missing
 

@@ -96,7 +96,7 @@ class Sweeper:
         entered, open_jobs = self._admission.entered(), self._admission.open_jobs()
         if mark := self._store.rebuild_mark():
             with self._each_for_itself("indexes"):
-                self._rebuild_indexes(mark)
+                self._rebuild_indexes(mark, entered)
             entered, open_jobs = self._admission.entered(), self._admission.open_jobs()
         waiting = self._queue.waiting() if open_jobs else {}
         suspects = [(i, at) for i, at in open_jobs if self._may_be_forgotten(i, at, entered, waiting)]
@@ -138,7 +138,7 @@ class Sweeper:
                 log.error("sweep.skipped", extra={"what": what, **facts_of(error)})
             self._faulty.add(what)
 
-    def _rebuild_indexes(self, mark: bytes) -> None:
+    def _rebuild_indexes(self, mark: bytes, entered: Entered) -> None:
         """After entries were lost: count every open job again, and list every job, by the records themselves."""
         waiting = self._queue.waiting()
         jobs, found = 0, list(self._store.job_ids())
@@ -146,7 +146,7 @@ class Sweeper:
             chunk = found[at : at + _CHUNK]
             self._store.index_webhooks(chunk)
             for job_id, job in zip(chunk, self._store.view_all(chunk), strict=True):
-                if isinstance(job, Job):
+                if isinstance(job, Job) and _owner_of(job_id, entered) in {None, job.owner}:
                     jobs += 1
                     with self._each_for_itself(job_id):
                         self._store.list_for(job.owner, job_id, job.created_at_ms, job.user_digest)
