@@ -15,7 +15,6 @@ from tokentail.log.tail import Tail
 from tokentail.redis.client import RedisClient
 from tokentail.redis.keys import live_channel
 
-_MARK = "tt:mark"
 MOST_BYTES = st.sampled_from([30, 200, 10_000])
 
 
@@ -40,12 +39,13 @@ class TailMachine(LogMachine):
         self.told_of = self.model
         self.channel = live_channel(self.job_id).encode()
         self.pubsub = client.pubsub()
-        self.pubsub.subscribe(self.channel, _MARK)
+        self.mark = f"{live_channel(self.job_id)}:mark"  # in the job's cluster slot
+        self.pubsub.subscribe(self.channel, self.mark)
         self._hear()
 
     def _hear(self) -> None:
         """All that was published by now."""
-        self.client.publish(_MARK, "")
+        self.client.publish(self.mark, "")
         while (message := self.pubsub.get_message(timeout=5)) is not None:
             if message["type"] != "message":
                 continue
