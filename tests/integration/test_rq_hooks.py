@@ -212,6 +212,12 @@ def test_jobs_behind_the_first_are_taken_with_it_in_order_as_far_as_there_are_sl
     assert queue.intermediate_queue.get_job_ids() == []
 
 
+def test_half_of_a_burst_is_left_to_other_workers(worker: _Worker, enqueue: Callable[[str], str]) -> None:
+    """A worker with many slots would else run all of it while others idle. The last job is no half, and is taken."""
+    ids = [enqueue(f"job{number}") for number in range(6)]
+    assert [worker._dequeue_more(50) for _ in range(4)] == [ids[:3], ids[3:5], ids[5:], []]
+
+
 def test_jobs_taken_together_are_in_the_intermediate_queue_until_each_has_begun(
     worker: _Worker, queue: Queue, enqueue: Callable[[str], str]
 ) -> None:

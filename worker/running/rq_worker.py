@@ -41,7 +41,7 @@ from worker.running.subscription import Subscription
 log = logging.getLogger(__name__)
 
 _take_many = Script("rq_take")
-_MOST_BEHIND = 15  # jobs taken with the one that was waited for; the rest of a burst is for other workers as well
+_MOST_BEHIND = 63  # jobs taken with the one that was waited for, in one step of Redis
 _LOOK_UP_S = 1  # how soon a waiting loop sees that it should stop
 _HEARTBEAT_S = 15.0
 _WORKER_TTL_S = 30  # RQ adds 60: operators see a killed worker for a minute and a half, as they see its jobs
@@ -140,7 +140,7 @@ class GreenletWorker(BaseWorker):
         return self._readable(entry) if entry is not None else None
 
     def _dequeue_more(self, most: int) -> list[str]:
-        """Like `_dequeue`, for jobs that are in the queue now."""
+        """Like `_dequeue`, for jobs that are in the queue now, of which it takes half."""
         queue = self.queues[0]
         command = Command(_take_many, (queue.key, queue.intermediate_queue_key), (most,), list)
         if not most or self._stopping.is_set():
