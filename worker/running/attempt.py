@@ -1,5 +1,6 @@
 """An attempt: one worker's hold on a job, and the one way to interrupt it from outside."""
 
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,6 +8,7 @@ import gevent
 
 from tokentail.identifiers import new_attempt
 from tokentail.jobs.job import Claim
+from tokentail.jobs.request import GenerationRequest, decode_request
 from tokentail.log.writer import LogWriter
 from worker.running.attempt_trace import AttemptTrace
 from worker.running.event_loop import call_soon
@@ -24,6 +26,8 @@ class Attempt:
         self.job_id = job_id
         self.token = new_attempt()
         self.writer: LogWriter | None = None  # None until the job is claimed
+        self.request: GenerationRequest | None = None  # None until it is decoded
+        self._stored_request = b""  # until then
         self.provider = ""  # the provider's name, once it is known
         self.trace = AttemptTrace()  # of nothing, until the job is claimed
         self.aside = aside_for(0)  # how to do the work that the request makes
@@ -36,10 +40,17 @@ class Attempt:
     def claimed(self, claim: Claim) -> LogWriter:
         """The writer of the job, now that it is ours."""
         self.writer = LogWriter(self.job_id, self.token, claim)
+        self._stored_request = claim.request
         self.aside = aside_for(len(claim.request))
         if claim.first_token_at_ms is None:
             self.awaited_since_ms = claim.created_at_ms
         return self.writer
+
+    def decode_request(self) -> GenerationRequest:
+        """The job's request. As the store had it, it is not kept: it may be large, and the attempt long."""
+        request = self.request = self.aside(partial(decode_request, self._stored_request))
+        self._stored_request = b""
+        return request
 
     def interrupt(self, reason: BaseException) -> None:
         """Raise `reason` in the attempt's greenlet, wherever it waits.

@@ -6,6 +6,7 @@ RQ, whose worker calls `run`, nor Redis.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import gevent
@@ -24,7 +25,7 @@ from tokentail.errors import (
     Unreadable,
 )
 from tokentail.jobs.job import Claim, Failure, FailureKind, Usage
-from tokentail.jobs.request import DEFAULT_TIMEOUTS, GenerationRequest, decode_request
+from tokentail.jobs.request import DEFAULT_TIMEOUTS, GenerationRequest
 from tokentail.jobs.spending import Spent, input_estimate, output_estimate, spent_by
 from tokentail.log.writer import LogWriter
 from tokentail.redis.backend import Backend, now_ms
@@ -97,13 +98,15 @@ class Runner:
         attempt = Attempt(job_id)
         try:
             claim = self._claim(attempt)
-            # Refused: closed before its turn, or somebody else has it, or it must wait.
-            return "refused" if claim is None else self._hold(attempt, claim)
+            if claim is None:
+                return "refused"  # closed before its turn, or somebody else has it, or it must wait
+            writer, claim = attempt.claimed(claim), replace(claim, request=b"")  # which the attempt has
+            return self._hold(attempt, writer, claim)
         finally:
             self._suspects.leave(attempt.token)
 
-    def _hold(self, attempt: Attempt, claim: Claim) -> str:
-        job_id, writer = attempt.job_id, attempt.claimed(claim)
+    def _hold(self, attempt: Attempt, writer: LogWriter, claim: Claim) -> str:
+        job_id = attempt.job_id
         self._held[attempt.token] = attempt
         attempt.trace = AttemptTrace(self._tracing, job_id, self.worker, claim)
         about = {
@@ -116,11 +119,11 @@ class Runner:
         log.info("job.claimed", extra={**about, "attempts": claim.attempts})
         try:
             with attempt:
-                outcome = self._see_to_end(attempt, writer, claim.request)
+                outcome = self._see_to_end(attempt, writer)
         except (AttemptLost, Unreadable) as error:
             if isinstance(error, Unreadable):
                 self._close_spoilt(job_id, error)
-            provider = self._provider_of(attempt.aside(partial(decode_request, claim.request)))
+            provider = None if attempt.request is None else self._provider_of(attempt.request)
             outcome = "closed" if self._cancel_unless_taken_over(writer, provider) else "lost"
         except HandedOver:
             outcome = "handed over"
@@ -138,14 +141,14 @@ class Runner:
         if writer.is_ended and not writer.unsettled:
             self._commit.keep(writer, self._settings.lease_s)
             self.ended += 1
-            self._leave(claim.owner, job_id, self._spent(attempt, claim, writer))
+            self._leave(claim.owner, job_id, self._spent(attempt, writer))
         return outcome
 
-    def _spent(self, attempt: Attempt, claim: Claim, writer: LogWriter) -> Spent:
+    def _spent(self, attempt: Attempt, writer: LogWriter) -> Spent:
         """What the job cost: what its provider counted, and an estimate of the rest."""
         usage, came = writer.usage or Usage(), 0
-        if usage.input_tokens is None and writer.shown_bytes:
-            came = attempt.aside(lambda: input_estimate(decode_request(claim.request)))
+        if usage.input_tokens is None and writer.shown_bytes and attempt.request is not None:
+            came = attempt.aside(partial(input_estimate, attempt.request))
         end = {"status": writer.end_status, "usage": msgspec.to_builtins(usage)}
         return spent_by(end, came, output_estimate(writer.shown_bytes))
 
@@ -172,8 +175,8 @@ class Runner:
     def _claim_many(self, claims: Sequence[tuple[str, str, int]]) -> list[Claim | Exception | None]:
         return self._backend.store.claim_many(claims, self.worker, now_ms())
 
-    def _see_to_end(self, attempt: Attempt, writer: LogWriter, stored_request: bytes) -> str:
-        request = attempt.aside(partial(decode_request, stored_request))
+    def _see_to_end(self, attempt: Attempt, writer: LogWriter) -> str:
+        request = attempt.decode_request()
         generation = Generation(writer, self._settings.max_log_bytes, request.max_tokens or None)
         of_model = self._registry.timeouts_of(str(request.model))
         deadlines = Deadlines(self._settings, request.timeouts or DEFAULT_TIMEOUTS, attempt.interrupt, of_model)

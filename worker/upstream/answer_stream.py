@@ -6,7 +6,7 @@ all of them end by the same rules (docs/providers.md, "How an answer ends").
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tokentail.jobs.job import FailureKind, FinishReason
@@ -135,6 +135,7 @@ def answered(
     call = turns.aside(make_call)
     try:
         with closing(accept(call)) as answer:
+            call = replace(call, body=b"")  # it may be large, and the answer take minutes
             ending.may_be_cut = not answer.is_delimited
             if request_id := request_id_of(answer):
                 yield [Accepted(request_id)]
