@@ -218,8 +218,9 @@ class Access:
         return is_of_other_keys or (caller.ends_at_s < math.inf and caller.ends_at_s <= self.signer.clock())
 
     def allowed_origin(self, headers: Mapping[str, str]) -> str:
-        """The origin that may read the answer to a GET with these headers; "" where no other origin may."""
-        return self.with_security_headers(Response(200), "GET", headers).headers.get("Access-Control-Allow-Origin", "")
+        """The origin that may read the answer to a request with these headers; "" where no other origin may."""
+        origin = headers.get("origin", "")
+        return "*" if "*" in self._origins else origin if self._is_allowed_origin(origin) else ""
 
     def in_form(self, path: str, answer: Response) -> Response:
         """The response in the form that this path's clients read: a refusal has another one for each interface."""
@@ -235,14 +236,9 @@ class Access:
             varies.append("Origin")
         if varies:
             answer = answer.plus({"Vary": ", ".join(varies)})
-        if not self._origins:
+        if not (allowed_origin := self.allowed_origin(headers)):
             return answer
-        if "*" in self._origins:
-            cors = {"Access-Control-Allow-Origin": "*"}
-        elif self._is_allowed_origin(origin := headers.get("origin", "")):
-            cors = {"Access-Control-Allow-Origin": origin}
-        else:
-            return answer
+        cors = {"Access-Control-Allow-Origin": allowed_origin}
         if method == "OPTIONS" and "access-control-request-method" in headers:
             return answer.plus({**cors, **self._preflight})
         return answer.plus({**cors, "Access-Control-Expose-Headers": _EXPOSED})
@@ -274,9 +270,11 @@ class Access:
         site, origin = headers.get("sec-fetch-site", "none").lower(), headers.get("origin")
         if site not in {"same-origin", "none"}:
             return True
+        if origin is None:
+            return False
         # Pages of other ports are of the same site, and only the browser can tell them apart.
-        is_listed = host_name(origin or "", any_port=site == "same-origin") in self._listed_hosts
-        if origin is None or is_listed or is_same_host(origin, headers.get("host", "")):
+        is_listed = host_name(origin, any_port=site == "same-origin") in self._listed_hosts
+        if is_listed or is_same_host(origin, headers.get("host", "")):
             return False
         return not (is_write and origin.lower() in self._origins)
 

@@ -51,6 +51,7 @@ class AnswersPolls:
         if not is_get or self._hub.is_draining or self.transport.is_closing():
             return False
         admission = self._admission = self._quick_polls.admit(self.url, self.headers, self._admission)
+        self.headers = admission.headers  # they are equal; memory holds them once while the poll waits
         if admission.asks_to_keep_alive and parser.get_http_version() != "1.1":
             return False  # the response to an HTTP/1.0 request has to say that the connection is kept
         found = self._quick_polls.look(self.url, admission)
