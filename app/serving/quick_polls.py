@@ -113,7 +113,7 @@ class QuickPolls:
 
     def admit(self, url: bytes, headers: Headers, last: Admission | None) -> Admission:
         """The admission of a request: that of the connection's last request, where it still holds."""
-        # `find` takes a tenth of the time of `in`, which tries first whether the sought bytes are a number.
+        # `find` takes less than half the time of `in`, which tries first whether the sought bytes are a number.
         found = _TOKEN.search(url) if url.find(b"token=") >= 0 else None
         token = found[1] if found else b""
         is_like_last = last is not None and last.headers == headers and last.token == token
