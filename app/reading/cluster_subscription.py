@@ -13,7 +13,7 @@ from tokentail.redis.client import AsyncRedisClient
 from tokentail.redis.errors import REDIS_FAULTS
 
 _LOOK_S = 0.25  # how often it is looked whether slots have moved, by what this process knows
-_ASK_S = 5.0  # how often the nodes are asked while all seems well
+_ASK_S = 1.0  # how often the nodes are asked while all seems well: one that hangs is replaced without a sign
 
 
 class ClusterSubscription:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tokentail.config.address import Address
-from tokentail.redis.cluster_slots import FAULTS, LOOK_S, Part, Queued, SlotMap, Split, note_node
+from tokentail.redis.cluster_slots import FAULTS, LOOK_S, LOOK_TIMEOUT_S, Part, Queued, SlotMap, Split, note_node
 
 
 class AsyncCluster:
@@ -49,7 +49,8 @@ class AsyncCluster:
         try:
             for node in self._slots.asked_next(self._seeds):
                 try:
-                    told = await self.client(node).execute_command("CLUSTER", "SLOTS")
+                    async with asyncio.timeout(LOOK_TIMEOUT_S):
+                        told = await self.client(node).execute_command("CLUSTER", "SLOTS")
                 except FAULTS:
                     continue
                 if self._slots.learn(told, node):
