@@ -86,9 +86,10 @@ WAYS = [by_short_polls, by_long_polls, by_events]
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
+def pool(harness: HttpHarness) -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as threads:
         yield threads
+        harness.end_waits()  # for readers of a job that did not end, when a test has failed
 
 
 @pytest.mark.parametrize("follow", WAYS)
