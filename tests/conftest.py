@@ -24,6 +24,9 @@ MakeBackend = Callable[..., Backend]
 # The contracts that `make test` runs on a Cluster, too; `make test-cluster` runs all.
 _ON_CLUSTER = {"test_law_5_once", "test_usual_appends", "test_owner_list", "test_admission"}
 
+# On a busy machine a server may be silent for seconds; no test here is to see one called dead for that.
+_BUSY_MS = 30_000
+
 # Speed is measured by benchmarks: how long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -33,7 +36,9 @@ settings.load_profile("untimed")
 def valkey_server() -> Iterator[ValkeyServer | SentinelFleet]:
     """A real Valkey for the whole session, without durability; in `make test-sentinel` Sentinels name it."""
     with (
-        SentinelFleet(replicas=1) if os.environ.get("TOKENTAIL_TEST_STORE") == "sentinel" else ValkeyServer() as server
+        SentinelFleet(replicas=1, down_after_ms=_BUSY_MS)
+        if os.environ.get("TOKENTAIL_TEST_STORE") == "sentinel"
+        else ValkeyServer() as server
     ):
         yield server
 
@@ -70,7 +75,7 @@ def worker(real_client: RedisClient) -> ScriptedWorker:
 @pytest.fixture(scope="session")
 def cluster_server() -> Iterator[ClusterServer]:
     """A real Cluster of three nodes for the whole session, without durability."""
-    with ClusterServer() as server:
+    with ClusterServer(node_timeout_ms=_BUSY_MS) as server:
         yield server
 
 

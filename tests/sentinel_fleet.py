@@ -21,7 +21,6 @@ from tests.waiting import eventually
 from tokentail.redis.client import RedisClient, connect
 
 NAME = "tokentail"
-_DOWN_AFTER_MS = 2000  # on a busy machine a server that is well may be silent for a second
 
 
 class Process:
@@ -85,10 +84,18 @@ class SentinelFleet:
     """One primary, its replicas, and Sentinels. `url` is what the product takes."""
 
     def __init__(
-        self, replicas: int = 2, sentinels: int = 3, *, password: str = "", sentinel_password: str = ""
+        self,
+        replicas: int = 2,
+        sentinels: int = 3,
+        *,
+        password: str = "",
+        sentinel_password: str = "",
+        down_after_ms: int = 2000,
     ) -> None:
+        """A server that is silent for `down_after_ms` is taken for dead, which may happen on a busy machine."""
         self._folder = Path(tempfile.mkdtemp(prefix="tt-sentinel-", dir="/tmp"))
         self._credentials = (password, sentinel_password)
+        self._down_after_ms = down_after_ms
         self._quorum = sentinels // 2 + 1
         ports = free_ports(1 + replicas + sentinels)
         self.servers = [self._server(port) for port in ports[: replicas + 1]]
@@ -166,7 +173,7 @@ class SentinelFleet:
             "bind 127.0.0.1",
             f"dir {folder}",
             f"sentinel monitor {NAME} 127.0.0.1 {primary} {self._quorum}",
-            f"sentinel down-after-milliseconds {NAME} {_DOWN_AFTER_MS}",
+            f"sentinel down-after-milliseconds {NAME} {self._down_after_ms}",
             f"sentinel failover-timeout {NAME} 10000",
         ]
         if password:
