@@ -14,7 +14,11 @@ from tests.event_reader import EventReader
 from tests.integration.web_process import InBackground, Site, WebProcess
 from tests.proxy_server import PROXIES, ProxyServer
 from tests.scripted_worker import COMPLETED, ScriptedWorker
+from tests.sentinel_fleet import SentinelFleet
+from tests.valkey_server import ValkeyServer
 from tests.waiting import eventually
+from tokentail.config.settings import load_settings
+from tokentail.redis.backend import wire
 from tokentail.redis.client import RedisClient
 from tokentail.redis.keys import live_channel
 
@@ -29,9 +33,22 @@ def webs(valkey_url: str) -> Iterator[tuple[WebProcess, WebProcess]]:
 
 
 @pytest.fixture(scope="module", params=PROXIES)
-def proxy(request: pytest.FixtureRequest, webs: tuple[WebProcess, WebProcess]) -> Iterator[Site]:
+def started_proxy(
+    request: pytest.FixtureRequest, webs: tuple[WebProcess, WebProcess], valkey_server: ValkeyServer | SentinelFleet
+) -> Iterator[Site]:
+    client = valkey_server.connect()
+    ScriptedWorker(wire(client, client, load_settings({}))).beat()  # without one, the web processes are not ready
+    client.close()
     with ProxyServer(PROXIES[request.param], webs[0].port, webs[1].port) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def proxy(started_proxy: Site, worker: ScriptedWorker) -> Site:
+    """The proxy, which knows that the web processes are ready: while the store was emptied they were not."""
+    del worker  # it is enough that it lives
+    eventually(lambda: started_proxy.ask("GET", "/readyz").status == 200, within_s=10, what="it passes requests on")
+    return started_proxy
 
 
 def test_streams_polls_and_sockets_pass(proxy: Site, worker: ScriptedWorker, real_client: RedisClient) -> None:
@@ -59,9 +76,8 @@ def test_streams_polls_and_sockets_pass(proxy: Site, worker: ScriptedWorker, rea
         assert [event.poll["done"] for event in stream.rest()] == [True]
 
 
-def test_a_page_writes(proxy: Site, worker: ScriptedWorker) -> None:
+def test_a_page_writes(proxy: Site) -> None:
     """Host arrives as the browser sent it, with its port, so the page's Origin is ours; another page's is not."""
-    del worker  # it is enough that it lives
     assert proxy.submit(Host=f"localhost:{proxy.port}", Origin=f"http://localhost:{proxy.port}").status == 202
     assert proxy.submit(Host=f"localhost:{proxy.port}", Origin="http://localhost:1").status == 403
 
