@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from msgspec.structs import replace
 
+from tests.contract.live_subscription import subscribe
 from tests.contract.log_machine import LIMITS, NOW_MS, LogMachine
 from tokentail.errors import JobGone, JobNotFound
 from tokentail.log.batch import Batch
@@ -38,9 +39,8 @@ class TailMachine(LogMachine):
         self.is_blind = False  # something was dropped of which nothing has told yet
         self.told_of = self.model
         self.channel = live_channel(self.job_id).encode()
-        self.pubsub = client.pubsub()
-        self.mark = f"{live_channel(self.job_id)}:mark"  # in the job's cluster slot
-        self.pubsub.subscribe(self.channel, self.mark)
+        self.mark = f"{live_channel(self.job_id)}:mark"
+        self.pubsub = subscribe(client, self.job_id, self.mark)
         self._hear()
 
     def _hear(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.calls.poll_interval import poll_after_ms
+from tests.contract.live_subscription import subscribe
 from tests.contract.single_job import NOW_MS, SingleJob
 from tokentail.identifiers import new_generation
 from tokentail.log.batch import Batch
@@ -27,10 +28,7 @@ class TimedJob:
 
     def __post_init__(self) -> None:
         self.store = self.job.backend.store
-        self.pubsub = self.store.client.pubsub()
-        self.pubsub.subscribe(live_channel(self.job.id))
-        confirmation = self.pubsub.get_message(timeout=5)
-        assert confirmation is not None
+        self.pubsub = subscribe(self.store.client, self.job.id)
         self.tail = Tail(self.read(), 1 << 20)
         self.tail.take(self.read())
         self.writer: LogWriter

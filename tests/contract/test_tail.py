@@ -1,12 +1,12 @@
 """The tail against the store: whatever it hears and misses, it says what the store would say, or nothing."""
 
+from tests.contract.live_subscription import subscribe
 from tests.contract.random_runs import run_at_random
 from tests.contract.single_job import COMPLETED, NOW_MS, SingleJob
 from tests.contract.tail_machine import TailMachine, without_times
 from tokentail.log.cursor import BEGINNING
 from tokentail.log.tail import Tail
 from tokentail.redis.client import RedisClient
-from tokentail.redis.keys import live_channel
 
 
 def test_whatever_a_tail_hears_it_reads_as_the_store(store_client: RedisClient) -> None:
@@ -27,8 +27,7 @@ def test_a_tail_that_is_begun_anew_has_no_version_of_its_forerunner(job: SingleJ
 
 def test_of_a_usual_job_nothing_is_read_but_at_its_claim_and_its_end(job: SingleJob) -> None:
     """Every other message is enough by itself."""
-    pubsub = job.backend.store.client.pubsub()
-    pubsub.subscribe(live_channel(job.id))
+    pubsub = subscribe(job.backend.store.client, job.id)
     tail = Tail(job.read(), 10_000)
     tail.take(job.read())
     reads = []
