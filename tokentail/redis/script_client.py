@@ -7,7 +7,7 @@ from typing import Any, cast
 import redis
 
 from tokentail.errors import LaterFormat, StoreUnavailable, Unreadable
-from tokentail.redis.client import RedisClient, is_cluster
+from tokentail.redis.client import RedisClient, client_for, is_cluster
 from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.keys import job_of
 from tokentail.redis.script import Command, Reply
@@ -57,7 +57,7 @@ class ScriptClient:
             raise
 
     def run_many(self, many: Sequence[Command[Reply]]) -> list[Reply | Exception]:
-        """Send script calls, on jobs, in one round trip; each has its own outcome."""
+        """Send script calls in one round trip, all on jobs or all on other keys; each has its own outcome."""
         if not many:
             return []
         replies = self._send_many([by_digest(command) for command in many])
@@ -95,7 +95,7 @@ class ScriptClient:
 
     def _send_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         with redis_errors():
-            pipe = self.client.pipeline(transaction=False)
+            pipe = client_for(self.client, calls[0]).pipeline(transaction=False)
             for call in calls:
                 pipe.execute_command(*call)
             replies: list[Any] = pipe.execute(raise_on_error=False)
