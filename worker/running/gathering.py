@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sized
 
 LONGEST_S = 0.005  # that a token waits for others
-_ROOM = 0.45  # of a core, up to which nothing is gathered
+_ROOM = 0.6  # of a core, up to which nothing is gathered
 _LEAST_REST_S = 0.0001  # a shorter one costs more than it saves
 _LOOK_S = 0.5  # over which the load is taken
 _SCHEDULED = "/proc/thread-self/schedstat"  # nanoseconds that this thread ran, and that it waited for a core; Linux
