@@ -105,8 +105,9 @@ class Lane:
             if pause_s:
                 gevent.sleep(pause_s)
             self._has_work.clear()
-            self._lanes.hurried.discard(self)
             batch = self._take()
+            if not self._due:  # else an end may be among what one round trip has left
+                self._lanes.hurried.discard(self)
             if not batch:
                 pause_s = 0.0
             elif self._commit(batch):

@@ -215,6 +215,26 @@ def test_an_end_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert FullCore.rests > 0
 
 
+def test_an_end_behind_more_jobs_than_a_round_trip_takes_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop does not rest while the first of the jobs are on their way."""
+    monkeypatch.setattr("worker.running.group_commit.Gathering", FullCore)
+    machine = GatherMachine()
+    writers = [new_writer(f"job{n}") for n in range(200)]
+    for writer in writers:
+        writer.write("x")
+        machine.commit.push(writer)
+    writers[-1].write(End(Status.COMPLETED))
+    machine.commit.push(writers[-1])
+    gevent.sleep(0.01)
+    assert len(machine.store.logs) < len(writers)
+    assert machine.commit.hurried
+    machine.store.may_answer.set()
+    gevent.sleep(0.01)
+    assert len(machine.store.logs) == len(writers)
+    assert not machine.commit.hurried
+    machine.teardown()
+
+
 def test_a_flush_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """What somebody waits for is urgent until it was sent."""
     monkeypatch.setattr("worker.running.group_commit.Gathering", FullCore)
