@@ -226,7 +226,8 @@ class ClusterClient(_Commands):  # type: ignore[misc]
 class ClusterPipeline(_Commands):  # type: ignore[misc]
     """Commands that leave together, each to its node. The order holds between the commands of one node alone."""
 
-    def __init__(self, client: ClusterClient, *, is_transaction: bool) -> None:
+    def __init__(self, client: Any, *, is_transaction: bool) -> None:
+        """`client` is the one that made it."""
         self._client = client
         self._is_transaction = is_transaction
         self._commands: list[Queued] = []
@@ -242,8 +243,9 @@ class ClusterPipeline(_Commands):  # type: ignore[misc]
         if not commands:
             return []
         if self._is_transaction:
-            return self._client.transact(commands, raise_on_error=raise_on_error)
-        replies = self._client.send(commands)
+            done: list[Any] = self._client.transact(commands, raise_on_error=raise_on_error)
+            return done
+        replies: list[Any] = self._client.send(commands)
         for reply in replies if raise_on_error else ():
             if isinstance(reply, Exception):
                 raise reply

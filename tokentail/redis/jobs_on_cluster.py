@@ -4,12 +4,12 @@ So a node that is away holds up its own jobs alone. No script needs keys of both
 """
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 from redis.commands import CoreCommands
 
-from tokentail.redis.cluster_client import ClusterClient
-from tokentail.redis.cluster_slots import Arguments, Queued, key_in
+from tokentail.redis.cluster_client import ClusterClient, ClusterPipeline
+from tokentail.redis.cluster_slots import Arguments, key_in
 from tokentail.redis.keys import job_of
 
 _Commands: Any = CoreCommands  # redis-py annotates it as if a client had to be one of its own
@@ -48,24 +48,17 @@ class JobsOnCluster(_Commands):  # type: ignore[misc]
             yield from client.scan_iter(match, count)
 
 
-class DividedPipeline(_Commands):  # type: ignore[misc]
+class DividedPipeline(ClusterPipeline):
     """Commands that leave in two pipelines: first those beside the jobs, then those of jobs.
 
     When the first cannot be sent, the second is not, so that no job is made that is on no list.
     """
 
-    def __init__(self, client: JobsOnCluster, *, is_transaction: bool) -> None:
-        self._client = client
-        self._is_transaction = is_transaction
-        self._commands: list[Queued] = []
-
-    def execute_command(self, *command: Any, **options: Any) -> Self:
-        """Add a command. One without a key goes where the one before it goes, or to the Cluster."""
-        self._commands.append((command, options))
-        return self
-
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """The replies, in the order of the commands. An error is one of them, or is raised."""
+        """The replies, in the order of the commands. An error is one of them, or is raised.
+
+        A command without a key goes where the one before it goes, or to the Cluster.
+        """
         commands, self._commands = self._commands, []
         client = self._client.cluster
         places: dict[Any, list[int]] = {self._client.others: [], client: []}
