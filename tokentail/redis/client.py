@@ -17,7 +17,7 @@ from tokentail.config.redis_url import RedisUrl
 from tokentail.errors import SettingsError
 from tokentail.redis.async_cluster import AsyncCluster
 from tokentail.redis.cluster_client import ClusterClient
-from tokentail.redis.cluster_slots import SILENCES, Arguments
+from tokentail.redis.cluster_slots import SILENCES
 from tokentail.redis.connection import (
     QuickClient,
     QuickPacker,
@@ -118,9 +118,9 @@ def cluster_of(client: RedisClient) -> ClusterClient | None:
     return client if isinstance(client, ClusterClient) else None
 
 
-def client_for(client: RedisClient, command: Arguments) -> RedisClient:
-    """The client for commands that all have their keys where this one has its own: of one job, or of none."""
-    return client.client_of(command) if isinstance(client, JobsOnCluster) else client
+def client_of(client: RedisClient, key: str) -> RedisClient:
+    """The client for commands that all have their keys where this key is: of jobs, or of none."""
+    return client.client_of(key) if isinstance(client, JobsOnCluster) else client
 
 
 def servers_of(client: RedisClient) -> list[RedisClient]:

@@ -9,7 +9,7 @@ from typing import Any
 from redis.commands import CoreCommands
 
 from tokentail.redis.cluster_client import ClusterClient, ClusterPipeline
-from tokentail.redis.cluster_slots import Arguments, key_in
+from tokentail.redis.cluster_slots import key_in
 from tokentail.redis.keys import job_of
 
 _Commands: Any = CoreCommands  # redis-py annotates it as if a client had to be one of its own
@@ -23,16 +23,15 @@ class JobsOnCluster(_Commands):  # type: ignore[misc]
         self.cluster = cluster
         self.others = others
 
-    def client_of(self, command: Arguments) -> Any:
-        """The client that has the key of the command."""
-        key = key_in(command)
+    def client_of(self, key: str | bytes | None) -> Any:
+        """The client that has the key, or takes commands without one."""
         if isinstance(key, bytes):
             key = key.decode("utf-8", "replace")
         return self.cluster if key is None or job_of(key) else self.others
 
     def execute_command(self, *command: Any, **options: Any) -> Any:
         """One command, and its reply."""
-        return self.client_of(command).execute_command(*command, **options)
+        return self.client_of(key_in(command)).execute_command(*command, **options)
 
     def pipeline(self, transaction: bool = True) -> "DividedPipeline":
         """A pipeline. Those without a transaction may have keys of both."""
@@ -63,8 +62,8 @@ class DividedPipeline(ClusterPipeline):
         client = self._client.cluster
         places: dict[Any, list[int]] = {self._client.others: [], client: []}
         for place, (command, _) in enumerate(commands):
-            if key_in(command) is not None:
-                client = self._client.client_of(command)
+            if (key := key_in(command)) is not None:
+                client = self._client.client_of(key)
             places[client].append(place)
         replies: list[Any] = [None] * len(commands)
         for client, own in places.items():

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
+_MOST_MENDS = 3  # for one call: another process may spoil the key again, or another key
 _mend = Script("mend")
 _REMOVE = {"hash": ("HDEL",), "set": ("SREM",), "zset": ("ZREM",), "list": ("LREM", 0)}
 
@@ -27,14 +28,15 @@ def mended(client: Any, types: Mapping[str, str], call: Callable[[], Value], not
 
     `note` is a key to set before anything is dropped, so that the loss is known even if this process ends.
     """
-    try:
-        return call()
-    except (Unreadable, redis.exceptions.ResponseError) as error:
-        if not is_wrong_type(error):
-            raise
-    if note:
-        client.set(note, secrets.token_hex(4))  # another mark each time
-    mend(client, types)
+    for _ in range(_MOST_MENDS):
+        try:
+            return call()
+        except (Unreadable, redis.exceptions.ResponseError) as error:
+            if not is_wrong_type(error):
+                raise
+        if note:
+            client.set(note, secrets.token_hex(4))  # another mark each time
+        mend(client, types)
     return call()
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import redis
 
 from tokentail.errors import LaterFormat, StoreUnavailable, Unreadable
-from tokentail.redis.client import RedisClient, client_for, is_cluster
+from tokentail.redis.client import RedisClient, client_of, is_cluster
 from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.keys import job_of
 from tokentail.redis.script import Command, Reply
@@ -60,10 +60,11 @@ class ScriptClient:
         """Send script calls in one round trip, all on jobs or all on other keys; each has its own outcome."""
         if not many:
             return []
-        replies = self._send_many([by_digest(command) for command in many])
+        client = client_of(self.client, many[0].keys[0])
+        replies = self._send_many(client, [by_digest(command) for command in many])
         # Servers of a Cluster learn scripts one by one; a replica that was promoted knows none.
         if missing := [place for place, reply in enumerate(replies) if is_script_missing(reply)]:
-            again = self._send_many([whole(many[place]) for place in missing])
+            again = self._send_many(client, [whole(many[place]) for place in missing])
             for place, reply in zip(missing, again, strict=True):
                 replies[place] = reply
         return [self._outcome(command, reply) for command, reply in zip(many, replies, strict=True)]
@@ -93,9 +94,9 @@ class ScriptClient:
         except Exception as error:
             return error
 
-    def _send_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def _send_many(self, client: RedisClient, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         with redis_errors():
-            pipe = client_for(self.client, calls[0]).pipeline(transaction=False)
+            pipe = client.pipeline(transaction=False)
             for call in calls:
                 pipe.execute_command(*call)
             replies: list[Any] = pipe.execute(raise_on_error=False)
