@@ -1,9 +1,15 @@
-"""The look at a pooled connection: quick under gevent, and as sharp as redis-py's own."""
+"""Connections to Redis: a look at one is quick under gevent and as sharp as redis-py's; pipelines keep theirs."""
 
+import os
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+import redis
 
 from tests.valkey_server import ValkeyServer
+from tokentail.redis.client import RedisClient, connect
 
 _UNDER_GEVENT = """
 from gevent import monkey; monkey.patch_all()
@@ -29,12 +35,21 @@ client.client_id()
 other.client_kill_filter(_type="normal", skipme=True)
 gevent.sleep(0.1)
 client.connection_pool.get_connection()
+texts = [bytes([65 + number]) * 3_000_000 for number in range(5)]
+sha = client.script_load("return ARGV[1]")
+pipe = client.pipeline(transaction=False)
+for text in texts:
+    pipe.execute_command("EVALSHA", sha, 0, text)
+assert pipe.execute(raise_on_error=False) == texts, "what one system call does not take is sent after it"
 print(len(other.client_list()))
 """
 
 
 def test_under_gevent_a_look_takes_no_turn_and_sees_a_closed_connection(valkey_url: str) -> None:
-    """A round trip in a busy worker waits for its turn once; a connection that died while it was idle is replaced."""
+    """A round trip in a busy worker waits for its turn once; a connection that died while it was idle is replaced.
+
+    A large round trip arrives whole.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _UNDER_GEVENT, valkey_url], capture_output=True, text=True, timeout=30, check=False
     )
@@ -51,3 +66,87 @@ def test_without_gevent_a_closed_connection_is_replaced() -> None:
         assert client.ping()
         client.close()
         other.close()
+
+
+_SOURCE = "return ARGV[1]"
+
+
+@pytest.fixture
+def client(real_client: RedisClient, valkey_url: str) -> Any:
+    """A client of its own whose pipelines have run a script once."""
+    with connect(valkey_url, timeout_s=2) as client:
+        client.sha = client.script_load(_SOURCE)
+        assert _echoed(client, b"0") == [b"0"]
+        yield client
+
+
+def _echoed(client: Any, *texts: bytes) -> list[Any]:
+    """What one round trip of script calls brings back."""
+    pipe = client.pipeline(transaction=False)
+    for text in texts:
+        pipe.execute_command("EVALSHA", client.sha, 0, text)
+    replies: list[Any] = pipe.execute(raise_on_error=False)
+    return replies
+
+
+def test_a_pipeline_of_script_calls_keeps_its_connection(client: Any) -> None:
+    """One round trip after the other has the same connection; two at once have two."""
+    pool = client.connection_pool
+    first = pool.take()
+    second = pool.take()
+    assert first is not second
+    pool.keep(first)
+    assert _echoed(client, b"a", b"b") == [b"a", b"b"]
+    assert pool.take() is first
+
+
+def test_a_kept_connection_that_was_lost_is_made_anew(client: Any, valkey_url: str) -> None:
+    """The loss of a connection is found in the round trip, which is then made again."""
+    with connect(valkey_url, timeout_s=2) as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+    assert _echoed(client, b"a") == [b"a"]
+
+
+def test_a_round_trip_that_is_interrupted_leaves_no_reply_to_the_next(client: Any, monkeypatch: Any) -> None:
+    """The next round trip has the replies to its own calls."""
+    connection = client.connection_pool.take()
+    client.connection_pool.keep(connection)
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "read_response", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _echoed(client, b"old", b"older")
+    assert _echoed(client, b"new") == [b"new"]
+
+
+def test_an_error_of_one_call_is_its_reply(client: Any) -> None:
+    """The other calls of the round trip have theirs."""
+    pipe = client.pipeline(transaction=False)
+    pipe.execute_command("EVALSHA", client.sha, 0, "a")
+    pipe.execute_command("EVALSHA", "f" * 40, 0, "b")
+    pipe.execute_command("EVALSHA", client.sha, 0, "c")
+    first, error, last = pipe.execute(raise_on_error=False)
+    assert (first, last) == (b"a", b"c")
+    assert isinstance(error, redis.exceptions.NoScriptError)
+
+
+def test_a_process_that_was_forked_keeps_no_connection_of_its_parent(client: Any) -> None:
+    """Both would read the replies to both."""
+    connection = client.connection_pool.take()
+    client.connection_pool.keep(connection)
+    if not (child := os.fork()):
+        os._exit(client.connection_pool.take() is connection)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert client.connection_pool.take() is connection
+
+
+def test_disconnecting_the_pool_ends_what_is_kept(client: Any) -> None:
+    """A kept connection is not in use, and ends where those in use are spared."""
+    connection = client.connection_pool.take()
+    client.connection_pool.keep(connection)
+    client.connection_pool.disconnect(inuse_connections=False)
+    assert connection._sock is None
+    assert _echoed(client, b"a") == [b"a"]

@@ -21,6 +21,7 @@ from tokentail.redis.cluster_slots import SILENCES
 from tokentail.redis.connection import (
     QuickClient,
     QuickPacker,
+    QuickPool,
     go_to_primary,
     look_quickly,
     translate_uvloop,
@@ -74,7 +75,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000, setting:
 
         return ClusterClient(parsed.nodes, open_node, timeout_s)
     with _parameters_named(setting):
-        client: RedisClient = QuickClient.from_url(
+        pool = QuickPool.from_url(
             parsed.server,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -83,11 +84,11 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 1000, setting:
             health_check_interval=0,
             command_packer=QuickPacker(),
         )
-        look_quickly(client.connection_pool)
-        unconnected(client.connection_pool)
+        look_quickly(pool)
+        unconnected(pool)
     if parsed.sentinels:
-        go_to_primary(client.connection_pool, primary_of(parsed))
-    return client
+        go_to_primary(pool, primary_of(parsed))
+    return QuickClient.from_pool(pool)
 
 
 def connect_async(url: str, timeout_s: float) -> AsyncRedisClient:

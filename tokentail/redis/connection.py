@@ -1,11 +1,12 @@
 """Connections to Redis: the one file that uses the inside of redis-py, which tokentail/config/library_parts.py lists.
 
-Three costs of redis-py's, which a worker would pay for each token, are taken out.
+Four costs of redis-py's, which a worker would pay for each token, are taken out.
 
 redis-py's pool looks at each connection that it gives out: whether it was closed, or holds a reply that was never read.
 Under gevent that look is a `poll` through the event loop: each round trip waits for its turn twice, and a busy process
-has long turns. redis-py looks at every argument before hiredis packs them, which takes longer than the packing. And a
-pipeline of redis-py's does more for each reply to a script call than hiredis does.
+has long turns. Taking a connection from the pool and putting it back costs a third of a commit. redis-py looks at every
+argument before hiredis packs them, which takes longer than the packing. And a pipeline of redis-py's does more for each
+reply to a script call than hiredis does.
 """
 
 import _socket
@@ -114,14 +115,63 @@ class QuickClient(redis.Redis):
         return QuickPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-class QuickPipeline(Pipeline):
-    """Like its base; script calls alone are packed, and their replies taken in, without a look at each."""
+class QuickPool(ConnectionPool):
+    """Like its base; the connections of quick pipelines are kept, and taken again without a look at them."""
 
-    def _execute_pipeline(self, connection: Any, commands: Sequence[Any], raise_on_error: bool) -> list[Any]:
-        if raise_on_error or not all(args[0] == "EVALSHA" for args, _ in commands):
-            return super()._execute_pipeline(connection, commands, raise_on_error)  # type: ignore[no-any-return,no-untyped-call]
-        connection.send_packed_command([b"".join([hiredis.pack_command(args) for args, _ in commands])])
-        return [_reply(connection) for _ in commands]
+    _kept: list[Any]
+
+    def reset(self) -> None:
+        """Forget all connections, as in a process that was forked they are the parent's."""
+        super().reset()
+        self._kept = []
+
+    def take(self) -> Any:
+        """A connection for one round trip; it may have been lost. It is kept again when it has no reply left in it."""
+        self._checkpid()
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self.get_connection()
+
+    def keep(self, connection: Any) -> None:
+        """Have the connection for the next round trip."""
+        self._kept.append(connection)
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        """End the connections, those that are kept always."""
+        for connection in list(self._kept):
+            connection.disconnect()
+        super().disconnect(inuse_connections)
+
+
+class QuickPipeline(Pipeline):
+    """Like its base; script calls alone are packed, sent and answered without a look at each."""
+
+    connection_pool: QuickPool
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """The replies, in the order of the commands. An error is one of them, or is raised."""
+        is_transaction: Any = self.transaction
+        calls = [args for args, _ in self.command_stack]
+        if raise_on_error or is_transaction or not calls or not all(args[0] == "EVALSHA" for args in calls):
+            return super().execute(raise_on_error)
+        self.command_stack = []
+        packed = [b"".join(map(hiredis.pack_command, calls))]
+        connection = self.connection_pool.take()
+
+        def send() -> list[Any]:
+            connection.send_packed_command(packed)
+            return [_reply(connection) for _ in calls]
+
+        try:
+            replies: list[Any] = connection.retry.call_with_retry(send, lambda _: connection.disconnect())
+        except BaseException:
+            connection.disconnect()  # replies may be left in it
+            raise
+        else:
+            return replies
+        finally:
+            self.connection_pool.keep(connection)
 
 
 def _reply(connection: Any) -> Any:
@@ -154,10 +204,8 @@ class _QuickLook:
 
     def can_read(self, timeout: float = 0) -> bool:
         """As redis-py has it: True or ConnectionError when the connection cannot be used as it is."""
-        # gevent's socket has the system's inside, which never blocks. Others have none; TLS has its own buffer.
-        inner = None if hasattr(self._sock, "pending") else getattr(self._sock, "_sock", None)
-        reader = getattr(self._parser, "_reader", None)
-        if timeout == 0 and isinstance(inner, _socket.socket) and inner.gettimeout() == 0 and reader is not None:
+        inner, reader = self._inner, getattr(self._parser, "_reader", None)
+        if timeout == 0 and inner is not None and reader is not None:
             try:
                 if not reader.has_data():
                     inner.recv(1, _socket.MSG_PEEK)
@@ -166,6 +214,23 @@ class _QuickLook:
             except OSError:
                 pass  # redis-py's own look, below, raises the error
         return bool(super().can_read(timeout))  # type: ignore[misc]
+
+    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:
+        """Send it; most often one system call takes it all, for which gevent needs two and four functions."""
+        inner = self._inner
+        if inner is not None and len(command) == 1:
+            with suppress(OSError):  # redis-py meets it, too, and knows what it means
+                sent = inner.send(command[0])
+                if sent == len(command[0]):
+                    return
+                command = [command[0][sent:]]
+        super().send_packed_command(command, check_health)  # type: ignore[misc]
+
+    @property
+    def _inner(self) -> _socket.socket | None:
+        """The system's socket inside gevent's, which never blocks. Others have none; TLS has its own buffer."""
+        inner = None if hasattr(self._sock, "pending") else getattr(self._sock, "_sock", None)
+        return inner if isinstance(inner, _socket.socket) and inner.gettimeout() == 0 else None
 
 
 class _UvloopConnection:

@@ -7,7 +7,6 @@ from tokentail.errors import JobGone, JobNotFound, StoreUnavailable
 from tokentail.identifiers import job_id_in
 from tokentail.jobs.job import Job
 from tokentail.redis import scripts
-from tokentail.redis.client import is_cluster
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.keys import ALL_JOBS, REBUILD
 from tokentail.redis.mending import expel, mended
@@ -80,7 +79,7 @@ def views_of(
     if fields:
         sought = _matching(client, sought, fields)
     views = client.run_each([scripts.view(job_id) for job_id in sought])
-    for view in () if is_cluster(client.client) else views:
+    for view in views if client.cluster is None else ():
         if isinstance(view, StoreUnavailable):
             raise view
     found = dict(zip(sought, views, strict=True))
@@ -89,7 +88,7 @@ def views_of(
 
 def _matching(client: ScriptClient, job_ids: list[str], fields: Mapping[str, str]) -> list[str]:
     """The jobs whose record has these fields, or cannot be read now."""
-    at_once = 1 if is_cluster(client.client) else _AT_ONCE
+    at_once = _AT_ONCE if client.cluster is None else 1
     parts = [job_ids[i : i + at_once] for i in range(0, len(job_ids), at_once)]
     outcomes = client.run_each([scripts.matching(part, fields) for part in parts])
     unread = (part if isinstance(found, Exception) else found for part, found in zip(parts, outcomes, strict=True))

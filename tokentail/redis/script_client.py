@@ -7,7 +7,7 @@ from typing import Any, cast
 import redis
 
 from tokentail.errors import LaterFormat, StoreUnavailable, Unreadable
-from tokentail.redis.client import RedisClient, client_of, is_cluster
+from tokentail.redis.client import RedisClient, client_of, cluster_of
 from tokentail.redis.errors import is_script_missing, redis_errors
 from tokentail.redis.keys import job_of
 from tokentail.redis.script import Command, Reply
@@ -31,6 +31,7 @@ class ScriptClient:
 
     def __init__(self, client: RedisClient) -> None:
         self.client = client
+        self.cluster = cluster_of(client)  # asked for at each token
         self.suspects: set[str] = set()  # jobs of which this process could not read a key; the sweep looks at them
 
     def run(self, command: Command[Reply]) -> Reply:
@@ -60,7 +61,7 @@ class ScriptClient:
         """Send script calls in one round trip, all on jobs or all on other keys; each has its own outcome."""
         if not many:
             return []
-        client = client_of(self.client, many[0].keys[0])
+        client = self.client if self.cluster is None else client_of(self.client, many[0].keys[0])
         replies = self._send_many(client, [by_digest(command) for command in many])
         # Servers of a Cluster learn scripts one by one; a replica that was promoted knows none.
         if missing := [place for place, reply in enumerate(replies) if is_script_missing(reply)]:
@@ -82,7 +83,7 @@ class ScriptClient:
         try:
             return self.run_many(many)
         except StoreUnavailable as error:
-            if not is_cluster(self.client):
+            if self.cluster is None:
                 raise
             return [error] * len(many)
 

@@ -20,7 +20,7 @@ from tokentail.log.cursor import Cursor
 from tokentail.log.element import End
 from tokentail.log.survey import Survey
 from tokentail.redis import keys, scripts
-from tokentail.redis.client import cluster_of, is_away, is_cluster
+from tokentail.redis.client import is_away
 from tokentail.redis.due_webhooks import DueWebhooks
 from tokentail.redis.errors import redis_errors
 from tokentail.redis.job_index import JobIndex
@@ -45,13 +45,12 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks, RebuildMark):
     def node_of(self, job_id: str) -> Address | None:
         """Which node of a Cluster has the job, as far as is known; None of any other store, which is one node."""
         # A job's id is what stands in the braces of all its keys, and alone decides their cluster slot.
-        cluster = cluster_of(self.client)
-        return cluster.node_of(job_id) if cluster else None
+        return None if self.cluster is None else self.cluster.node_of(job_id)
 
     @property
     def is_on_cluster(self) -> bool:
         """Whether the jobs are on several nodes, of which some may be away."""
-        return is_cluster(self.client)
+        return self.cluster is not None
 
     def is_away(self, job_id: str) -> bool:
         """Whether the job is known to be on a node of a Cluster that does not answer."""
@@ -125,7 +124,7 @@ class Store(OwnerLists, JobIndex, ReaderMarks, DueWebhooks, RebuildMark):
         Where one is not as the store expects it, a second round trip finds out why.
         """
         usual = [append for append in appends if not append.has_totals]
-        at_once = 1 if is_cluster(self.client) else _APPENDED_AT_ONCE
+        at_once = _APPENDED_AT_ONCE if self.cluster is None else 1
         parts = [usual[i : i + at_once] for i in range(0, len(usual), at_once)]
         calls: list[Command[Any]] = [scripts.usual_append(part) for part in parts]
         calls += [scripts.append(append, self.retention) for append in appends if append.has_totals]

@@ -17,7 +17,6 @@ import io
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
@@ -85,13 +84,16 @@ class ChunkedBody:
     """The body of one answer, of which http.client has read the head."""
 
     def __init__(
-        self, body: http.client.HTTPResponse, buffer: io.BufferedReader, wait: Callable[[], object] | None = None
+        self,
+        body: http.client.HTTPResponse,
+        buffer: io.BufferedReader,
+        receive: Callable[[int], bytes] | None = None,
     ) -> None:
-        """`wait` returns when the socket has something to read."""
+        """`receive` waits until the socket has something, and takes at most so many bytes of it."""
         self._body: Any = body
         self._buffer = buffer
-        self._wait = wait
-        self._is_drained = False  # the last read took all that the socket had
+        self._receive = receive
+        self._is_drained = False  # the last read took all that the socket and the buffer had
         self._size = BUFFER_BYTES
 
     def read_whole_chunks(self) -> bytes:
@@ -102,60 +104,73 @@ class ChunkedBody:
         body = self._body
         if body.chunk_left or body.fp is None:
             return b""  # in the middle of a chunk, or at the end
-        if self._is_drained and self._wait is not None:
-            self._wait()  # a read that finds nothing costs as much as one that finds a token
+        if self._is_drained and self._receive is not None:
+            received = self._receive(self._size)
+            content, taken = _whole_chunks(received, 0)
+            if 0 < taken == len(received) < self._size:
+                return content  # as nearly always; the layers between would cost as much as all else here
+            self._put_before(received)
         buffered = self._buffer.peek(1)
-        at = 0 if body.chunk_left is None else len(_LINE_END)  # http.client leaves the end of a chunk's last line
-        whole, taken = [], 0
-        while (line_end := buffered.find(_LINE_END, at, at + _LONGEST_SIZE + len(_LINE_END))) > at:
-            digits = buffered[at:line_end]
-            if not digits.isalnum():
-                break
-            try:
-                size = int(digits, 16)
-            except ValueError:
-                break  # http.client raises what is wrong with it
-            start = line_end + len(_LINE_END)
-            at = start + size + len(_LINE_END)
-            if size == 0 or at > len(buffered):
-                break
-            whole.append(buffered[start : start + size])
-            taken = at
+        # http.client leaves the end of a chunk's last line.
+        content, taken = _whole_chunks(buffered, 0 if body.chunk_left is None else len(_LINE_END))
         if taken:
             self._buffer.read(taken)
             body.chunk_left = None
         self._is_drained = 0 < taken == len(buffered) < self._size
         if len(buffered) >= self._size < io.DEFAULT_BUFFER_SIZE:
-            self._enlarge(len(buffered) - taken)
-        return b"".join(whole)
+            # What fills a small buffer comes faster than a model writes.
+            self._size = io.DEFAULT_BUFFER_SIZE
+            self._put_before(self._buffer.read(len(buffered) - taken))
+        return content
 
-    def _enlarge(self, left: int) -> None:
-        """Read more at a time: what fills a small buffer comes faster than a model writes. `left` bytes are in it."""
-        rest = self._buffer.read(left)
-        self._buffer = self._body.fp = io.BufferedReader(_Resumed(rest, self._buffer.detach()))
-        self._size = io.DEFAULT_BUFFER_SIZE
+    def _put_before(self, received: bytes) -> None:
+        """Have a buffer, which reads these bytes, that were received, before what the connection brings."""
+        connection = self._buffer.detach()
+        if isinstance(connection, _Resumed) and not connection.received:
+            connection = connection.connection
+        self._buffer = self._body.fp = io.BufferedReader(_Resumed(received, connection), self._size)
+
+
+def _whole_chunks(received: bytes, at: int) -> tuple[bytes, int]:
+    """The content of the chunks that lie whole in these bytes, of which the first begins at `at`; where they end."""
+    whole, taken = [], 0
+    while (line_end := received.find(_LINE_END, at, at + _LONGEST_SIZE + len(_LINE_END))) > at:
+        digits = received[at:line_end]
+        if not digits.isalnum():
+            break
+        try:
+            size = int(digits, 16)
+        except ValueError:
+            break  # http.client raises what is wrong with it
+        start = line_end + len(_LINE_END)
+        at = start + size + len(_LINE_END)
+        if size == 0 or at > len(received):
+            break
+        whole.append(received[start : start + size])
+        taken = at
+    return b"".join(whole), taken
 
 
 class _Resumed(io.RawIOBase):
-    """A connection from which some bytes were read already."""
+    """A connection of which some bytes were received already."""
 
-    def __init__(self, read: bytes, connection: io.RawIOBase) -> None:
-        self._read = read
-        self._connection = connection
+    def __init__(self, received: bytes, connection: io.RawIOBase) -> None:
+        self.received = received
+        self.connection = connection
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if not self._read:
-            return self._connection.readinto(buffer)
-        taken, self._read = self._read[: len(buffer)], self._read[len(buffer) :]
+        if not self.received:
+            return self.connection.readinto(buffer)
+        taken, self.received = self.received[: len(buffer)], self.received[len(buffer) :]
         buffer[: len(taken)] = taken
         return len(taken)
 
     def close(self) -> None:
         super().close()
-        self._connection.close()
+        self.connection.close()
 
 
 def chunked_body(raw: Any, found: Any = None) -> ChunkedBody | None:
@@ -171,18 +186,27 @@ def chunked_body(raw: Any, found: Any = None) -> ChunkedBody | None:
         and isinstance(body.fp, io.BufferedReader)
         and raw.headers.get("content-encoding", "identity") == "identity"
     ):
-        return ChunkedBody(body, body.fp, _waiter_of(found))
+        return ChunkedBody(body, body.fp, _receiver_of(found))
     return None
 
 
-def _waiter_of(found: Any) -> Callable[[], object] | None:
-    """What waits until gevent's socket has something to read; None for any other socket."""
+def _receiver_of(found: Any) -> Callable[[int], bytes] | None:
+    """What waits until gevent's socket has something, and receives it; None for any other socket.
+
+    To ask a socket that has nothing costs as much as to receive a token.
+    """
     wait, event = getattr(found, "_wait", None), getattr(found, "_read_event", None)
     if wait is None or event is None:
         return None
-    if (pending := getattr(found, "pending", None)) is None:
-        return partial(wait, event)
-    return lambda: pending() or wait(event)  # TLS may hold more than was read
+    pending = getattr(found, "pending", None)  # of TLS, which may hold more than was read
+
+    def receive(at_most: int) -> bytes:
+        if pending is None or not pending():
+            wait(event)
+        received: bytes = found.recv(at_most)
+        return received
+
+    return receive
 
 
 def socket_of(raw: Any) -> socket.socket | None:
