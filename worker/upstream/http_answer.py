@@ -126,9 +126,10 @@ class ChunkedBody:
     def _put_before(self, received: bytes) -> None:
         """Have a buffer, which reads these bytes, that were received, before what the connection brings."""
         connection = self._buffer.detach()
-        if isinstance(connection, _Resumed) and not connection.received:
-            connection = connection.connection
-        self._buffer = self._body.fp = io.BufferedReader(_Resumed(received, connection), self._size)
+        if not isinstance(connection, _Resumed):
+            connection = _Resumed(connection)
+        connection.received = received + connection.received
+        self._buffer = self._body.fp = io.BufferedReader(connection, self._size)
 
 
 def _whole_chunks(received: bytes, at: int) -> tuple[bytes, int]:
@@ -152,10 +153,10 @@ def _whole_chunks(received: bytes, at: int) -> tuple[bytes, int]:
 
 
 class _Resumed(io.RawIOBase):
-    """A connection of which some bytes were received already."""
+    """A connection of which some bytes were received already. It closes the connection when nothing holds it."""
 
-    def __init__(self, received: bytes, connection: io.RawIOBase) -> None:
-        self.received = received
+    def __init__(self, connection: io.RawIOBase) -> None:
+        self.received = b""
         self.connection = connection
 
     def readable(self) -> bool:

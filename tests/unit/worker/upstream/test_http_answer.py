@@ -36,6 +36,7 @@ class Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        self._checkClosed()  # as a connection does
         self.reads += 1
         if not self._pieces:
             return 0
@@ -110,6 +111,13 @@ def test_after_a_read_that_took_all_the_next_bytes_are_received_past_the_buffer(
         pass
     assert body.isclosed()
     assert received == [2, 3]
+
+
+def test_a_body_of_which_several_chunks_are_cut_is_read_to_its_end() -> None:
+    """Each cut puts what was received before what the connection brings, which stays open."""
+    network = Pieces([_HEAD, chunk(b"a"), b"2\r\nb", b"c\r\n", chunk(b"d"), b"2\r\ne", b"f\r\n", chunk(b"g") + _LAST])
+    body, shortcut = opened(network, network.receive)
+    assert [read(body, shortcut) for _ in range(8)] == [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b""]
 
 
 @given(st.lists(st.integers(1, 9000), max_size=8), st.integers(1, 900), st.booleans())
