@@ -133,6 +133,17 @@ def test_an_error_of_one_call_is_its_reply(client: Any) -> None:
     assert isinstance(error, redis.exceptions.NoScriptError)
 
 
+def test_what_redis_pushes_between_replies_is_no_reply(client: Any) -> None:
+    """Each call has its own reply, in this round trip and in the next one."""
+    connection = client.connection_pool.take()
+    connection.send_command("CLIENT", "TRACKING", "ON", "BCAST")
+    assert connection.read_response() == b"OK"
+    client.connection_pool.keep(connection)
+    client.sha = client.script_load("redis.call('SET', 'a', ARGV[1]) return ARGV[1]")
+    assert _echoed(client, b"a", b"b", b"c") == [b"a", b"b", b"c"]
+    assert _echoed(client, b"d", b"e") == [b"d", b"e"]
+
+
 def test_a_process_that_was_forked_keeps_no_connection_of_its_parent(client: Any) -> None:
     """Both would read the replies to both."""
     connection = client.connection_pool.take()

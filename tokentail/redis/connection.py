@@ -176,8 +176,11 @@ class QuickPipeline(Pipeline):
 
 def _reply(connection: Any) -> Any:
     """The next reply; an error that Redis sent is one. Raises redis-py's errors when the connection is lost."""
-    reader = getattr(connection._parser, "_reader", None)
+    reader: Any = getattr(connection._parser, "_reader", None)
     reply = NOT_ENOUGH_DATA if reader is None else reader.gets()
+    while isinstance(reply, hiredis.PushNotification):  # of the server's maintenance, between the replies
+        connection._parser.handle_push_response(reply)
+        reply = reader.gets()
     if reply is NOT_ENOUGH_DATA:
         try:
             return connection.read_response()
