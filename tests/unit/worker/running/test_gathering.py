@@ -1,5 +1,6 @@
 """Gathering: a token waits for others when the core is full, never beyond its bound; an end waits for nobody."""
 
+import os
 from collections.abc import Sequence, Sized
 from itertools import pairwise
 
@@ -84,6 +85,15 @@ def test_the_core_clock_goes_while_its_thread_works() -> None:
     began = clock()
     sum(range(3_000_000))
     assert clock() > began
+
+
+def test_a_core_clock_that_nobody_has_keeps_no_file_open() -> None:
+    """A process may have one worker after the other, as the tests of a program do."""
+    unused = os.dup(1)
+    os.close(unused)
+    core_clock()()
+    assert os.dup(1) == unused
+    os.close(unused)
 
 
 def new_writer(name: str) -> LogWriter:
