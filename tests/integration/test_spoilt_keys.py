@@ -237,10 +237,12 @@ def test_entries_of_the_queue_that_are_no_jobs_are_dropped(site: _Site) -> None:
         b"foreign",
         b"odd",
         b"half",
+        b"deep",
     }
     site.client.hset("rq:job:foreign", mapping={"data": b'["os.getpid",null,[],{}]', "origin": "tokentail"})
     site.client.set("rq:job:odd", b"\xff")
     site.client.hset("rq:job:half", mapping={"data": b"\xff", "created_at": "never"})
+    site.client.hset("rq:job:deep", mapping={"data": b"[" * 100_000, "origin": "tokentail"})
     site.client.lpush(queue, *entries)
     site.see_completed([site.submit()])
     eventually(lambda: site.client.llen(queue) == 0, what="the queue is empty")

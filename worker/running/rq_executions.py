@@ -69,7 +69,7 @@ class RqExecutions:
         try:
             if found and _is_same(found, task, job_id):  # packed by another zlib
                 found = self._run(self._start(execution, found), execution)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             reason = type(error).__name__
         if found is None:
             return execution
@@ -137,7 +137,7 @@ def _data_of(task: str, job_id: str) -> bytes:
 
 
 def _is_same(data: bytes, task: str, job_id: str) -> bool:
-    """Whether the `data` of RQ's record names this task and job. Raises ValueError where it cannot be read."""
+    """Whether the `data` of RQ's record names this task and job. Raises ValueError or RecursionError if unreadable."""
     try:
         unpacked = zlib.decompress(data)
     except zlib.error:
