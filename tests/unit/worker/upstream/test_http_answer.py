@@ -4,6 +4,7 @@ import http.client
 import io
 import socket
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, cast
 
 import pytest
@@ -71,9 +72,11 @@ chunks = st.tuples(st.binary(min_size=1, max_size=40), st.sampled_from([b"", b""
 def test_the_content_is_the_same_however_it_arrives(
     contents: list[tuple[bytes, bytes]], last: bytes, is_received: bool, data: st.DataObject
 ) -> None:
-    """With cuts anywhere, extensions and trailers; nothing is left over, and the body knows its end."""
-    stream = b"".join(chunk(*each) for each in contents) + last
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    """With cuts anywhere and between chunks, extensions and trailers; the body knows its end."""
+    framed = [chunk(*each) for each in contents]
+    stream = b"".join(framed) + last
+    between = st.sampled_from([0, *accumulate(map(len, framed))])
+    cuts = sorted(data.draw(st.lists(between | st.integers(0, len(stream)), max_size=16)))
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     network = Pieces([_HEAD, *pieces])
     body, shortcut = opened(network, network.receive if is_received else None)
