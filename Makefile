@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel coverage client-js chaos chaos-fleet hosts stores bench run upgrade release versions rolling-versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
+.PHONY: setup check test test-wheel test-lowest test-cluster test-sentinel coverage client-js chaos chaos-fleet hosts stores rolling bench run upgrade release versions rolling-versions sdk-drift real-servers clients sse-clients servers runtimes compose-check networks durable-streams pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin

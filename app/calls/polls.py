@@ -19,6 +19,7 @@ from app.reading.steps import Follow, Steps, read_or_wait, read_or_wait_for_any
 from tokentail.errors import JobGone, JobNotFound, Unreadable
 from tokentail.identifiers import is_job_id
 from tokentail.jobs.job import Status
+from tokentail.jobs.readable_fault import printable
 from tokentail.log.batch import Batch
 from tokentail.log.cursor import BEGINNING
 
@@ -61,10 +62,8 @@ class Polls:
         asked = poll_any_query(request.query_string, self.max_wait_s)
         began = self.clock()
         with_events = asked.with_events
-        follows = [
-            Follow(request.owner, checked(job_id), cursor, asked.limit, with_events) for job_id, cursor in asked.cursors
-        ]
-        found = yield from read_or_wait_for_any(follows, asked.wait_s, self.clock)
+        follows = [Follow(request.owner, job_id, cursor, asked.limit, with_events) for job_id, cursor in asked.cursors]
+        found = yield from self._found_of(follows, asked.wait_s)
         body_of = events_body if with_events else tokens_body
         bodies = [
             body_of(f, self.after_wait_ms(f, asked.wait_s, began, with_events=with_events))
@@ -73,6 +72,16 @@ class Polls:
             for follow, f in zip(follows, found, strict=True)
         ]
         return json_response(b'{"jobs":[' + b",".join(bodies) + b"]}")
+
+    def _found_of(
+        self, follows: list[Follow], wait_s: float
+    ) -> Steps[list[Batch | JobNotFound | JobGone | Unreadable]]:
+        """What each reader finds. No foreign character reaches a key, and what cannot be an id ends the wait."""
+        known = [follow for follow in follows if is_job_id(follow.job_id)]
+        may_wait_s = wait_s if len(known) == len(follows) else 0.0
+        found = iter((yield from read_or_wait_for_any(known, may_wait_s, self.clock)))
+        missing = JobNotFound(JobNotFound.__doc__)
+        return [next(found) if is_job_id(follow.job_id) else missing for follow in follows]
 
     def whole_text(self, owner: str, job_id: str, wait_s: float) -> Steps[str | None]:
         """The text of a job that ends within `wait_s`, else None."""
@@ -130,4 +139,4 @@ def checked(job_id: str) -> str:
 def _missing(follow: Follow, error: JobNotFound | JobGone | Unreadable) -> bytes:
     """The entry of a job whose log cannot be read: the problem that a poll of the job would get."""
     told = problem_of(error) or problem(404, str(error))
-    return msgspec.json.encode({"job_id": follow.job_id, "problem": msgspec.Raw(told.body)})
+    return msgspec.json.encode({"job_id": printable(follow.job_id), "problem": msgspec.Raw(told.body)})

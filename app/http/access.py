@@ -76,7 +76,7 @@ _PREFLIGHT = {
 }
 # By the first, a client tells our server's responses from those of a proxy, a firewall or a login page. By the others,
 # no browser may guess the type of a response, show it in a frame, or tell other sites its address.
-_ALWAYS = {
+ALWAYS = {
     "Tokentail": "1",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -228,7 +228,7 @@ class Access:
 
     def with_security_headers(self, answer: Response, method: str, headers: Mapping[str, str]) -> Response:
         """The response with the headers that every response has, and with those that let another origin read it."""
-        answer = answer.plus(_ALWAYS)
+        answer = answer.plus(ALWAYS)
         varies = []
         if self.keys.is_keyed and answer.headers.get("Cache-Control", "").startswith("private"):
             varies.append("Authorization, Cookie")  # a browser may be one key's now and another's in a minute

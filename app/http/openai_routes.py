@@ -5,6 +5,7 @@ from app.http.router import Kind, Route
 from app.http.tasks import Task
 
 OPENAI = "/openai/"  # the beginning of OpenAI's paths
+OPENAI_V1 = "/openai/v1"  # the beginning of those that there are
 CHAT = "/openai/v1/chat/completions"
 CHAT_COMPLETION = "/openai/v1/chat/completions/{completion_id}"
 OPENAI_MODELS = "/openai/v1/models"

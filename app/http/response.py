@@ -68,7 +68,9 @@ def json_response(
 
 
 def media_type_refusal(headers: Mapping[str, str]) -> "Response | None":
-    """The response to a body that is not said to be JSON; None when it is."""
+    """The response to a body that is not said to be JSON, or is compressed; None when it is plain JSON."""
+    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        return problem(415, "Send the body as it is, without Content-Encoding.", {"Accept-Encoding": "identity"})
     if headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
         return None
     return problem(415, f"Send the request as {JSON}.", {"Accept-Post": JSON})

@@ -28,6 +28,8 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
 }
+# What other dialects do not have, and is asked for by clients that send their own defaults.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {"frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},)}
 # What another dialect may ignore without harm.
 _OPTIONAL = frozenset(
     {
@@ -53,6 +55,8 @@ _OWN = frozenset(
         *("max_tokens", "max_completion_tokens"),
     }
 )
+
+_KNOWN = _OWN | _OPTIONAL | {*_OURS}
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,16 @@ def _faults(fields: Mapping[str, Any], dialect: str) -> Iterator[Fault]:
             continue
         if name in _REFUSED:
             yield Fault(name, _REFUSED[name])
-        elif dialect != "openai_chat" and name not in _OWN and name not in _OURS and name not in _OPTIONAL:
+        elif dialect != "openai_chat" and name not in _KNOWN and not _is_neutral(name, value):
             yield Fault(printable(name), "this model's provider does not take this field; leave it out")
 
 
 def _is_without_effect(name: str, value: Any) -> bool:
     return any(type(value) is type(known) and value == known for known in _WITHOUT_EFFECT.get(name, ()))
+
+
+def _is_neutral(name: str, value: Any) -> bool:
+    return not isinstance(value, bool) and value in _NEUTRAL.get(name, ())
 
 
 def _extra(fields: Mapping[str, Any], dialect: str) -> Fields:

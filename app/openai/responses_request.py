@@ -181,7 +181,7 @@ def _items(given: Any) -> list[Any]:
     if isinstance(given, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": plain(given)}]}]
     if not isinstance(given, list) or not given:
-        raise InvalidRequest(Fault("input", "required, but missing; send a string or an array of items"))
+        raise InvalidRequest(Fault("input", "send a string, or an array with one item or more"))
     items: list[Any] = plain_throughout(given)
     return items
 

@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException, LengthRequired, MethodNotAllowed,
 
 from app.calls.streams import NOT_UPGRADED
 from app.http.accept import path_by_accept
+from app.http.openai_routes import CHAT, OPENAI_V1, RESPONSES
 from app.http.operating_routes import DOCS, OPENAPI
 from app.http.request import Request
 from app.http.response import PROBLEM, Response, problem, problem_of
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Clients look for OpenAI's calls below any address that they were given.
+_OPENAI_ENDS = tuple(path.removeprefix(OPENAI_V1) for path in (CHAT, RESPONSES))
 _NO_CHUNKS = "The server in front of this application passes no chunked body on. Send the body with a Content-Length."
 
 
@@ -159,10 +162,14 @@ def _answer_errors(app: Flask, calls: Calls) -> None:
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             headers["Allow"] = ", ".join(sorted(error.valid_methods))
         detail = error.description or error.name
+        if allowed := headers.get("Allow"):
+            detail = f"This path does not take {request.method}. It takes {allowed}."
         if isinstance(error, NotFound):
             if _is_for_a_person(request.path, request.headers.get("Accept", "")):
                 return to_flask(missing_page(request.path))
             detail = f"There is nothing at this path; the interface is described at {OPENAPI} and shown at {DOCS}."
+            if request.path.endswith(_OPENAI_ENDS):
+                detail += f" OpenAI's interfaces begin with {OPENAI_V1}."
         return to_flask(problem(error.code or 500, detail, headers))
 
     @app.errorhandler(Exception)

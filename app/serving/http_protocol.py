@@ -17,7 +17,7 @@ from app.serving.parked_polls import ParkedPoll, ParkedPolls
 from app.serving.parts import PARTS, WritesParts
 from app.serving.presence import PRESENCE, Presence, WatchfulFlow
 from app.serving.quick_polls import Admission, QuickPolls
-from app.serving.request_context import OnAnswer, refusing, with_host_of_target
+from app.serving.request_context import OnAnswer, last_bytes, refusing, with_host_of_target
 from app.serving.stalls import DropsStalled
 
 _MOST_HEAD_BYTES, _MOST_HEADERS = 64 * 1024, 200  # uvicorn's httptools protocol has no limits of its own
@@ -26,6 +26,7 @@ _MOST_REST_BYTES = 16 << 20
 _REST_WITHIN_S = 60.0
 _CLOSE = {"Connection": "close"}
 _ONE_TOO_MANY = problem(503, "This process has as many connections as it takes.", {"Retry-After": "5", **_CLOSE})
+_NO_HTTP = problem(400, "This cannot be read as HTTP/1.1. Look at the method, the headers, the address, and for TLS.")
 _TOO_MANY_HEADERS = problem(431, f"The request has more than {_MOST_HEADERS} headers.", _CLOSE)
 
 
@@ -231,8 +232,8 @@ class HttpProtocol(AnswersPolls, GivesLastAnswers, WritesParts, DropsStalled, Ht
         if not self._is_quick:
             super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(problem(400, msg))
+    def send_400_response(self, _msg: str) -> None:
+        self._refuse(_NO_HTTP)
 
     def go_the_long_way(self, url: bytes) -> None:
         """Answer the parked poll over ASGI."""
@@ -286,9 +287,7 @@ class HttpProtocol(AnswersPolls, GivesLastAnswers, WritesParts, DropsStalled, Ht
             self._head_timer = None
 
     def _refuse(self, answer: Response) -> None:
-        lines = [f"HTTP/1.1 {answer.status} Refused", f"Content-Length: {len(answer.body)}", "Connection: close"]
-        lines += [*(f"{name}: {value}" for name, value in answer.headers.items()), "", ""]
-        words = "\r\n".join(lines).encode("latin-1") + answer.body
+        words = last_bytes(answer)
         is_of_incomplete = self._is_past_head and self.cycle is self._under_way
         if self._is_busy and not is_of_incomplete:
             self._drop_incomplete()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from app.http.access import Access, Caller
+from app.http.access import ALWAYS, Access, Caller
 from app.http.response import Response
 from app.reading.steps import Head
 from app.serving.parts import PARTS
@@ -107,13 +107,23 @@ async def send_answer(
 
 def refusing(answer: Response) -> Callable[[Message, Receive, SendMessage], Awaitable[None]]:
     """An application that gives this answer to every request."""
-    headers = [*encoded_headers(tuple(answer.headers.items())), (b"content-length", b"%d" % len(answer.body))]
+    headers = [
+        *encoded_headers(tuple(answer.plus(ALWAYS).headers.items())),
+        (b"content-length", b"%d" % len(answer.body)),
+    ]
 
     async def refuse(_scope: Message, _receive: Receive, send: SendMessage) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
     return refuse
+
+
+def last_bytes(answer: Response) -> bytes:
+    """The bytes of this answer to what is no request yet. The connection is closed after them."""
+    told = {"Content-Length": str(len(answer.body)), "Connection": "close", **answer.plus(ALWAYS).headers}
+    lines = [f"HTTP/1.1 {answer.status} Refused", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    return "\r\n".join(lines).encode("latin-1") + answer.body
 
 
 def lower_headers(scope: Message) -> dict[str, str]:

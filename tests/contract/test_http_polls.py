@@ -326,8 +326,21 @@ def test_a_poll_of_several_may_ask_for_events(harness: HttpHarness) -> None:
     assert_problem(harness.get(f"/v1/poll?job={other}&events=yes"), 422)
 
 
+@pytest.mark.parametrize("garbage", ["", "x", "undefined", "%00%0d", "x" * 5000, "%F0%9F%92%A9"])
+def test_what_is_no_id_does_not_spoil_the_poll_of_the_others(harness: HttpHarness, garbage: str) -> None:
+    """A garbage id has its problem, at once and in few bytes; the other jobs have their tokens."""
+    good = harness.submitted()
+    harness.worker.answer(good, "a", "b")
+    first, second, third = json_of(harness.get(f"/v1/poll?job={garbage}&job={good}&job={garbage}:0&wait=20"))["jobs"]
+    assert second["tokens"] == ["a", "b"]
+    assert first == third
+    assert (first["problem"]["status"], len(first["job_id"]) <= 200) == (404, True)
+    (alone,) = json_of(harness.get(f"/v1/poll?job={garbage}&wait=20"))["jobs"]
+    assert alone == first
+
+
 @pytest.mark.parametrize(
-    ("query", "status"), [("", 422), ("wait=1", 422), ("job=", 404), ("job=x", 404), ("job=" + "0" * 26 + ":x", 400)]
+    ("query", "status"), [("", 422), ("wait=1", 422), ("job=" + "0" * 26 + ":x", 400), ("job=x:y", 400)]
 )
 def test_a_poll_of_several_that_names_none_is_told(harness: HttpHarness, query: str, status: int) -> None:
     """What is missing or cannot be read."""

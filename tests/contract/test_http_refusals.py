@@ -24,6 +24,14 @@ def test_an_unknown_path_is_a_problem(harness: HttpHarness) -> None:
         assert_problem(harness.get(path), 404)
 
 
+def test_a_client_of_openai_at_another_address_is_told_the_right_one(harness: HttpHarness) -> None:
+    """Clients that were given the address of our own interface, or none of a version."""
+    for path in ("/v1/chat/completions", "/chat/completions", "/v1/responses"):
+        answer = harness.post(path, data=b"{}", content_type="application/json")
+        assert "/openai/v1" in assert_problem(answer, 404)["detail"]
+    assert "/openai/v1" not in assert_problem(harness.get("/v1/nothing"), 404)["detail"]
+
+
 def test_a_browser_gets_a_page_for_an_unknown_path(harness: HttpHarness) -> None:
     """The links of the page lead back from any depth; a program, and every path of calls, gets the problem document."""
     accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -51,7 +59,7 @@ def test_a_wrong_method_names_the_right_ones(harness: HttpHarness) -> None:
         ("POST", "/healthz", "GET, HEAD, OPTIONS"),
     ):
         answer = harness.client.open(path, method=method)
-        assert_problem(answer, 405)
+        assert assert_problem(answer, 405)["detail"] == f"This path does not take {method}. It takes {allowed}."
         assert answer.headers["Allow"] == allowed
 
 

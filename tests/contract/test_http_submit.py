@@ -85,6 +85,16 @@ def test_another_content_type_is_refused(harness: HttpHarness, content_type: str
     assert answer.headers["Accept-Post"] == "application/json"
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs", "/ai-sdk/chat", "/openai/v1/chat/completions", "/openai/v1/responses"])
+def test_a_compressed_body_is_refused_as_such(harness: HttpHarness, path: str) -> None:
+    """That a compressed body is no JSON would say nothing to a client whose library compresses."""
+    headers = {"Content-Encoding": "gzip"}
+    answer = harness.post(path, data=b"\x1f\x8b", content_type="application/json", headers=headers)
+    assert answer.status_code == 415
+    assert answer.headers["Accept-Encoding"] == "identity"
+    assert "Content-Encoding" in answer.text
+
+
 def test_a_charset_is_no_other_content_type(harness: HttpHarness) -> None:
     """application/json with parameters is application/json."""
     answer = harness.post("/v1/jobs", data=b'{"prompt": "why"}', content_type="Application/JSON; charset=utf-8")

@@ -70,6 +70,7 @@ def test_more_headers_than_the_limit_are_refused(web: WebProcess) -> None:
                 reply = client.reply()
                 assert (reply.status == 431) is is_refused, reply
                 assert not is_refused or reply.headers["connection"] == "close"
+                assert reply.headers["tokentail"] == "1"
 
 
 def test_a_chunked_body_within_the_limit_is_a_body(web: WebProcess) -> None:
@@ -168,7 +169,9 @@ def test_nonsense_is_answered_by_a_problem(web: WebProcess, request_bytes: bytes
     """Whatever arrives, the answer is a problem document."""
     with contextlib.closing(web.connect()) as client:
         client.send(request_bytes)
-        assert_problem(client.reply(), status)
+        reply = client.reply()
+        assert_problem(reply, status)
+        assert reply.headers["tokentail"] == "1"  # else clients take it for a proxy's, and ask again
 
 
 def test_an_endless_head_is_cut_off(web: WebProcess) -> None:

@@ -95,7 +95,7 @@ def _try_providers(*, as_json: bool) -> int:
         human = f"{asked}  {report['dialect']}  {outcome} in {report['ms']} ms: {report['detail']}"
         click.echo(json.dumps(report) if as_json else human)
     if not reports and code is ExitCode.OK:
-        click.echo("tokentail: no provider is configured", err=True)
+        click.echo("tokentail: no provider is configured (docs/providers.md); demo and local need none", err=True)
     return code
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from tokentail.errors import Fault, InvalidRequest, MalformedBody
-from tokentail.jobs.readable_fault import MOST_PATH, printable, readable_fault
+from tokentail.jobs.allowed_values import allowed_values
+from tokentail.jobs.readable_fault import MOST_PATH, UNKNOWN_WORD, printable, readable_fault
 
 Kind = TypeVar("Kind")
 
@@ -47,7 +48,7 @@ def value_of_kind(value: Any, kind: type[Kind], *, hint: str) -> Kind:
     except msgspec.ValidationError as error:
         # It stops at the first; one look at each field by itself finds the others.
         refuse(_field_faults(value, kind, hint))
-        raise InvalidRequest(_fault(str(error), hint)) from None
+        raise InvalidRequest(_fault(str(error), kind, hint)) from None
 
 
 def refuse(faults: Iterator[Fault]) -> None:
@@ -86,11 +87,13 @@ def _field_faults(value: Any, kind: type[Any], hint: str) -> Iterator[Fault]:
         try:
             msgspec.convert({name: content}, kind)
         except msgspec.ValidationError as error:
-            yield _fault(str(error), hint)
+            yield _fault(str(error), kind, hint)
 
 
-def _fault(message: str, hint: str) -> Fault:
+def _fault(message: str, kind: type[Any], hint: str) -> Fault:
     fault = readable_fault(message)
+    if fault.message == UNKNOWN_WORD and (words := allowed_values(kind, fault.field)):
+        return Fault(fault.field, f"{UNKNOWN_WORD}: {', '.join(words)}")
     return fault if fault.field else Fault("", f"{fault.message}; {hint}")
 
 

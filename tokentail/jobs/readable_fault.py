@@ -7,7 +7,8 @@ from tokentail.errors import Fault
 MOST_PATH = 300  # characters
 _FIELD_NAME = re.compile(r"unknown field `([^`]*)`")
 _PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
-_ENUM_VALUE = re.compile(r"Invalid enum value .*", re.DOTALL)
+_ENUM_VALUE = re.compile(r"Invalid (?:enum )?value .*", re.DOTALL)
+UNKNOWN_WORD = "not one of the values that this field takes"
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 
 
@@ -22,7 +23,7 @@ def readable_fault(message: str) -> Fault:
     if named:
         path = f"{path}.{named[1]}" if path else named[1]
         text = "unknown field; remove it" if "unknown" in text else "required, but missing"
-    text = _ENUM_VALUE.sub("not one of the values that this field takes", text)
+    text = _ENUM_VALUE.sub(UNKNOWN_WORD, text)
     return Fault(printable(path), printable(text))
 
 

@@ -109,9 +109,17 @@ def test_fields_for_the_provider_go_where_its_dialect_is_the_clients_own() -> No
     """Such fields may be all that the user came for: elsewhere they are refused by name. Users go as digests."""
     assert ours(frequency_penalty=0.5, top_k=3)["extra"] == {"frequency_penalty": 0.5, "top_k": 3}
     assert refused("gemini", frequency_penalty=0.5, top_k=3) == ["frequency_penalty", "top_k"]
+    assert refused("gemini", frequency_penalty=False, logit_bias=0) == ["frequency_penalty", "logit_bias"]
     user = ours(user="alice@example.org")["extra"]["user"]
     assert len(user) == 32
     assert "alice" not in user
+
+
+def test_defaults_that_clients_send_by_themselves_are_no_wish() -> None:
+    """A penalty of nothing asks for nothing: models without penalties take it, and those with them receive it."""
+    defaults: dict[str, Any] = {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}}
+    assert "extra" not in ours("anthropic", **defaults)
+    assert ours(**defaults)["extra"] == defaults
 
 
 def test_the_origin_is_no_field_of_a_client() -> None:
