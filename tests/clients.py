@@ -38,6 +38,7 @@ CLIENTS = (
     Client("pydantic_ai_agent.py", ("pydantic-ai-slim[openai]==2.68.0",)),
     Client("llama_index_llm.py", ("llama-index-llms-openai==0.8.3",)),
     Client("instructor_models.py", ("instructor==1.17.0",)),
+    Client("litellm_calls.py", ("litellm==1.110.2",)),
     Client("llm_command.py", ("llm==0.36",), ("chat",)),
     Client("ai_sdk.mjs", AI_SDK, ("responses", "chat", "compatible")),
 )

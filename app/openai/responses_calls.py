@@ -1,6 +1,6 @@
 """The handlers of Responses."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.http.response import Response, json_response, media_type_refusal
 from app.http.router import Handler
 from app.openai.body import Fields, fields_of
 from app.openai.following import Clock, Delivery, Followed, answer_so_far, refused, stream, whole_answer
+from app.openai.input_items import listed_items, page_of
 from app.openai.numbers import is_of_generation
 from app.openai.responses_items import Earlier, job_of_response, response_id, response_path
 from app.openai.responses_object import ResponseFacts, answered
@@ -29,7 +30,6 @@ from tokentail.log.batch import Batch
 from tokentail.redis.store import Store
 
 _MOST_DIGITS = 18
-_MOST_ITEMS = 100  # of one page that has a limit
 
 
 class ResponsesCalls:
@@ -107,8 +107,7 @@ class ResponsesCalls:
         """The items of the request."""
         job = self._views.job(request.owner, _job_id(request))
         origin = _request_of(self._store, job.id).get("origin") or {}
-        items = [{"id": f"in_{job.id}_{n}", **item} for n, item in enumerate(origin.get("input") or [])]
-        return json_response(page_of(items, request.query))
+        return json_response(page_of(listed_items(job.id, origin.get("input") or []), request.query))
 
     def _erase(self, request: Request, job_id: str) -> None:
         """Erase a job that is not to be stored, if it has ended; else the sweep does, when its last reader has left."""
@@ -202,24 +201,6 @@ def _job_id(request: Request) -> str:
 def _of_job(request: Request, job_id: str) -> Request:
     """The request as our own calls of one job take it."""
     return Request(request.method, request.owner, {"job_id": job_id}, "", request.headers)
-
-
-def page_of(items: Sequence[Fields], query: Mapping[str, str]) -> dict[str, Any]:
-    """The page of a list that the query asks for: `order`, `after` and `limit`; without a limit, all of it."""
-    order, limit, after = query.get("order", "desc"), query.get("limit", ""), query.get("after")
-    if order not in {"asc", "desc"}:
-        raise InvalidRequest(Fault("order", "is asc or desc"))
-    if limit and not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:_MOST_DIGITS]) <= _MOST_ITEMS):
-        raise InvalidRequest(Fault("limit", f"is a whole number from 1 to {_MOST_ITEMS}"))
-    rest = list(items) if order == "asc" else list(reversed(items))
-    if after is not None:
-        places = [n for n, item in enumerate(rest) if item["id"] == after]
-        if not places:
-            raise InvalidRequest(Fault("after", "is the id of an item of this list"))
-        rest = rest[places[0] + 1 :]
-    page = rest[: int(limit)] if limit else rest
-    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-    return {"object": "list", "data": page, **ends, "has_more": len(page) < len(rest)}
 
 
 def _number(text: str | None) -> int:
