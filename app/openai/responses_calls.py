@@ -8,7 +8,7 @@ import msgspec
 
 from app.calls.jobs import JobViews
 from app.calls.submit import JobActions
-from app.http.openai_errors import NO_RETRY, RESTARTED, error_response, failed_response, restarted
+from app.http.openai_errors import NO_RETRY, RESTARTED, error_response, failed_response
 from app.http.openai_routes import RESPONSES
 from app.http.query import is_asked
 from app.http.request import Request
@@ -86,7 +86,10 @@ class ResponsesCalls:
             fold = ResponsesStream(facts, after)
             yield from stream(followed, fold, self._clock, first=batch, has_head_at_once=True)
         else:
-            told = restarted(f"{response_path(facts.job_id)}?stream=true")["message"]
+            path = f"{response_path(facts.job_id)}?stream=true"
+            told = (
+                f"No event of this answer has that number: the model began anew, or it is wrong. Read all: GET {path}"
+            )
             yield Head(error_response(409, told, RESTARTED, "starting_after", {**NO_RETRY, **followed.headers}))
 
     def cancel(self, request: Request) -> HandlerSteps[Response]:
