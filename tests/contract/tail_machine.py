@@ -172,11 +172,12 @@ class TailMachine(LogMachine):
     def the_tail_is_as_the_store(self) -> None:
         """From everywhere, once it has received everything; and it keeps no more than it may."""
         self._hear()
-        if self.told_of is not self.model:  # the store failed over, and no connection outlives that
+        if self.told_of is not self.model:  # the store failed over; no connection outlives that, and no message
             self.told_of = self.model
             if self.tail is not None:
                 self.lose_connection()
             self.pending.clear()
+            self.heard.clear()
         if self.tail is None:
             self.pending.clear()
             return
