@@ -57,7 +57,7 @@ class QuickPool(ConnectionPool):
         self._kept = []
 
     def take(self) -> Any:
-        """A connection for one round trip; it may have been lost. It is kept again when it has no reply left in it."""
+        """A connection for one round trip, perhaps lost. The caller keeps it when no reply is left in it."""
         self._checkpid()
         try:
             return self._kept.pop()
@@ -69,7 +69,7 @@ class QuickPool(ConnectionPool):
         self._kept.append(connection)
 
     def disconnect(self, inuse_connections: bool = True) -> None:
-        """End the connections, those that are kept always."""
+        """End the connections. Those that are kept are not in use, and always end."""
         for connection in list(self._kept):
             connection.disconnect()
         super().disconnect(inuse_connections)
@@ -164,7 +164,7 @@ class _QuickLook:
         return bool(super().can_read(timeout))  # type: ignore[misc]
 
     def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:
-        """Send it; most often one system call takes it all, for which gevent needs two and four functions."""
+        """Send the command. Most often one system call takes it whole; gevent makes two, through four functions."""
         inner = self._inner
         if inner is not None and len(command) == 1:
             with suppress(OSError):  # redis-py meets it, too, and knows what it means
